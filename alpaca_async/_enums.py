@@ -1,0 +1,66 @@
+"""Numbers that ASCOM gave names to."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+
+class AscomEnum(IntEnum):
+    """An `IntEnum` that keeps a number ASCOM has not named yet, as `UNKNOWN_<number>`."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = f"UNKNOWN_{int(value)}"
+        member._value_ = int(value)
+        return member
+
+
+class CameraStates(AscomEnum):
+    """What a camera is doing."""
+
+    IDLE = 0
+    WAITING = 1
+    EXPOSING = 2
+    READING = 3
+    DOWNLOAD = 4
+    ERROR = 5
+
+
+class SensorType(AscomEnum):
+    """The colour filters of a sensor; `COLOR` delivers three finished planes."""
+
+    MONOCHROME = 0
+    COLOR = 1
+    RGGB = 2
+    CMYG = 3
+    CMYG2 = 4
+    LRGB = 5
+
+
+class GuideDirections(AscomEnum):
+    """The direction of a guiding pulse."""
+
+    NORTH = 0
+    SOUTH = 1
+    EAST = 2
+    WEST = 3
+
+
+class ImageArrayElementTypes(AscomEnum):
+    """The number types that pixels have, in the camera (`OBJECT` too) and on the wire."""
+
+    UNKNOWN = 0
+    INT16 = 1
+    INT32 = 2
+    DOUBLE = 3
+    SINGLE = 4
+    UINT64 = 5
+    BYTE = 6
+    INT64 = 7
+    UINT16 = 8
+    UINT32 = 9
+    OBJECT = 10

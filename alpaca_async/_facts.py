@@ -1,0 +1,93 @@
+"""What is known of a camera and of one exposure: plain records, without I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ._enums import SensorType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraInfo:
+    """The facts of a camera that do not change; None where it does not implement one."""
+
+    name: str | None = None
+    unique_id: str | None = None
+    driver_version: str | None = None
+    interface_version: int | None = None
+    sensor_name: str | None = None
+    sensor_type: SensorType | None = None
+    camera_x_size: int | None = None
+    """Unbinned pixels."""
+    camera_y_size: int | None = None
+    """Unbinned pixels."""
+    pixel_size_x: float | None = None
+    """Micrometres, unbinned."""
+    pixel_size_y: float | None = None
+    """Micrometres, unbinned."""
+    bayer_offset_x: int | None = None
+    bayer_offset_y: int | None = None
+    max_adu: int | None = None
+    exposure_min: float | None = None
+    """Seconds."""
+    exposure_max: float | None = None
+    """Seconds."""
+    max_bin_x: int | None = None
+    max_bin_y: int | None = None
+    has_shutter: bool | None = None
+    can_abort_exposure: bool | None = None
+    can_stop_exposure: bool | None = None
+    can_asymmetric_bin: bool | None = None
+    can_fast_readout: bool | None = None
+    can_get_cooler_power: bool | None = None
+    can_pulse_guide: bool | None = None
+    can_set_ccd_temperature: bool | None = None
+    readout_modes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings:
+    """What a caller can set, and what follows from it; None where not implemented."""
+
+    bin_x: int | None = None
+    bin_y: int | None = None
+    start_x: int | None = None
+    """Binned pixels."""
+    start_y: int | None = None
+    """Binned pixels."""
+    gain: int | None = None
+    """The value, or the index into the camera's list of names."""
+    offset: int | None = None
+    """The value, or the index into the camera's list of names."""
+    electrons_per_adu: float | None = None
+    readout_mode: int | None = None
+    """The index into `CameraInfo.readout_modes`."""
+    ccd_temperature_setpoint: float | None = None
+    """°C."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """How an image was exposed; None where the camera does not tell."""
+
+    duration: float
+    """Seconds, as asked for."""
+    light: bool
+    started: datetime
+    """UTC, our clock: the middle of the StartExposure request."""
+    started_uncertainty: float
+    """Seconds: half of what the StartExposure request took."""
+    last_exposure_start_time: str | None = None
+    """UTC, by the camera's clock, as it came."""
+    last_exposure_duration: float | None = None
+    """Seconds, by the camera's clock."""
+    ccd_temperature: float | None = None
+    """°C, read while the exposure ran."""
+    cooler_power: float | None = None
+    """Percent, read while the exposure ran."""
+    info: CameraInfo = field(default_factory=CameraInfo)
+    settings: CameraSettings = field(default_factory=CameraSettings)

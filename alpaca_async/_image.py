@@ -1,0 +1,60 @@
+"""A downloaded image: pixels, what its header said, and how it was exposed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ._facts import Exposure
+    from ._imagebytes import ImageMetadata
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """An image with rows first, as numpy, FITS and screens have it; the top row is row 0.
+
+    `data` has the shape `(height, width)` or `(height, width, planes)` and the little-endian
+    dtype in which the pixels were transmitted. `exposure` is None for an image that was only
+    downloaded.
+    """
+
+    data: NDArray[Any]
+    metadata: ImageMetadata
+    exposure: Exposure | None = None
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The same pixels in ASCOM's order `[x, y(, plane)]`; always a view, never a copy."""
+        return self.data.swapaxes(0, 1)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
+        """Let `np.asarray(image)` be `image.data`."""
+        return np.array(self.data, dtype, copy=copy) if copy else np.asarray(self.data, dtype)
+
+    async def save_fits(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        extra: dict[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a FITS file; needs the extra `fits`. See `alpaca_async.fits.save`."""
+        from . import fits  # noqa: PLC0415 - astropy is an extra
+
+        return await fits.save(self, path, extra=extra, overwrite=overwrite)
+
+    async def save_preview(
+        self, path: str | os.PathLike[str], *, max_size: int | None = 2048
+    ) -> Path:
+        """Write a stretched 8-bit picture; needs the extra `preview`. See `alpaca_async.preview.save`."""
+        from . import preview  # noqa: PLC0415 - pillow is an extra
+
+        return await preview.save(self, path, max_size=max_size)

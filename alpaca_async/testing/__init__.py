@@ -1,0 +1,1 @@
+"""Simulated Alpaca cameras over real HTTP, for tests without a telescope."""
