@@ -1,0 +1,275 @@
+"""The web application: paths to cameras, envelopes around their answers."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from .._errors import AscomError
+from . import _interface
+from ._images import imagebytes_error, imagebytes_header, json_pieces
+from ._protocol import BadRequest, Parameters, envelope, reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from ._camera import SimulatedCamera
+
+IMAGEBYTES: Final = "application/imagebytes"
+_JSON: Final = "application/json"
+_SLICE: Final = 1 << 20
+_MAX_FORM: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """How a server speaks where the protocol leaves a choice."""
+
+    content_length: bool = True
+    """Whether images are sent with Content-Length, or chunked."""
+    imagebytes: bool = True
+    """Whether images are sent as ImageBytes to those who accept it, or always as JSON."""
+    imagebytes_errors: bool = False
+    """Whether errors of imagearray are sent as ImageBytes to those who accept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request for a member of one camera."""
+
+    camera: SimulatedCamera
+    verb: str
+    member: str
+    parameters: Parameters
+    client_id: int
+    server_id: int
+
+    def envelope(self, error: AscomError | None = None) -> dict[str, Any]:
+        return envelope(self.client_id, self.server_id, error)
+
+
+class SlicedResponse(Response):
+    """A body in large parts, sent a slice at a time without copying."""
+
+    def __init__(
+        self, parts: Sequence[bytes | memoryview], media_type: str, *, content_length: bool
+    ) -> None:
+        super().__init__(media_type=media_type)
+        self._parts = parts
+        del self.headers["content-length"]
+        if content_length:
+            self.headers["content-length"] = str(sum(len(part) for part in parts))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it as ASGI has it; other tasks run between two slices."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        for part in self._parts:
+            for start in range(0, len(part), _SLICE):
+                body = part[start : start + _SLICE]
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Application:
+    """ASGI application that serves cameras by their device numbers."""
+
+    def __init__(
+        self, cameras: Mapping[int, SimulatedCamera], *, name: str, location: str, wire: Wire
+    ) -> None:
+        self._cameras = cameras
+        self._name = name
+        self._location = location
+        self._wire = wire
+        self._server_ids = itertools.count(1)
+        self._app: ASGIApp = Starlette(
+            routes=[
+                Route("/api/{version}/{type}/{number}/{member}", self._api, methods=["GET", "PUT"]),
+                Route("/management/apiversions", self._api_versions),
+                Route("/management/v1/description", self._description),
+                Route("/management/v1/configureddevices", self._configured_devices),
+                Route("/setup", self._setup),
+                Route("/setup/v1/{type}/{number}/setup", self._device_setup),
+            ],
+            exception_handlers={
+                404: _unknown_path,
+                405: _unknown_path,
+                BadRequest: _bad_request,
+            },
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request; end in silence when the client has left or the server stops."""
+        try:
+            await self._app(scope, receive, send)
+        except (asyncio.CancelledError, ClientDisconnect):
+            return
+
+    # Devices
+
+    async def _api(self, request: Request) -> Response:
+        call = await self._call(request)
+        call.camera.record(call.verb, call.member, call.parameters.values)
+        if call.member == "imagearray":
+            return await self._image(call, request.headers.get("accept", ""))
+        try:
+            if call.verb == "PUT":
+                value = _interface.WRITES[call.member](call.camera, call.parameters)
+            else:
+                value = _interface.read(call.camera, call.member)
+        except AscomError as error:
+            return Response(reply(None, call.envelope(error)), media_type=_JSON)
+        return Response(reply(value, call.envelope()), media_type=_JSON)
+
+    async def _call(self, request: Request) -> _Call:
+        server_id = next(self._server_ids)
+        camera = self._camera(request)
+        verb, member = request.method, request.path_params["member"]
+        if not _interface.is_known(camera, verb, member):
+            raise BadRequest(f"Camera has no member {member} for {verb}")
+        if verb == "PUT":
+            parameters = await _form(request)
+            client_id = parameters.client_transaction_id("ClientTransactionID")
+        else:
+            parameters = Parameters.of_query(request.url.query)
+            client_id = parameters.client_transaction_id("clienttransactionid")
+        return _Call(camera, verb, member, parameters, client_id, server_id)
+
+    def _camera(self, request: Request) -> SimulatedCamera:
+        path = request.path_params
+        if path["version"] != "v1":
+            raise BadRequest(f"API version {path['version']} is not supported, only v1")
+        if path["type"] != "camera":
+            raise BadRequest(f"Device type {path['type']} is not served, only camera")
+        try:
+            return self._cameras[_device_number(path["number"])]
+        except KeyError:
+            raise BadRequest(f"Camera device {path['number']} does not exist") from None
+
+    # Images
+
+    async def _image(self, call: _Call, accept: str) -> Response:
+        binary = self._wire.imagebytes and IMAGEBYTES in accept.lower()
+        try:
+            pixels = await anyio.to_thread.run_sync(call.camera.image, abandon_on_cancel=True)
+        except AscomError as error:
+            if binary and self._wire.imagebytes_errors:
+                payload = imagebytes_error(error, call.client_id, call.server_id)
+                return Response(payload, media_type=IMAGEBYTES)
+            return Response(reply(None, call.envelope(error)), media_type=_JSON)
+        if not binary:
+            pieces = json_pieces(pixels, call.envelope())
+            return StreamingResponse(_in_thread(pieces), media_type=_JSON)
+        return SlicedResponse(
+            [imagebytes_header(pixels, call.client_id, call.server_id), _memory(pixels)],
+            IMAGEBYTES,
+            content_length=self._wire.content_length,
+        )
+
+    # Management and setup
+
+    async def _api_versions(self, request: Request) -> Response:
+        return self._managed(request, [1])
+
+    async def _description(self, request: Request) -> Response:
+        return self._managed(
+            request,
+            {
+                "ServerName": self._name,
+                "Manufacturer": "The alpaca_async authors",
+                "ManufacturerVersion": "1.0",
+                "Location": self._location,
+            },
+        )
+
+    async def _configured_devices(self, request: Request) -> Response:
+        devices = [
+            {
+                "DeviceName": camera.name,
+                "DeviceType": "Camera",
+                "DeviceNumber": number,
+                "UniqueID": camera.unique_id,
+            }
+            for number, camera in self._cameras.items()
+        ]
+        return self._managed(request, devices)
+
+    def _managed(self, request: Request, value: object) -> Response:
+        parameters = Parameters.of_query(request.url.query)
+        client_id = parameters.client_transaction_id("clienttransactionid")
+        fields = envelope(client_id, next(self._server_ids))
+        return Response(reply(value, fields), media_type=_JSON)
+
+    async def _setup(self, request: Request) -> Response:
+        names = "".join(f"<li>{html.escape(c.name)}</li>" for c in self._cameras.values())
+        return HTMLResponse(f"<h1>{html.escape(self._name)}</h1><ul>{names}</ul>")
+
+    async def _device_setup(self, request: Request) -> Response:
+        try:
+            camera = self._camera_of_setup(request)
+        except KeyError:
+            return HTMLResponse("<p>There is no such device.</p>", 403)
+        return HTMLResponse(f"<h1>{html.escape(camera.name)}</h1><p>Nothing to configure.</p>")
+
+    def _camera_of_setup(self, request: Request) -> SimulatedCamera:
+        if request.path_params["type"] != "camera":
+            raise KeyError(request.path_params["type"])
+        return self._cameras[_device_number(request.path_params["number"])]
+
+
+def _device_number(text: str) -> int:
+    """Return a device number, -1 for what cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1  # noqa: PLR2004 - digits of 2**32
+
+
+async def _form(request: Request) -> Parameters:
+    """Read the form of a PUT, which may be empty."""
+    if request.url.query:
+        raise BadRequest("The parameters of a PUT belong into its body, not into the query")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _MAX_FORM:
+            raise BadRequest(f"The form has more than {_MAX_FORM} bytes")
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and media_type != "application/x-www-form-urlencoded":
+        raise BadRequest(f"A form was expected, not {media_type or 'an unnamed content type'}")
+    return Parameters.of_form(bytes(body))
+
+
+def _memory(pixels: NDArray[Any]) -> memoryview:
+    return memoryview(pixels.reshape(-1)).cast("B")
+
+
+async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Make each piece on a worker thread, when the one before has been sent."""
+    while piece := await anyio.to_thread.run_sync(next, pieces, b"", abandon_on_cancel=True):
+        yield piece
+
+
+async def _bad_request(request: Request, error: Exception) -> Response:
+    return PlainTextResponse(str(error), 400)
+
+
+async def _unknown_path(request: Request, error: Exception) -> Response:
+    text = f"{request.method} {request.url.path} is not a request of the Alpaca protocol"
+    status = 403 if request.url.path.startswith(("/setup", "/management/v")) else 400
+    return PlainTextResponse(text, status)

@@ -1,0 +1,284 @@
+"""The simulated camera: ICameraV4 without the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from .._enums import CameraStates, GuideDirections
+from .._errors import (
+    ActionNotImplementedException,
+    AscomError,
+    DriverException,
+    InvalidOperationException,
+    InvalidValueException,
+)
+from ._cooler import Cooler
+from ._exposure import SimulatedExposure
+from ._sensor import Sensor, Shot
+from ._settings import CameraSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+_FAST_READOUT: Final = 4.0
+_FAST_NOISE: Final = 2.0
+_SET_POINTS: Final = (-60.0, 40.0)
+
+_GUIDE_VECTORS: Final = {
+    GuideDirections.NORTH: (0.0, -1.0),
+    GuideDirections.SOUTH: (0.0, 1.0),
+    GuideDirections.EAST: (1.0, 0.0),
+    GuideDirections.WEST: (-1.0, 0.0),
+}
+
+
+class SimulatedCamera(CameraSettings):
+    """A camera that exists in software alone; its keyword arguments are `CameraModel`'s.
+
+    Serve it with `SimulatorServer`, or call it: every method raises the `AscomError` that a
+    client would get. Nothing runs in the background: state follows from the clock.
+    """
+
+    def __post_init__(self) -> None:
+        """Switch the camera on."""
+        super().__post_init__()
+        self._sensor: Sensor | None = None
+        self._current: SimulatedExposure | None = None
+        self._last: SimulatedExposure | None = None
+        self._failure: AscomError | None = None
+        self._exposure_count = 0
+        self._guiding_until = 0.0
+        self._pointing = (0.0, 0.0)
+        self._cooler = Cooler(
+            ambient=self.ambient,
+            max_cooling=self.max_cooling,
+            rate=self.cooling_rate,
+            settling=self.settling_time,
+        )
+
+    def on_connection_change(self) -> None:
+        """Lose the exposure and the settings; the cooler goes on."""
+        self._current = self._last = None
+        self._guiding_until = 0.0
+        self.reset_settings()
+
+    def fail_exposure(self, message: str = "The exposure failed", number: int = 0x500) -> None:
+        """Let the next exposure end in the state Error, and ImageReady raise this error."""
+        self._failure = DriverException(number, message)
+
+    # Cooling
+
+    @property
+    def cooler(self) -> Cooler:
+        """The thermal model, up to date."""
+        self._cooler.advance(self.now)
+        return self._cooler
+
+    def get_ccd_temperature(self) -> float:
+        """Return the sensor's temperature, °C."""
+        self.require("CCDTemperature", self.has_cooler)
+        return self.cooler.temperature
+
+    def get_heat_sink_temperature(self) -> float:
+        """Return the heat sink's temperature, °C."""
+        self.require("HeatSinkTemperature", self.has_cooler and self.can_set_ccd_temperature)
+        return self.cooler.heat_sink_temperature
+
+    def get_cooler_on(self) -> bool:
+        """Return whether the cooler is on."""
+        self.require("CoolerOn", self.has_cooler)
+        return self.cooler.on
+
+    def set_cooler_on(self, value: bool) -> None:
+        """Switch the cooler."""
+        self.require("CoolerOn", self.has_cooler)
+        self.cooler.on = value
+
+    def get_cooler_power(self) -> float:
+        """Return the cooler's power, percent."""
+        self.require("CoolerPower", self.has_cooler and self.can_get_cooler_power)
+        return self.cooler.power
+
+    def get_set_point(self) -> float:
+        """Return the temperature that the cooler aims at, °C."""
+        self.require("SetCCDTemperature", self.has_cooler and self.can_set_ccd_temperature)
+        return self.cooler.set_point
+
+    def set_set_point(self, value: float) -> None:
+        """Aim at a temperature, °C."""
+        self.require("SetCCDTemperature", self.has_cooler and self.can_set_ccd_temperature)
+        self.cooler.set_point = self.checked("SetCCDTemperature", value, *_SET_POINTS)
+
+    # Exposure
+
+    @property
+    def state(self) -> CameraStates:
+        """What the camera is doing."""
+        return self._current.state(self.now) if self._current else CameraStates.IDLE
+
+    @property
+    def exposure(self) -> SimulatedExposure | None:
+        """The exposure that goes on, or whose image is kept."""
+        return self._current
+
+    def get_state(self) -> CameraStates:
+        """Return what the camera is doing, if it is connected."""
+        self.require_connected()
+        return self.state
+
+    def get_image_ready(self) -> bool:
+        """Return whether there is an image; raise the error of a failed exposure."""
+        self.require_connected()
+        if self._current is None:
+            return False
+        if self._current.failure is not None and self.state == CameraStates.ERROR:
+            raise self._current.failure
+        return self._current.is_ready(self.now)
+
+    def get_percent_completed(self) -> int:
+        """Return the progress of exposure and readout."""
+        self.require_connected()
+        if self._current is None or not self._is_busy():
+            raise InvalidOperationException(0x40B, f"{self.name} is not exposing")
+        return self._current.percent(self.now)
+
+    def get_last_exposure(self) -> SimulatedExposure:
+        """Return the last exposure that gave an image."""
+        self.require_connected()
+        if self._current is not None and self._current.is_ready(self.now):
+            self._last = self._current
+        if self._last is None:
+            raise InvalidOperationException(0x40B, f"{self.name} has not taken an image yet")
+        return self._last
+
+    def start_exposure(self, duration: float, light: bool) -> None:
+        """Expose with the present settings, seconds; dark frames may be shorter than the minimum."""
+        shortest = self.exposure_min if light else 0.0
+        self.checked("Duration", duration, shortest, self.exposure_max)
+        self._check_axis("X", self.start_x, self.num_x, self.width // self.bin_x)
+        self._check_axis("Y", self.start_y, self.num_y, self.height // self.bin_y)
+        if self._is_busy():
+            raise InvalidOperationException(0x40B, f"{self.name} is exposing already")
+        if self._current is not None and self._current.is_ready(self.now):
+            self._last = self._current
+        self._exposure_count += 1
+        failure, self._failure = self._failure, None
+        self._current = SimulatedExposure(
+            shot=self._shot(duration, light),
+            started=self.now,
+            started_at=datetime.now(UTC),
+            readout_time=self._readout_time(),
+            image_delay=self.image_delay,
+            failure=failure,
+        )
+
+    def stop_exposure(self) -> None:
+        """End the exposure early and read it; nothing happens when there is none."""
+        self.require("StopExposure", self.can_stop_exposure)
+        if self._current is not None:
+            self._current.stop(self.now)
+
+    def abort_exposure(self) -> None:
+        """Discard the exposure; nothing happens when there is none."""
+        self.require("AbortExposure", self.can_abort_exposure)
+        if self.state != CameraStates.IDLE:
+            self._current = None
+
+    def image(self) -> NDArray[Any]:
+        """Return the pixels in ASCOM's order and transmission type; slow at the first call.
+
+        The array is the camera's own and the same until the next exposure: read it only.
+        """
+        if not self.get_image_ready() or self._current is None:
+            raise InvalidOperationException(0x40B, f"{self.name} has no image")
+        self._sensor = self._sensor or Sensor(self)
+        return self._current.pixels(self._sensor)
+
+    def _is_busy(self) -> bool:
+        return self.state in (CameraStates.EXPOSING, CameraStates.READING)
+
+    def _check_axis(self, axis: str, start: int, count: int, size: int) -> None:
+        if start < 0 or count < 1 or start + count > size:
+            raise InvalidValueException(
+                0x401, f"Start{axis} {start} and Num{axis} {count} exceed {size} binned pixels"
+            )
+
+    def _shot(self, duration: float, light: bool) -> Shot:
+        steps = self.exposure_resolution or 1e-9
+        return Shot(
+            number=self._exposure_count,
+            duration=round(round(duration / steps) * steps, 9),
+            light=light,
+            temperature=self.cooler.temperature,
+            electrons_per_adu=self.electrons_per_adu,
+            offset=self.offset_adu,
+            read_noise=self.read_noise * (_FAST_NOISE if self.reads_fast else 1.0),
+            bin_x=self.bin_x,
+            bin_y=self.bin_y,
+            start_x=self.start_x,
+            start_y=self.start_y,
+            num_x=self.num_x,
+            num_y=self.num_y,
+            pointing=self._pointing,
+        )
+
+    def _readout_time(self) -> float:
+        rows = self.num_y * self.bin_y / self.height
+        return self.readout_time * rows / (_FAST_READOUT if self.reads_fast else 1.0)
+
+    # Guiding
+
+    def get_is_pulse_guiding(self) -> bool:
+        """Return whether a guiding pulse goes on."""
+        self.require("IsPulseGuiding", self.can_pulse_guide)
+        return self.now < self._guiding_until
+
+    def pulse_guide(self, direction: int, duration: int) -> None:
+        """Move the sky for `duration` milliseconds."""
+        self.require("PulseGuide", self.can_pulse_guide)
+        self.checked("Direction", direction, 0, len(GuideDirections) - 1)
+        seconds = self.checked("Duration", duration, 0, 2**31 - 1) / 1000.0
+        x, y = _GUIDE_VECTORS[GuideDirections(direction)]
+        moved = seconds * self.guide_rate
+        self._pointing = (self._pointing[0] + x * moved, self._pointing[1] + y * moved)
+        self._guiding_until = max(self._guiding_until, self.now + seconds)
+
+    # Common
+
+    def get_device_state(self) -> list[dict[str, Any]]:
+        """Return what changes, each member that can be told now, and the time."""
+        readers: dict[str, Callable[[], object]] = {
+            "CameraState": self.get_state,
+            "CCDTemperature": self.get_ccd_temperature,
+            "CoolerPower": self.get_cooler_power,
+            "HeatSinkTemperature": self.get_heat_sink_temperature,
+            "ImageReady": self.get_image_ready,
+            "IsPulseGuiding": self.get_is_pulse_guiding,
+            "PercentCompleted": self.get_percent_completed,
+        }
+        states: list[dict[str, Any]] = []
+        for name, read in readers.items():
+            try:
+                states.append({"Name": name, "Value": read()})
+            except AscomError:
+                continue
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return [*states, {"Name": "TimeStamp", "Value": now.replace("+00:00", "Z")}]
+
+    @property
+    def supported_actions(self) -> list[str]:
+        """The names that `action` understands."""
+        return ["Echo", "FailNextExposure"]
+
+    def action(self, name: str, parameters: str) -> str:
+        """Run an action; the case of its name does not matter."""
+        self.require_connected()
+        if name.lower() == "echo":
+            return parameters
+        if name.lower() == "failnextexposure":
+            self.fail_exposure(parameters or "The exposure failed")
+            return ""
+        raise ActionNotImplementedException(0x40C, f"{self.name} has no action {name}")

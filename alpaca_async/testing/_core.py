@@ -1,0 +1,113 @@
+"""What every simulated device has: a clock, a connection, a record of requests."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from .._errors import InvalidValueException, NotConnectedException, NotImplementedException
+from ._model import CameraModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+N = TypeVar("N", int, float)
+
+_REMEMBERED_REQUESTS: Final = 10_000
+
+
+class ReceivedRequest(NamedTuple):
+    """A request that reached the camera, whatever became of it."""
+
+    time: float
+    """By `time.monotonic`."""
+    verb: str
+    """`GET` or `PUT`."""
+    member: str
+    """As in the path: lower case."""
+    parameters: Mapping[str, str]
+    """As they came, the ids of client and transaction included."""
+
+
+class DeviceCore(CameraModel):
+    """Clock, connection, record of requests, and the checks that all members share."""
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        super().__post_init__()
+        self.requests: deque[ReceivedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
+        """The most recent requests, oldest first."""
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._zero = self.clock()
+        self._is_connected = self.initially_connected
+        self._connection_changes = 0.0
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds since the camera was made."""
+        return (self.clock() - self._zero) * self.speed_up
+
+    def record(self, verb: str, member: str, parameters: Mapping[str, str]) -> None:
+        """Remember a request; the server calls this."""
+        self.requests.append(ReceivedRequest(time.monotonic(), verb, member, parameters))
+        self._counts[verb, member] += 1
+
+    def count(self, member: str, verb: str | None = None) -> int:
+        """Return how many requests for `member` have come, of one verb or of both."""
+        verbs = ("GET", "PUT") if verb is None else (verb,)
+        return sum(self._counts[verb, member.lower()] for verb in verbs)
+
+    # Connection
+
+    @property
+    def connected(self) -> bool:
+        """Whether the camera answers."""
+        return self._is_connected != self.connecting
+
+    @property
+    def connecting(self) -> bool:
+        """Whether `connect` or `disconnect` is still at work."""
+        return self.now < self._connection_changes
+
+    def connect(self) -> None:
+        """Begin to connect; takes `connect_time`."""
+        self._change_connection(connected=True, after=self.connect_time)
+
+    def disconnect(self) -> None:
+        """Begin to disconnect; takes `connect_time`."""
+        self._change_connection(connected=False, after=self.connect_time)
+
+    def set_connected(self, connected: bool) -> None:
+        """Connect or disconnect at once."""
+        self._change_connection(connected=connected, after=0.0)
+
+    def _change_connection(self, *, connected: bool, after: float) -> None:
+        if connected == self._is_connected:
+            return
+        self._is_connected = connected
+        self._connection_changes = self.now + after
+        self.on_connection_change()
+
+    def require_connected(self) -> None:
+        """Raise `NotConnectedException` unless the camera is connected."""
+        if not self.connected:
+            raise NotConnectedException(0x407, f"{self.name} is not connected")
+
+    def on_connection_change(self) -> None:
+        """Forget what does not outlast a connection."""
+
+    # Checks
+
+    def require(self, member: str, available: bool) -> None:
+        """Raise `NotConnectedException`, or `NotImplementedException` unless `available`."""
+        self.require_connected()
+        if not available:
+            raise NotImplementedException(0x400, f"{self.name} does not implement {member}")
+
+    def checked(self, member: str, value: N, low: N, high: N) -> N:
+        """Return `value` if it is in the range, both ends included."""
+        self.require_connected()
+        if not low <= value <= high:
+            raise InvalidValueException(0x401, f"{member} must be {low} to {high}, not {value}")
+        return value

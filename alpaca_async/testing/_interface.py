@@ -1,0 +1,158 @@
+"""ICameraV4 member by member: what GET reads and what PUT does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+
+from .._errors import NotImplementedException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._camera import SimulatedCamera
+    from ._protocol import Parameters
+
+    Read: TypeAlias = Callable[[SimulatedCamera], object]
+    Write: TypeAlias = Callable[[SimulatedCamera, Parameters], object]
+
+_DRIVER_INFO: Final = "alpaca_async's simulated camera: no hardware, the physics of a real one"
+
+
+def _start_time(camera: SimulatedCamera) -> str:
+    started = camera.get_last_exposure().started_at
+    return started.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _command(camera: SimulatedCamera, parameters: Parameters) -> NoReturn:
+    parameters.text("Command")
+    parameters.boolean("Raw")
+    raise NotImplementedException(0x400, f"{camera.name} takes no commands")
+
+
+def _no_variant(camera: SimulatedCamera) -> NoReturn:
+    raise NotImplementedException(0x400, f"{camera.name} does not implement ImageArrayVariant")
+
+
+ANYTIME: Final[dict[str, Read]] = {
+    "connected": lambda c: c.connected,
+    "connecting": lambda c: c.connecting,
+    "description": lambda c: c.description,
+    "devicestate": lambda c: c.get_device_state(),
+    "driverinfo": lambda c: _DRIVER_INFO,
+    "driverversion": lambda c: "1.0",
+    "interfaceversion": lambda c: c.interface_version,
+    "name": lambda c: c.name,
+    "supportedactions": lambda c: c.supported_actions,
+}
+"""Members that can be read before the camera is connected."""
+
+CONNECTED: Final[dict[str, Read]] = {
+    "bayeroffsetx": lambda c: c.bayer_offset(c.bayer_offset_x),
+    "bayeroffsety": lambda c: c.bayer_offset(c.bayer_offset_y),
+    "binx": lambda c: c.bin_x,
+    "biny": lambda c: c.bin_y,
+    "camerastate": lambda c: c.get_state(),
+    "cameraxsize": lambda c: c.width,
+    "cameraysize": lambda c: c.height,
+    "canabortexposure": lambda c: c.can_abort_exposure,
+    "canasymmetricbin": lambda c: c.can_asymmetric_bin,
+    "canfastreadout": lambda c: c.can_fast_readout,
+    "cangetcoolerpower": lambda c: c.has_cooler and c.can_get_cooler_power,
+    "canpulseguide": lambda c: c.can_pulse_guide,
+    "cansetccdtemperature": lambda c: c.has_cooler and c.can_set_ccd_temperature,
+    "canstopexposure": lambda c: c.can_stop_exposure,
+    "ccdtemperature": lambda c: c.get_ccd_temperature(),
+    "cooleron": lambda c: c.get_cooler_on(),
+    "coolerpower": lambda c: c.get_cooler_power(),
+    "electronsperadu": lambda c: c.electrons_per_adu,
+    "exposuremax": lambda c: c.exposure_max,
+    "exposuremin": lambda c: c.exposure_min,
+    "exposureresolution": lambda c: c.exposure_resolution,
+    "fastreadout": lambda c: c.get_fast_readout(),
+    "fullwellcapacity": lambda c: c.full_well_capacity,
+    "gain": lambda c: c.get_gain(),
+    "gainmax": lambda c: c.get_gain_range()[1],
+    "gainmin": lambda c: c.get_gain_range()[0],
+    "gains": lambda c: c.get_gains(),
+    "hasshutter": lambda c: c.has_shutter,
+    "heatsinktemperature": lambda c: c.get_heat_sink_temperature(),
+    "imagearrayvariant": _no_variant,
+    "imageready": lambda c: c.get_image_ready(),
+    "ispulseguiding": lambda c: c.get_is_pulse_guiding(),
+    "lastexposureduration": lambda c: c.get_last_exposure().shot.duration,
+    "lastexposurestarttime": _start_time,
+    "maxadu": lambda c: c.max_adu,
+    "maxbinx": lambda c: c.max_bin,
+    "maxbiny": lambda c: c.max_bin,
+    "numx": lambda c: c.num_x,
+    "numy": lambda c: c.num_y,
+    "offset": lambda c: c.get_offset(),
+    "offsetmax": lambda c: c.get_offset_range()[1],
+    "offsetmin": lambda c: c.get_offset_range()[0],
+    "offsets": lambda c: c.get_offsets(),
+    "percentcompleted": lambda c: c.get_percent_completed(),
+    "pixelsizex": lambda c: c.pixel_size,
+    "pixelsizey": lambda c: c.pixel_size,
+    "readoutmode": lambda c: c.get_readout_mode(),
+    "readoutmodes": lambda c: c.get_readout_modes(),
+    "sensorname": lambda c: c.sensor_name,
+    "sensortype": lambda c: c.sensor,
+    "setccdtemperature": lambda c: c.get_set_point(),
+    "startx": lambda c: c.start_x,
+    "starty": lambda c: c.start_y,
+    "subexposureduration": lambda c: c.get_sub_exposure_duration(),
+}
+"""Members that answer NotConnected before the camera is connected; all but imagearray."""
+
+WRITES: Final[dict[str, Write]] = {
+    "abortexposure": lambda c, _: c.abort_exposure(),
+    "action": lambda c, p: c.action(p.text("Action"), p.text("Parameters")),
+    "binx": lambda c, p: c.set_bin_x(p.integer("BinX")),
+    "biny": lambda c, p: c.set_bin_y(p.integer("BinY")),
+    "commandblind": _command,
+    "commandbool": _command,
+    "commandstring": _command,
+    "connect": lambda c, _: c.connect(),
+    "connected": lambda c, p: c.set_connected(p.boolean("Connected")),
+    "cooleron": lambda c, p: c.set_cooler_on(p.boolean("CoolerOn")),
+    "disconnect": lambda c, _: c.disconnect(),
+    "fastreadout": lambda c, p: c.set_fast_readout(p.boolean("FastReadout")),
+    "gain": lambda c, p: c.set_gain(p.integer("Gain")),
+    "numx": lambda c, p: c.set_num_x(p.integer("NumX")),
+    "numy": lambda c, p: c.set_num_y(p.integer("NumY")),
+    "offset": lambda c, p: c.set_offset(p.integer("Offset")),
+    "pulseguide": lambda c, p: c.pulse_guide(p.integer("Direction"), p.integer("Duration")),
+    "readoutmode": lambda c, p: c.set_readout_mode(p.integer("ReadoutMode")),
+    "setccdtemperature": lambda c, p: c.set_set_point(p.number("SetCCDTemperature")),
+    "startexposure": lambda c, p: c.start_exposure(p.number("Duration"), p.boolean("Light")),
+    "startx": lambda c, p: c.set_start_x(p.integer("StartX")),
+    "starty": lambda c, p: c.set_start_y(p.integer("StartY")),
+    "stopexposure": lambda c, _: c.stop_exposure(),
+    "subexposureduration": lambda c, p: c.set_sub_exposure_duration(
+        p.number("SubExposureDuration")
+    ),
+}
+"""Members that can be written or called; parameters are parsed before anything is done."""
+
+READS: Final = frozenset({*ANYTIME, *CONNECTED, "imagearray"})
+"""Every member that can be read."""
+
+SINCE: Final = {
+    **dict.fromkeys(("offset", "offsetmax", "offsetmin", "offsets", "subexposureduration"), 3),
+    **dict.fromkeys(("connect", "connecting", "devicestate", "disconnect"), 4),
+}
+"""The interface version that brought a member, where it is not the second."""
+
+
+def read(camera: SimulatedCamera, member: str) -> object:
+    """Return the value of a member."""
+    if member in ANYTIME:
+        return ANYTIME[member](camera)
+    camera.require_connected()
+    return CONNECTED[member](camera)
+
+
+def is_known(camera: SimulatedCamera, verb: str, member: str) -> bool:
+    """Tell whether the camera's interface version has `member` for `verb`."""
+    known = member in WRITES if verb == "PUT" else member in READS
+    return known and camera.interface_version >= SINCE.get(member, 2)

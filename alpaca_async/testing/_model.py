@@ -1,0 +1,120 @@
+"""What kind of camera is simulated: one record of facts and physical constants."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from .._enums import SensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ControlMode: TypeAlias = Literal["range", "list", "none"]
+"""How gain or offset is set: by value, by the index of a name, or not at all."""
+
+
+@dataclass(kw_only=True, eq=False)
+class CameraModel:
+    """The facts of a simulated camera.
+
+    Durations are simulated seconds: `speed_up` of them pass in a second of `clock`. Sizes are
+    unbinned pixels, charges electrons, temperatures °C.
+    """
+
+    name: str = "Simulated camera"
+    unique_id: str = ""
+    """Random where it is empty."""
+    description: str = "A camera without hardware"
+    interface_version: int = 4
+    """2, 3 or 4; members of later versions are refused with HTTP 400, as unknown ones are."""
+    initially_connected: bool = False
+    connect_time: float = 0.05
+    seed: int = 0
+    """Chooses the sky, the hot pixels and the noise of every frame."""
+    speed_up: float = 1.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    # sensor
+    sensor: SensorType = SensorType.MONOCHROME
+    sensor_name: str = "SIM1280"
+    width: int = 1280
+    height: int = 960
+    pixel_size: float = 3.76
+    """Micrometres."""
+    bayer_offset_x: int = 0
+    bayer_offset_y: int = 0
+    max_adu: int = 65535
+    full_well: float = 60000.0
+    base_electrons_per_adu: float = 1.0
+    """At gain 0, or the first gain of the list."""
+    read_noise: float = 3.0
+    dark_current: float = 0.05
+    """Electrons per pixel and second at 0 °C; doubles every 6 °C."""
+    hot_pixel_fraction: float = 1e-4
+    noise: bool = True
+    """Without it a frame is what it would be on average."""
+
+    # sky
+    stars: int = 400
+    seeing: float = 3.0
+    """Full width at half maximum of a star, pixels."""
+    sky_brightness: float = 3.0
+    """Electrons per pixel and second of an unfiltered sensor."""
+    drift: float = 0.3
+    """How far the sky jitters from frame to frame, pixels."""
+    guide_rate: float = 2.0
+    """Pixels that the sky moves in a second of a guiding pulse."""
+
+    # controls
+    gain_mode: ControlMode = "range"
+    gain_range: tuple[int, int] = (0, 300)
+    """In 0.1 dB, as many drivers have it."""
+    gain_names: tuple[str, ...] = ("Low", "Medium", "High")
+    """Each twice as sensitive as the one before."""
+    offset_mode: ControlMode = "range"
+    offset_range: tuple[int, int] = (0, 1000)
+    """ADU added to every pixel."""
+    offset_names: tuple[str, ...] = ("Low", "Normal", "High")
+    """100, 200, 300... ADU."""
+    default_offset: int = 100
+    readout_modes: tuple[str, ...] = ("High quality", "Fast")
+    """Every mode but the first reads four times faster with twice the noise."""
+    max_bin: int = 4
+    binning: Literal["sum", "average"] = "sum"
+    has_shutter: bool = True
+    """Without one, dark frames are exposed to the light."""
+    has_sub_exposures: bool = True
+    can_abort_exposure: bool = True
+    can_stop_exposure: bool = True
+    can_asymmetric_bin: bool = True
+    can_fast_readout: bool = False
+    """True replaces the readout modes, as ICameraV4 demands."""
+    can_pulse_guide: bool = True
+
+    # cooling
+    has_cooler: bool = True
+    can_set_ccd_temperature: bool = True
+    can_get_cooler_power: bool = True
+    ambient: float = 15.0
+    max_cooling: float = 45.0
+    """Degrees below ambient at full power."""
+    cooling_rate: float = 0.25
+    """Degrees per second, at most."""
+    settling_time: float = 20.0
+    """Time constant of the last degrees, seconds."""
+
+    # exposures
+    exposure_min: float = 0.001
+    exposure_max: float = 3600.0
+    exposure_resolution: float = 0.001
+    readout_time: float = 0.1
+    """Seconds for the full frame; a part of it takes its share."""
+    image_delay: float = 0.0
+    """Seconds of Idle after the readout until the image is ready; infinite: it never is."""
+
+    def __post_init__(self) -> None:
+        """Give the camera an identity."""
+        self.unique_id = self.unique_id or str(uuid.uuid4())

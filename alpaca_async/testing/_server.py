@@ -1,0 +1,131 @@
+"""Cameras on a socket: uvicorn on the running loop, or on a thread with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import uvicorn
+from anyio.from_thread import start_blocking_portal
+from uvicorn.server import ServerState
+
+from ._app import Application, Wire
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from ._camera import SimulatedCamera
+
+
+class SimulatorServer:
+    """Serves cameras by their position as device numbers, on `host` and `port`.
+
+    An async context manager on the running loop; `run_in_thread` is the one for synchronous
+    callers. Port 0 takes a free one. `content_length=False` sends images chunked,
+    `imagebytes=False` as JSON always, `imagebytes_errors=True` sends errors of imagearray as
+    ImageBytes. It can be entered again after it was left.
+    """
+
+    def __init__(  # noqa: PLR0913 - named choices with defaults
+        self,
+        cameras: Iterable[SimulatedCamera],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        name: str = "Simulated cameras",
+        location: str = "Nowhere",
+        ssl_context: ssl.SSLContext | None = None,
+        keep_alive: int = 5,
+        content_length: bool = True,
+        imagebytes: bool = True,
+        imagebytes_errors: bool = False,
+    ) -> None:
+        self.cameras = tuple(cameras)
+        self._host = host
+        self._port = port
+        self._ssl = ssl_context
+        self._state = ServerState()
+        self._listener: asyncio.Server | None = None
+        wire = Wire(
+            content_length=content_length,
+            imagebytes=imagebytes,
+            imagebytes_errors=imagebytes_errors,
+        )
+        app = Application(dict(enumerate(self.cameras)), name=name, location=location, wire=wire)
+        self._config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=keep_alive,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port; `RuntimeError` while the server does not run."""
+        if self._listener is None:
+            raise RuntimeError("The server does not run")
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as clients take it; `RuntimeError` while the server does not run."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._state.connections)
+
+    async def __aenter__(self) -> Self:
+        """Listen; `OSError` if the address is taken."""
+        if not self._config.loaded:
+            self._config.load()
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._protocol, self._host, self._port, ssl=self._ssl
+        )
+        return self
+
+    def _protocol(self) -> asyncio.Protocol:
+        # uvicorn's own Server would add signal handlers, a ticking task and slow goodbyes.
+        protocol: Any = self._config.http_protocol_class
+        connection: asyncio.Protocol = protocol(
+            config=self._config, server_state=self._state, app_state={}
+        )
+        return connection
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Break off every connection and wait for what served it."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        listener.close()
+        for connection in list(self._state.connections):
+            transport: asyncio.Transport = connection.transport
+            transport.abort()
+        await asyncio.sleep(0)
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await listener.wait_closed()
+
+
+@contextmanager
+def run_in_thread(server: SimulatorServer) -> Iterator[SimulatorServer]:
+    """Run `server` on a thread of its own while the block runs, for synchronous callers."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
+        yield server

@@ -1,0 +1,186 @@
+"""What a client can set on a simulated camera, apart from its cooler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._enums import SensorType
+from ._core import DeviceCore
+
+if TYPE_CHECKING:
+    from ._model import ControlMode
+
+
+class CameraSettings(DeviceCore):
+    """Frame, gain, offset and readout; they start anew with every connection."""
+
+    def __post_init__(self) -> None:
+        """Start with the defaults."""
+        super().__post_init__()
+        self.reset_settings()
+
+    def reset_settings(self) -> None:
+        """Return to the full frame and the default gain, offset and readout."""
+        self.bin_x = self.bin_y = 1
+        self.start_x = self.start_y = 0
+        self.num_x, self.num_y = self.width, self.height
+        self.gain = self.gain_range[0] if self.gain_mode == "range" else 0
+        self.offset = self.default_offset if self.offset_mode == "range" else 0
+        self.readout_mode = 0
+        self.fast_readout = False
+        self.sub_exposure_duration = 0.0
+
+    # Frame
+
+    def set_bin_x(self, value: int) -> None:
+        """Bin columns, and rows too where the camera cannot bin them differently."""
+        self.bin_x = self.checked("BinX", value, 1, self.max_bin)
+        if not self.can_asymmetric_bin:
+            self.bin_y = value
+
+    def set_bin_y(self, value: int) -> None:
+        """Bin rows, and columns too where the camera cannot bin them differently."""
+        self.bin_y = self.checked("BinY", value, 1, self.max_bin)
+        if not self.can_asymmetric_bin:
+            self.bin_x = value
+
+    def set_start_x(self, value: int) -> None:
+        """Set the first column; checked when an exposure starts, as the three that follow."""
+        self.require_connected()
+        self.start_x = value
+
+    def set_start_y(self, value: int) -> None:
+        """Set the first row."""
+        self.require_connected()
+        self.start_y = value
+
+    def set_num_x(self, value: int) -> None:
+        """Set the width."""
+        self.require_connected()
+        self.num_x = value
+
+    def set_num_y(self, value: int) -> None:
+        """Set the height."""
+        self.require_connected()
+        self.num_y = value
+
+    def bayer_offset(self, value: int) -> int:
+        """Return `value`, an offset of a colour matrix, if there is one."""
+        self.require("BayerOffset", self.sensor not in (SensorType.MONOCHROME, SensorType.COLOR))
+        return value
+
+    # Gain, offset, readout
+
+    @property
+    def electrons_per_adu(self) -> float:
+        """At the present gain."""
+        if self.gain_mode == "list":
+            return self.base_electrons_per_adu / 2.0**self.gain
+        return self.base_electrons_per_adu / 10.0 ** (self.gain / 200.0)
+
+    @property
+    def offset_adu(self) -> int:
+        """What the present offset adds to every pixel."""
+        if self.offset_mode == "list":
+            return self.default_offset * (self.offset + 1)
+        return self.offset if self.offset_mode == "range" else self.default_offset
+
+    @property
+    def full_well_capacity(self) -> float:
+        """Electrons at the present binning."""
+        return self.full_well * (self.bin_x * self.bin_y if self.binning == "sum" else 1)
+
+    def get_gain(self) -> int:
+        """Return the value, or the index of the name."""
+        self.require("Gain", self.gain_mode != "none")
+        return self.gain
+
+    def set_gain(self, value: int) -> None:
+        """Set the value, or the index of the name."""
+        self.gain = self._checked_control(
+            "Gain", value, self.gain_mode, self.gain_range, self.gain_names
+        )
+
+    def get_gain_range(self) -> tuple[int, int]:
+        """Return the lowest and the highest gain."""
+        self.require("GainMin and GainMax", self.gain_mode == "range")
+        return self.gain_range
+
+    def get_gains(self) -> list[str]:
+        """Return the names of the gains."""
+        self.require("Gains", self.gain_mode == "list")
+        return list(self.gain_names)
+
+    def get_offset(self) -> int:
+        """Return the value, or the index of the name."""
+        self.require("Offset", self.offset_mode != "none")
+        return self.offset
+
+    def set_offset(self, value: int) -> None:
+        """Set the value, or the index of the name."""
+        self.offset = self._checked_control(
+            "Offset", value, self.offset_mode, self.offset_range, self.offset_names
+        )
+
+    def get_offset_range(self) -> tuple[int, int]:
+        """Return the lowest and the highest offset."""
+        self.require("OffsetMin and OffsetMax", self.offset_mode == "range")
+        return self.offset_range
+
+    def get_offsets(self) -> list[str]:
+        """Return the names of the offsets."""
+        self.require("Offsets", self.offset_mode == "list")
+        return list(self.offset_names)
+
+    def get_readout_modes(self) -> list[str]:
+        """Return the names of the readout modes."""
+        self.require("ReadoutModes", not self.can_fast_readout)
+        return list(self.readout_modes)
+
+    def get_readout_mode(self) -> int:
+        """Return the index of the readout mode."""
+        self.require("ReadoutMode", not self.can_fast_readout)
+        return self.readout_mode
+
+    def set_readout_mode(self, value: int) -> None:
+        """Choose a readout mode by its index."""
+        self.require("ReadoutMode", not self.can_fast_readout)
+        self.readout_mode = self.checked("ReadoutMode", value, 0, len(self.readout_modes) - 1)
+
+    def get_fast_readout(self) -> bool:
+        """Return whether frames are read fast."""
+        self.require("FastReadout", self.can_fast_readout)
+        return self.fast_readout
+
+    def set_fast_readout(self, value: bool) -> None:
+        """Read frames four times faster with twice the noise, or not."""
+        self.require("FastReadout", self.can_fast_readout)
+        self.fast_readout = value
+
+    def get_sub_exposure_duration(self) -> float:
+        """Return the length of the exposures that the camera adds up, seconds."""
+        self.require("SubExposureDuration", self.has_sub_exposures)
+        return self.sub_exposure_duration
+
+    def set_sub_exposure_duration(self, value: float) -> None:
+        """Set the length of the exposures that the camera adds up, seconds."""
+        self.require("SubExposureDuration", self.has_sub_exposures)
+        self.sub_exposure_duration = self.checked(
+            "SubExposureDuration", value, 0.0, self.exposure_max
+        )
+
+    @property
+    def reads_fast(self) -> bool:
+        """Whether the present readout is the fast and noisy one."""
+        return self.fast_readout or self.readout_mode > 0
+
+    def _checked_control(
+        self,
+        member: str,
+        value: int,
+        mode: ControlMode,
+        limits: tuple[int, int],
+        names: tuple[str, ...],
+    ) -> int:
+        self.require(member, mode != "none")
+        return self.checked(member, value, *(limits if mode == "range" else (0, len(names) - 1)))

@@ -1,0 +1,39 @@
+"""Fixtures for tests that need a camera: a server on a thread, so any test can use them.
+
+Override `alpaca_cameras` to choose what is served.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._camera import SimulatedCamera
+    from ._server import SimulatorServer
+
+
+@pytest.fixture
+def alpaca_cameras() -> list[SimulatedCamera]:
+    """Return the cameras to serve: one small fast one, until a test module overrides this."""
+    from ._camera import SimulatedCamera  # noqa: PLC0415 - loaded where a test needs it
+
+    return [SimulatedCamera(width=320, height=240, readout_time=0.01, speed_up=10.0)]
+
+
+@pytest.fixture
+def alpaca_server(alpaca_cameras: list[SimulatedCamera]) -> Iterator[SimulatorServer]:
+    """Serve `alpaca_cameras` during a test; `alpaca_server.address` is what clients want."""
+    from ._server import SimulatorServer, run_in_thread  # noqa: PLC0415 - as above
+
+    with run_in_thread(SimulatorServer(alpaca_cameras)) as server:
+        yield server
+
+
+@pytest.fixture
+def alpaca_camera(alpaca_server: SimulatorServer) -> SimulatedCamera:
+    """Return the first served camera, device number 0."""
+    return alpaca_server.cameras[0]
