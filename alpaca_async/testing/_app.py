@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .._errors import AscomError
+from alpaca_async._errors import AscomError
+
 from . import _interface
 from ._images import imagebytes_error, imagebytes_header, json_pieces
 from ._protocol import BadRequest, Parameters, envelope, reply
@@ -72,7 +73,7 @@ class SlicedResponse(Response):
         if content_length:
             self.headers["content-length"] = str(sum(len(part) for part in parts))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it as ASGI has it; other tasks run between two slices."""
         await send(
             {
@@ -218,7 +219,7 @@ class Application:
         fields = envelope(client_id, next(self._server_ids))
         return Response(reply(value, fields), media_type=_JSON)
 
-    async def _setup(self, request: Request) -> Response:
+    async def _setup(self, _: Request) -> Response:
         names = "".join(f"<li>{html.escape(c.name)}</li>" for c in self._cameras.values())
         return HTMLResponse(f"<h1>{html.escape(self._name)}</h1><ul>{names}</ul>")
 
@@ -256,7 +257,7 @@ async def _form(request: Request) -> Parameters:
 
 
 def _memory(pixels: NDArray[Any]) -> memoryview:
-    return memoryview(pixels.reshape(-1)).cast("B")
+    return pixels.reshape(-1).data.cast("B")
 
 
 async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -265,11 +266,11 @@ async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _bad_request(request: Request, error: Exception) -> Response:
+async def _bad_request(_: Request, error: Exception) -> Response:
     return PlainTextResponse(str(error), 400)
 
 
-async def _unknown_path(request: Request, error: Exception) -> Response:
+async def _unknown_path(request: Request, _: Exception) -> Response:
     text = f"{request.method} {request.url.path} is not a request of the Alpaca protocol"
     status = 403 if request.url.path.startswith(("/setup", "/management/v")) else 400
     return PlainTextResponse(text, status)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .._enums import CameraStates, GuideDirections
-from .._errors import (
+from alpaca_async._enums import CameraStates, GuideDirections
+from alpaca_async._errors import (
     ActionNotImplementedException,
     AscomError,
     DriverException,
     InvalidOperationException,
     InvalidValueException,
 )
+
 from ._cooler import Cooler
 from ._exposure import SimulatedExposure
 from ._sensor import Sensor, Shot
@@ -155,7 +156,7 @@ class SimulatedCamera(CameraSettings):
         return self._last
 
     def start_exposure(self, duration: float, light: bool) -> None:
-        """Expose with the present settings, seconds; dark frames may be shorter than the minimum."""
+        """Expose with the present settings, seconds; a dark frame may be as short as 0 s."""
         shortest = self.exposure_min if light else 0.0
         self.checked("Duration", duration, shortest, self.exposure_max)
         self._check_axis("X", self.start_x, self.num_x, self.width // self.bin_x)

@@ -6,7 +6,12 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from .._errors import InvalidValueException, NotConnectedException, NotImplementedException
+from alpaca_async._errors import (
+    InvalidValueException,
+    NotConnectedException,
+    NotImplementedException,
+)
+
 from ._model import CameraModel
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .._enums import CameraStates
+from alpaca_async._enums import CameraStates
+
 from ._images import narrowed
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .._errors import AscomError
+    from alpaca_async._errors import AscomError
+
     from ._sensor import Sensor, Shot
 
 

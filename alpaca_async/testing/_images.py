@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .._enums import ImageArrayElementTypes
+from alpaca_async._enums import ImageArrayElementTypes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from .._errors import AscomError
+    from alpaca_async._errors import AscomError
 
 _HEADER: Final = struct.Struct("<iiIIiiiiiii")
 _SOURCE: Final = ImageArrayElementTypes.INT32
 _JSON_PIECE_PIXELS: Final = 1 << 15
 
-_TRANSMISSION_TYPES: Final = {
+_TRANSMISSION_TYPES: Final[dict[np.dtype[Any], ImageArrayElementTypes]] = {
     np.dtype("u1"): ImageArrayElementTypes.BYTE,
     np.dtype("<i2"): ImageArrayElementTypes.INT16,
     np.dtype("<u2"): ImageArrayElementTypes.UINT16,

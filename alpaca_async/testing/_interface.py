@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
-from .._errors import NotImplementedException
+from alpaca_async._errors import NotImplementedException
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ ANYTIME: Final[dict[str, Read]] = {
     "connecting": lambda c: c.connecting,
     "description": lambda c: c.description,
     "devicestate": lambda c: c.get_device_state(),
-    "driverinfo": lambda c: _DRIVER_INFO,
-    "driverversion": lambda c: "1.0",
+    "driverinfo": lambda _: _DRIVER_INFO,
+    "driverversion": lambda _: "1.0",
     "interfaceversion": lambda c: c.interface_version,
     "name": lambda c: c.name,
     "supportedactions": lambda c: c.supported_actions,

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .._enums import SensorType
+from alpaca_async._enums import SensorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._errors import AscomError
+    from alpaca_async._errors import AscomError
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
 _NUMBER: Final = re.compile(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .._enums import SensorType
+from alpaca_async._enums import SensorType
+
 from ._sky import Area, Sky
 
 if TYPE_CHECKING:
@@ -174,5 +175,7 @@ class Sensor:
             return adu
         cells = adu.reshape(adu.shape[0] // shot.bin_x, shot.bin_x, -1, shot.bin_y)
         if self._model.binning == "average":
-            return np.floor(cells.mean((1, 3), np.float32))
-        return np.minimum(cells.sum((1, 3), np.float32), np.float32(self._model.max_adu))
+            mean: Float = cells.mean((1, 3))
+            return np.floor(mean, out=mean)
+        total: Float = cells.sum((1, 3))
+        return np.minimum(total, np.float32(self._model.max_adu))

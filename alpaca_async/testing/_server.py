@@ -14,7 +14,7 @@ from ._app import Application, Wire
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable
     from types import TracebackType
 
     from ._camera import SimulatedCamera
@@ -125,7 +125,7 @@ class SimulatorServer:
 
 
 @contextmanager
-def run_in_thread(server: SimulatorServer) -> Iterator[SimulatorServer]:
+def run_in_thread(server: SimulatorServer) -> Generator[SimulatorServer]:
     """Run `server` on a thread of its own while the block runs, for synchronous callers."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
         yield server

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._enums import SensorType
+from alpaca_async._enums import SensorType
+
 from ._core import DeviceCore
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class CameraSettings(DeviceCore):
     def electrons_per_adu(self) -> float:
         """At the present gain."""
         if self.gain_mode == "list":
-            return self.base_electrons_per_adu / 2.0**self.gain
-        return self.base_electrons_per_adu / 10.0 ** (self.gain / 200.0)
+            return self.base_electrons_per_adu / (1 << self.gain)
+        return float(self.base_electrons_per_adu / 10.0 ** (self.gain / 200.0))
 
     @property
     def offset_adu(self) -> int:
