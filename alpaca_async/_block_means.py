@@ -25,7 +25,8 @@ def block_means(
     not fill a block at the right and at the bottom is left out.
     """
     if abs(data.strides[0]) < abs(data.strides[1]):  # go through memory in its own order
-        means = block_means(data.swapaxes(0, 1), cell[::-1], factor[::-1])
+        flipped = data.swapaxes(0, 1)
+        means = block_means(flipped, (cell[1], cell[0]), (factor[1], factor[0]))
         return means.transpose(1, 0, 2, 4, 3)
     down, across = (
         size // (period * count)

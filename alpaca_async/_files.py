@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from anyio import create_task_group, to_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def refuse_existing(path: Path) -> None:
 
 
 @contextmanager
-def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+def new_file(path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
     """Open a file that gets its name when the block has ended, and vanishes if that raises.
 
     Until then it has a name of its own in the same folder, ending in `.part`. Unless

@@ -153,11 +153,11 @@ def _later(start: datetime, seconds: float) -> datetime | None:
 
 
 def _iso(time: datetime | None) -> str | None:
-    return time and time.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return None if time is None else time.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
 def _mjd(time: datetime | None) -> float | None:
-    return time and (time - _MJD_EPOCH) / timedelta(days=1)
+    return None if time is None else (time - _MJD_EPOCH) / timedelta(days=1)
 
 
 def _image_type(exposure: Exposure) -> str:
@@ -173,8 +173,9 @@ def _size(micrometres: float | None, binning: int | None) -> float | None:
 
 def _readout_mode(settings: CameraSettings, info: CameraInfo) -> str | None:
     index = settings.readout_mode
-    known = index is not None and 0 <= index < len(info.readout_modes)
-    return info.readout_modes[index] if known else None
+    if index is None or not 0 <= index < len(info.readout_modes):
+        return None
+    return info.readout_modes[index]
 
 
 def _storable(value: CardValue | None) -> CardValue | None:

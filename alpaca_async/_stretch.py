@@ -34,7 +34,8 @@ def stretch(planes: NDArray[np.float32], full_scale: float) -> NDArray[np.uint8]
         return _picture(np.full_like(finite, _flat_grey(sky, full_scale)))
     black = sky - _BELOW_SKY * _noise(samples - skies, highest - lowest)
     scale = 1 / (highest - black)
-    levels = (finite - (skies + (black - sky))[..., np.newaxis]) * np.float32(scale)
+    blacks = (skies + (black - sky)).astype(np.float32)
+    levels = (finite - blacks[..., np.newaxis]) * np.float32(scale)
     return _picture(_lifted(levels.clip(0, 1, out=levels), (sky - black) * scale))
 
 
@@ -43,10 +44,8 @@ def _finite(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     valid = np.isfinite(planes)
     if valid.all():
         return planes
-    lowest = planes.min(initial=np.inf, where=valid)
-    highest = planes.max(initial=-np.inf, where=valid)
-    if lowest > highest:
-        lowest = highest = np.float32(0)
+    known = planes[valid] if valid.any() else np.zeros(1, np.float32)
+    lowest, highest = float(known.min()), float(known.max())
     return np.nan_to_num(planes, nan=lowest, neginf=lowest, posinf=highest)
 
 

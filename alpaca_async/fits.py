@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from re import compile as pattern
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from anyio.from_thread import check_cancelled
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-    from astropy.io.fits import Header, PrimaryHDU
+    from astropy.io.fits import Header, PrimaryHDU  # type: ignore[import-untyped]  # it has no stubs
     from numpy.typing import NDArray
 
     from ._image import Image
@@ -67,12 +68,10 @@ def header(image: Image, extra: Mapping[str, Any] | None = None) -> Header:
     `extra` maps keywords to a value or to `(value, comment)`, and wins over ours; None leaves
     a keyword out. Text becomes ASCII. `ValueError` for what cannot be in a FITS header.
     """
-    from astropy.io import fits  # noqa: PLC0415 - an extra, and slow to import
-
     cards = {card.keyword: card for card in cards_of(image)}
     for card in map(_extra_card, extra or {}, (extra or {}).values()):
         cards[card.keyword] = card
-    result = fits.Header()
+    result = _astropy_fits().Header()
     for card in cards.values():
         if card.value is not None:
             result.append((card.keyword, card.value, _fitting_comment(card)), end=True)
@@ -81,10 +80,8 @@ def header(image: Image, extra: Mapping[str, Any] | None = None) -> Header:
 
 def to_hdu(image: Image, extra: Mapping[str, Any] | None = None) -> PrimaryHDU:
     """Return the HDU that `save` writes; colour as `(planes, height, width)`. May be a view."""
-    from astropy.io import fits  # noqa: PLC0415 - an extra, and slow to import
-
     pixels = image.data.astype(_pixel_type(image.data), copy=False)
-    return fits.PrimaryHDU(_planes_first(pixels), header(image, extra))
+    return _astropy_fits().PrimaryHDU(_planes_first(pixels), header(image, extra))
 
 
 def _save(image: Image, path: Path, extra: Mapping[str, Any], *, overwrite: bool) -> Path:
@@ -103,10 +100,14 @@ def _save(image: Image, path: Path, extra: Mapping[str, Any], *, overwrite: bool
 
 def _head(shape: tuple[int, ...], dtype: np.dtype[Any], facts: Header) -> bytes:
     """Return the header records; an array without memory tells astropy the shape."""
-    from astropy.io import fits  # noqa: PLC0415 - an extra, and slow to import
+    hdu = _astropy_fits().PrimaryHDU(np.broadcast_to(np.zeros((), dtype), shape), facts)
+    text: str = hdu.header.tostring()
+    return text.encode("ascii")
 
-    hdu = fits.PrimaryHDU(np.broadcast_to(np.zeros((), dtype), shape), facts)
-    return hdu.header.tostring().encode("ascii")
+
+def _astropy_fits() -> Any:  # noqa: ANN401 - a module without types
+    """Import late, in the worker thread: it takes long, and it is an extra."""
+    return import_module("astropy.io.fits")
 
 
 def _planes_first(data: NDArray[Any]) -> NDArray[Any]:
@@ -165,20 +166,30 @@ def _extra_card(keyword: str, entry: Any) -> Card:  # noqa: ANN401 - checked her
         raise ValueError(f"{keyword!r} is no FITS keyword: 1 to 8 of A-Z 0-9 _ -")
     if _RESERVED.fullmatch(name):
         raise ValueError(f"{name} describes the file and is not the caller's to set")
-    value, comment = entry if isinstance(entry, tuple) else (entry, "")
+    value, comment = _value_and_comment(entry)
     return Card(name, _extra_value(name, value), ascii_text(comment))
 
 
+def _value_and_comment(entry: Any) -> tuple[Any, str]:  # noqa: ANN401 - checked here
+    match entry:
+        case (value, str(comment)) if isinstance(entry, tuple):
+            return value, comment
+        case _:
+            return entry, ""
+
+
 def _extra_value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - checked here
-    if value is None or isinstance(value, bool):
+    if value is None:
+        return None
+    if isinstance(value, bool):
         return value
+    if isinstance(value, np.generic):
+        return _extra_value(keyword, value.item())
     if isinstance(value, str):
         return ascii_text(value)
-    if isinstance(value, np.bool_):
-        return bool(value)
     if isinstance(value, Integral) and fits_integer(int(value)):
         return int(value)
-    if isinstance(value, Real) and not isinstance(value, Integral) and isfinite(value):
+    if isinstance(value, Real) and not isinstance(value, Integral) and isfinite(float(value)):
         return float(value)
     raise ValueError(f"{keyword} = {value!r} cannot be in a FITS header")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from anyio.from_thread import check_cancelled
@@ -76,7 +76,7 @@ def _reduced(image: Image, max_size: int | None) -> NDArray[np.float32]:
     if mosaic is None or any(np.less(image.data.shape, mosaic.period)):
         means = block_means(image.data, (1, 1), _factors(image.data.shape, (1, 1), max_size))
         planes = means[0, 0]
-        return planes if len(planes) == _RGB else planes.mean(axis=0, keepdims=True)
+        return planes if len(planes) == _RGB else _mean(planes)[np.newaxis]
     factors = _factors(image.data.shape, mosaic.period, max_size)
     return _colours(block_means(image.data, mosaic.period, factors), mosaic)
 
@@ -84,7 +84,7 @@ def _reduced(image: Image, max_size: int | None) -> NDArray[np.float32]:
 def _factors(
     shape: tuple[int, ...], cell: tuple[int, int], max_size: int | None
 ) -> tuple[int, int]:
-    """Return how many cells of each direction become a pixel: equally many, unless there are not."""
+    """Return how many cells down and across become a pixel, as many as there are at most."""
     cells = (shape[0] // cell[0], shape[1] // cell[1])
     factor = 1 if max_size is None else math.ceil(max(cells) / max_size)
     return min(factor, cells[0]), min(factor, cells[1])
@@ -97,8 +97,13 @@ def _colours(means: NDArray[np.float32], mosaic: Mosaic) -> NDArray[np.float32]:
     for row, column in np.ndindex(rows, columns):
         places.setdefault(mosaic.filter_at(row, column), []).append(means[row, column, 0])
     if not places.keys() >= set("RGB"):
-        return means.mean(axis=(0, 1))
-    return np.stack([np.mean(places[letter], axis=0) for letter in "RGB"])
+        return _mean(means.reshape(-1, *means.shape[2:]))
+    return np.stack([_mean(np.stack(places[letter])) for letter in "RGB"])
+
+
+def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = planes.mean(axis=0)
+    return mean
 
 
 def _full_scale(image: Image) -> float:
