@@ -1,0 +1,116 @@
+"""Images as small 8-bit pictures for people; needs the extra `preview` (pillow)."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from anyio.from_thread import check_cancelled
+
+from ._block_means import block_means
+from ._files import in_thread, new_file
+from ._mosaic import mosaic_of
+from ._stretch import stretch
+
+if TYPE_CHECKING:
+    import os
+
+    import PIL.Image
+    from numpy.typing import NDArray
+
+    from ._image import Image
+    from ._mosaic import Mosaic
+
+__all__ = ["render", "save"]
+
+_FORMATS: Final[dict[str, tuple[str, dict[str, int]]]] = {
+    ".png": ("PNG", {"compress_level": 1}),
+    ".jpg": ("JPEG", {"quality": 90}),
+    ".jpeg": ("JPEG", {"quality": 90}),
+    ".webp": ("WEBP", {"quality": 90, "method": 0}),
+}
+_RGB: Final = 3
+
+
+async def save(image: Image, path: str | os.PathLike[str], *, max_size: int | None = 2048) -> Path:
+    """Write `render(image)` to `path`, and return that; a file of this name is replaced.
+
+    The suffix decides: `.png`, `.jpg`, `.jpeg` or `.webp`, else `ValueError`. The file gets
+    its name when it is complete; failed or cancelled, nothing of it stays.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in _FORMATS:
+        raise ValueError(f"{target.name!r} ends in none of {', '.join(_FORMATS)}")
+    return await in_thread(partial(_save, image, target, max_size))
+
+
+def render(image: Image, *, max_size: int | None = 2048) -> PIL.Image.Image:
+    """Return an 8-bit picture, grey or RGB, stretched so that faint stars show.
+
+    Neither side is longer than `max_size`: pixels are averaged in blocks of a whole number.
+    Of a mosaic each repetition of the filters becomes one pixel, coloured for RGGB and LRGB.
+    """
+    import PIL.Image  # noqa: PLC0415 - an extra
+
+    if max_size is not None and max_size < 1:
+        raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
+    return PIL.Image.fromarray(stretch(_reduced(image, max_size), _full_scale(image)))
+
+
+def _save(image: Image, path: Path, max_size: int | None) -> Path:
+    picture = render(image, max_size=max_size)
+    name, options = _FORMATS[path.suffix.lower()]
+    check_cancelled()
+    with new_file(path, overwrite=True) as file:
+        picture.save(file, name, **options)
+        check_cancelled()
+    return path
+
+
+def _reduced(image: Image, max_size: int | None) -> NDArray[np.float32]:
+    """Return `(planes, height, width)`, one plane for grey or three for RGB."""
+    mosaic = mosaic_of(image)
+    if mosaic is None or any(np.less(image.data.shape, mosaic.period)):
+        means = block_means(image.data, (1, 1), _factors(image.data.shape, (1, 1), max_size))
+        planes = means[0, 0]
+        return planes if len(planes) == _RGB else _mean(planes)[np.newaxis]
+    factors = _factors(image.data.shape, mosaic.period, max_size)
+    return _colours(block_means(image.data, mosaic.period, factors), mosaic)
+
+
+def _factors(
+    shape: tuple[int, ...], cell: tuple[int, int], max_size: int | None
+) -> tuple[int, int]:
+    """Return how many cells down and across become a pixel, as many as there are at most."""
+    cells = (shape[0] // cell[0], shape[1] // cell[1])
+    factor = 1 if max_size is None else math.ceil(max(cells) / max_size)
+    return min(factor, cells[0]), min(factor, cells[1])
+
+
+def _colours(means: NDArray[np.float32], mosaic: Mosaic) -> NDArray[np.float32]:
+    """Average the places of a cell by colour, or all of them where the colours are no RGB."""
+    rows, columns = mosaic.period
+    places: dict[str, list[NDArray[np.float32]]] = {}
+    for row, column in np.ndindex(rows, columns):
+        places.setdefault(mosaic.filter_at(row, column), []).append(means[row, column, 0])
+    if not places.keys() >= set("RGB"):
+        return _mean(means.reshape(-1, *means.shape[2:]))
+    return np.stack([_mean(np.stack(places[letter])) for letter in "RGB"])
+
+
+def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = planes.mean(axis=0)
+    return mean
+
+
+def _full_scale(image: Image) -> float:
+    """Return the value of a saturated pixel, infinity if it is unknown."""
+    stated = image.exposure and image.exposure.info.max_adu
+    if stated:
+        return stated
+    dtype = image.data.dtype
+    digital = dtype.kind in "iu" and dtype.itemsize <= 2  # noqa: PLR2004 - what converters have
+    return float(np.iinfo(dtype).max) if digital else math.inf
