@@ -25,6 +25,8 @@ A wrong argument raises `TypeError` or `ValueError` before any request.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class AlpacaError(Exception):
     """The root of all errors of this library.
@@ -39,6 +41,12 @@ class AlpacaError(Exception):
         self.reason = reason
         self.server = server
         self.member = member
+
+    def at(self, server: str, member: str) -> Self:
+        """Say where the error comes from, and return it."""
+        self.server = server
+        self.member = member
+        return self
 
     def __str__(self) -> str:
         source = " ".join(part for part in (self.server, self.member) if part)

@@ -89,7 +89,7 @@ class ImageHeader(NamedTuple):
     @classmethod
     def unpack(cls, buffer: ReadableBuffer) -> ImageHeader:
         """Read the first 44 bytes; `IncompleteImage` where there are fewer."""
-        view = memoryview(buffer).cast("B")
+        view = as_bytes(buffer)
         if len(view) < HEADER_SIZE:
             raise IncompleteImage(len(view), HEADER_SIZE)
         return cls._make(_HEADER.unpack_from(view))
@@ -134,10 +134,10 @@ def decode_imagebytes(buffer: ReadableBuffer) -> NDArray[Any]:
         IncompleteImage: it ends early.
         MalformedResponse: its header is contradictory, or bytes are left over.
     """
-    view = memoryview(buffer).cast("B")
+    view = as_bytes(buffer)
     header = ImageHeader.unpack(view)
     if header.error_number:
-        raise payload_error(header, view)
+        raise payload_error(header, view[HEADER_SIZE:])
     metadata = header.metadata()
     received = len(view) - header.data_start
     if received < metadata.nbytes:
@@ -152,8 +152,14 @@ def pixels(buffer: ReadableBuffer, metadata: ImageMetadata) -> NDArray[Any]:
     return np.frombuffer(buffer, metadata.dtype).reshape(metadata.shape)
 
 
-def payload_error(header: ImageHeader, payload: ReadableBuffer) -> AscomError:
-    """Return the device's error that an ImageBytes payload carries instead of pixels."""
-    header.check_start()
-    text = bytes(memoryview(payload).cast("B")[header.data_start :])
-    return ascom_error(header.error_number, text.decode("utf-8", "replace").rstrip("\0"))
+def as_bytes(buffer: ReadableBuffer) -> memoryview:
+    """Return the memory of `buffer` byte by byte. Never copies."""
+    view = buffer.data if isinstance(buffer, np.ndarray) else memoryview(buffer)
+    return view.cast("B")
+
+
+def payload_error(header: ImageHeader, text: ReadableBuffer) -> AscomError:
+    """Return the device's error whose `text` follows the `header` instead of pixels."""
+    start = max(header.data_start - HEADER_SIZE, 0)
+    message = bytes(as_bytes(text)[start:]).decode("utf-8", "replace")
+    return ascom_error(header.error_number, message.rstrip("\0"))

@@ -1,0 +1,83 @@
+"""Reply bytes -> value, or the error that the device reported. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from ._errors import MalformedResponse, RequestRejected, ascom_error
+from ._values import decode, decode_record, quoted
+
+_MAX_QUOTED_BODY: Final = 200
+_TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A successful JSON reply; `value` is None where the member returns nothing."""
+
+    value: Any
+    client_transaction_id: int
+    server_transaction_id: int
+
+
+def decode_envelope(body: bytes) -> Envelope:
+    """Return the reply in `body`; raise the `AscomError` that it reports.
+
+    The error fields come before the value, and may be missing, as management replies and
+    small servers leave them out.
+    """
+    fields = _parse(body)
+    _raise_reported(fields)
+    return Envelope(
+        fields.get("Value"),
+        _transaction_id(fields, "ClientTransactionID"),
+        _transaction_id(fields, "ServerTransactionID"),
+    )
+
+
+def rejection(status: int, body: bytes) -> RequestRejected:
+    """Return the error for an HTTP status other than 200, quoting `body`."""
+    try:
+        fields = _parse(body)
+        number = decode(int, fields.get("ErrorNumber") or 0)
+        text = str(fields.get("ErrorMessage") or "")
+    except MalformedResponse:
+        number, text = 0, ""
+    text = text or _plain(body)
+    reason = f"HTTP status {status}: {text}" if text else f"HTTP status {status}"
+    return RequestRejected(reason, status=status, number=number)
+
+
+def _raise_reported(fields: dict[str, Any]) -> None:
+    number = decode(int, fields.get("ErrorNumber") or 0)
+    message = fields.get("ErrorMessage") or ""
+    if number or message:
+        raise ascom_error(number, message if isinstance(message, str) else quoted(message))
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "the reply is not JSON" if body else "the reply is empty"
+        raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
+    return decode_record(fields)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _transaction_id(fields: dict[str, Any], key: str) -> int:
+    """Ids are diagnostics: one that cannot be read counts as missing."""
+    number = fields.get(key)
+    return number if type(number) is int else 0
+
+
+def _plain(body: bytes) -> str:
+    text = _TAGS.sub(" ", body[:65536].decode("utf-8", "replace"))
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _MAX_QUOTED_BODY else text[: _MAX_QUOTED_BODY - 3] + "..."
