@@ -1,0 +1,315 @@
+"""Session: requests to Alpaca servers over one pool of connections.
+
+The only door to httpx: its errors become ours here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+import time
+from base64 import b64encode
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlencode
+
+import anyio
+import httpx
+
+from ._envelope import Envelope, decode_envelope, rejection
+from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
+from ._transport import DirectTransport
+from ._values import encode
+from ._version import __version__
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Iterator, Mapping
+    from typing import Self
+
+    from ._transport import Sink
+
+logger = logging.getLogger("alpaca_async")
+
+MAX_ID: Final = 2**31 - 1
+"""The largest id that every server can echo."""
+
+MAX_REPLY_BYTES: Final = 16 * 2**20
+"""The largest reply that is not an image."""
+
+_MAX_RANDOM_CLIENT_ID: Final = 65535
+_IMAGE_TYPES: Final = b"application/imagebytes, application/json;q=0.9"
+_OK: Final = 200
+_FOREIGN_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    httpx.CookieConflict,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    OSError,
+)
+_TIMEOUT_REASONS: Final[dict[type[Exception], str]] = {
+    httpx.ConnectTimeout: "no connection within {establish:g} s",
+    httpx.PoolTimeout: "all connections to this server stayed in use",
+    httpx.WriteTimeout: "the server did not take the request in time",
+    httpx.ReadTimeout: "the server fell silent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for a server.
+
+    `establish`: for a connection. `reply`: for an ordinary reply, complete. `long`: for what
+    moves hardware, such as connecting. `stall`: the longest silence within an image.
+    """
+
+    establish: float = 5.0
+    reply: float = 10.0
+    long: float = 100.0
+    stall: float = 10.0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A command on its way: `sent` is true as soon as a byte of it may have left."""
+
+    sent: bool = False
+
+    async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
+        """Follow the transport, which calls this as its `trace` extension."""
+        if event.endswith("send_request_headers.started"):
+            self.sent = True
+
+
+class Session:
+    """What every request needs: connections, ids, timeouts, credentials, limits.
+
+    An async context manager; it can be constructed outside of any event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        http: httpx.AsyncClient | None = None,
+        client_id: int | None = None,
+        timeouts: Timeouts = Timeouts(),
+        auth: tuple[str, str] | None = None,
+        verify: bool | ssl.SSLContext = True,
+        max_image_bytes: int = 2**31,
+        max_downloads: int = 4,
+        connections_per_server: int = 4,
+    ) -> None:
+        self.client_id = _client_id(client_id)
+        self.timeouts = timeouts
+        self.max_image_bytes = max_image_bytes
+        self._downloads = asyncio.Semaphore(max_downloads)
+        self._numbers = itertools.cycle(range(1, MAX_ID + 1))
+        self._headers = _headers(auth)
+        if http is None:
+            transport = DirectTransport(
+                verify=verify, connections_per_server=connections_per_server
+            )
+            self._build: Any = httpx.Request
+            self._send: Any = transport.handle_async_request
+            self._close: Any = transport.aclose
+        else:
+            self._build = http.build_request
+            self._send = partial(http.send, stream=True, follow_redirects=False)
+            self._close = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections; an injected `httpx.AsyncClient` stays open."""
+        if self._close is not None:
+            await self._close()
+
+    async def get(self, server: str, path: str) -> Envelope:
+        """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
+        number = next(self._numbers)
+        request = self._request(
+            "GET", server, f"{path}?{self._ids(number)}", None, self.timeouts.reply
+        )
+        return await self._exchange(request, server, path, number, Attempt(), self.timeouts.reply)
+
+    async def put(
+        self,
+        server: str,
+        path: str,
+        fields: Mapping[str, object],
+        *,
+        timeout: float | None = None,
+        attempt: Attempt | None = None,
+    ) -> Envelope:
+        """Send a command to `path`; never twice."""
+        number = next(self._numbers)
+        timeout = self.timeouts.reply if timeout is None else timeout
+        attempt = attempt or Attempt()
+        form = {name: encode(value) for name, value in fields.items()}
+        content = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
+        request = self._request("PUT", server, path, content.encode(), timeout)
+        request.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        request.extensions["trace"] = attempt.trace
+        return await self._exchange(request, server, path, number, attempt, timeout)
+
+    @asynccontextmanager
+    async def stream_image(
+        self, server: str, path: str, sink: Sink
+    ) -> AsyncIterator[httpx.Response]:
+        """Ask for an image and hand out the reply once its head is there.
+
+        A transport that knows sinks fills `sink` and says so in the response's extensions;
+        after any other the caller does it.
+        """
+        number = next(self._numbers)
+        request = self._request(
+            "GET", server, f"{path}?{self._ids(number)}", None, self.timeouts.stall
+        )
+        request.headers["Accept"] = _IMAGE_TYPES.decode()
+        request.extensions["sink"] = sink
+        with self._named_errors(server, path, Attempt()):
+            async with self._downloads:
+                response = await self._open(request)
+                try:
+                    if response.status_code != _OK:
+                        raise rejection(response.status_code, await _read(response))
+                    yield response
+                finally:
+                    await response.aclose()
+
+    def _ids(self, number: int) -> str:
+        return f"ClientID={self.client_id}&ClientTransactionID={number}"
+
+    def _request(
+        self, method: str, server: str, target: str, content: bytes | None, timeout: float
+    ) -> httpx.Request:
+        limits = {
+            "connect": self.timeouts.establish,
+            "pool": timeout,
+            "write": timeout,
+            "read": timeout,
+        }
+        request: httpx.Request = self._build(
+            method,
+            f"{server}/{target}",
+            headers=self._headers,
+            content=content,
+            extensions={"timeout": limits},
+        )
+        return request
+
+    async def _exchange(
+        self,
+        request: httpx.Request,
+        server: str,
+        path: str,
+        number: int,
+        attempt: Attempt,
+        timeout: float,
+    ) -> Envelope:
+        begun = time.perf_counter()
+        with self._named_errors(server, path, attempt):
+            async with asyncio.timeout(self.timeouts.establish + timeout):
+                response = await self._open(request)
+                try:
+                    body = await _read(response)
+                finally:
+                    await response.aclose()
+            if response.status_code != _OK:
+                raise rejection(response.status_code, body)
+            envelope = decode_envelope(body)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug(
+                "%s %s/%s #%d: server's #%d after %.1f ms",
+                request.method,
+                server,
+                path,
+                number,
+                envelope.server_transaction_id,
+                (time.perf_counter() - begun) * 1e3,
+            )
+        return envelope
+
+    async def _open(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response: httpx.Response = await self._send(request)
+        except RuntimeError as error:  # of a closed client, or a closed loop
+            raise TransportError(str(error)) from error
+        return response
+
+    @contextmanager
+    def _named_errors(self, server: str, path: str, attempt: Attempt) -> Iterator[None]:
+        """Give every error its server and member; turn foreign errors into ours."""
+        try:
+            yield
+        except AlpacaError as error:
+            raise error.at(server, member_of(path)) from error.__cause__
+        except TimeoutError as error:
+            late = TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent)
+            raise late.at(server, member_of(path)) from error
+        except _FOREIGN_ERRORS as error:
+            kind = TransportTimeout if isinstance(error, httpx.TimeoutException) else TransportError
+            broken = kind(self._reason(error), outcome_unknown=attempt.sent)
+            raise broken.at(server, member_of(path)) from error
+
+    def _reason(self, error: Exception) -> str:
+        pattern = _TIMEOUT_REASONS.get(type(error))
+        if pattern is not None:
+            return pattern.format(establish=self.timeouts.establish)
+        return str(error) or type(error).__name__
+
+
+def _client_id(number: int | None) -> int:
+    if number is None:
+        return random.randint(1, _MAX_RANDOM_CLIENT_ID)  # noqa: S311 - a name, not a secret
+    if not 1 <= number <= MAX_ID:
+        raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
+    return number
+
+
+def _headers(auth: tuple[str, str] | None) -> httpx.Headers:
+    headers = httpx.Headers(
+        {
+            "Accept": "application/json",
+            # A compressed body could end early, or grow without bound, unseen.
+            "Accept-Encoding": "identity",
+            "User-Agent": f"alpaca_async/{__version__}",
+        }
+    )
+    if auth is not None:
+        credentials = b64encode(":".join(auth).encode()).decode()
+        headers["Authorization"] = f"Basic {credentials}"
+    return headers
+
+
+def member_of(path: str) -> str:
+    """Return the name that errors give to `path`, such as `camera/0/gain`."""
+    return path.removeprefix("api/v1/")
+
+
+def stream_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Return the body as it comes, without the layers that httpx would add for decoding."""
+    return aiter(cast("httpx.AsyncByteStream", response.stream))
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """Return a body that is not an image."""
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise MalformedResponse(f"the reply is compressed ({encoding}), which was not asked for")
+    body = b""
+    async for chunk in stream_of(response):
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
+    return body
