@@ -1,1 +1,84 @@
-"""An asyncio client for ASCOM Alpaca cameras."""
+"""An asyncio client for ASCOM Alpaca cameras: frames go from the socket into numpy, once."""
+
+from __future__ import annotations
+
+from ._camera import AsyncCamera
+from ._client import AlpacaClient
+from ._device import AsyncDevice
+from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
+from ._errors import (
+    ActionNotImplementedException,
+    AlpacaError,
+    AscomError,
+    DriverException,
+    IncompleteImage,
+    InvalidOperationException,
+    InvalidValueException,
+    MalformedResponse,
+    NotConnectedException,
+    NotImplementedException,
+    OperationCancelledException,
+    OperationFailed,
+    OperationTimeout,
+    ParkedException,
+    RequestRejected,
+    SlavedException,
+    TransportError,
+    TransportTimeout,
+    ValueNotSetException,
+)
+from ._facts import CameraInfo, CameraSettings, Exposure
+from ._image import Image
+from ._imagebytes import ImageMetadata, decode_imagebytes
+from ._management import ConfiguredDevice, ServerDescription
+from ._progress import Progress
+from ._session import Timeouts
+from ._transport import DirectTransport
+from ._version import __version__
+
+__all__ = [
+    "ActionNotImplementedException",
+    "AlpacaClient",
+    "AlpacaError",
+    "AscomError",
+    "AsyncCamera",
+    "AsyncDevice",
+    "CameraInfo",
+    "CameraSettings",
+    "CameraStates",
+    "ConfiguredDevice",
+    "DirectTransport",
+    "DriverException",
+    "Exposure",
+    "GuideDirections",
+    "Image",
+    "ImageArrayElementTypes",
+    "ImageMetadata",
+    "IncompleteImage",
+    "InvalidOperationException",
+    "InvalidValueException",
+    "MalformedResponse",
+    "NotConnectedException",
+    "NotImplementedException",
+    "OperationCancelledException",
+    "OperationFailed",
+    "OperationTimeout",
+    "ParkedException",
+    "Progress",
+    "RequestRejected",
+    "SensorType",
+    "ServerDescription",
+    "SlavedException",
+    "Timeouts",
+    "TransportError",
+    "TransportTimeout",
+    "ValueNotSetException",
+    "__version__",
+    "decode_imagebytes",
+]
+
+# Tracebacks, reprs and pickles show the path that callers import from.
+for _name in __all__:
+    if _name != "__version__":
+        globals()[_name].__module__ = __name__
+del _name

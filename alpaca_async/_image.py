@@ -46,7 +46,7 @@ class Image:
         extra: dict[str, Any] | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write a FITS file; needs the extra `fits`. See `alpaca_async.fits.save`."""
+        """Write a FITS file as `alpaca_async.fits.save` does; needs the extra `fits`."""
         from . import fits  # noqa: PLC0415 - astropy is an extra
 
         return await fits.save(self, path, extra=extra, overwrite=overwrite)
@@ -54,7 +54,7 @@ class Image:
     async def save_preview(
         self, path: str | os.PathLike[str], *, max_size: int | None = 2048
     ) -> Path:
-        """Write a stretched 8-bit picture; needs the extra `preview`. See `alpaca_async.preview.save`."""
+        """Write a picture as `alpaca_async.preview.save` does; needs the extra `preview`."""
         from . import preview  # noqa: PLC0415 - pillow is an extra
 
         return await preview.save(self, path, max_size=max_size)

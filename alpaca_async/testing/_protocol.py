@@ -20,7 +20,7 @@ _INT32: Final = range(-(2**31), 2**31)
 _MAX_DIGITS: Final = 20
 
 
-class BadRequest(Exception):  # noqa: N818 - it is named after HTTP status 400
+class BadRequest(Exception):
     """The server does not understand; becomes HTTP 400 with this text."""
 
 

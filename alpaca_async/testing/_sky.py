@@ -73,7 +73,7 @@ class Sky:
     """Parts of red, green and blue in each star's light; they add up to one."""
 
     @classmethod
-    def random(  # noqa: PLR0913 - named numbers, each once
+    def random(
         cls, *, width: int, height: int, background: float, seeing: float, stars: int, seed: int
     ) -> Sky:
         """Scatter stars: many faint ones, few bright ones, and always the same asterism."""

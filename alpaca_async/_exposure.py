@@ -1,0 +1,180 @@
+"""Start, wait, download: an exposure as one story that can be cancelled at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ._errors import (
+    AlpacaError,
+    AscomError,
+    NotImplementedException,
+    RequestRejected,
+    TransportError,
+)
+from ._facts import CameraInfo, CameraSettings, Exposure
+from ._imaging import Imaging
+from ._informed import Informed, optional
+from ._session import Attempt
+from ._tasks import finish, wait_for_end
+from ._waiting import ImageWait
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ._image import Image
+    from ._progress import ProgressCallback
+
+T = TypeVar("T")
+
+_ABORT_LIMIT: Final = 5.0
+_START_GRACE: Final = 2.0
+
+logger = logging.getLogger("alpaca_async")
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """When an exposure began, by our clock: the request lasted `lasted` seconds from `sent`."""
+
+    sent: datetime
+    lasted: float
+
+
+class Exposing(Imaging, Informed):
+    """A camera that takes pictures."""
+
+    async def expose(
+        self,
+        duration: float,
+        *,
+        light: bool = True,
+        contiguous: bool = True,
+        progress: ProgressCallback | None = None,
+        ready_timeout: float = 60.0,
+    ) -> Image:
+        """Expose for `duration` seconds and return the image with the facts of its exposure.
+
+        Cancelled at any moment after StartExposure left, it aborts the exposure, once, before
+        the cancellation goes on; an error before the image is ready aborts it too. If only the
+        download fails the image stays in the camera for `get_image`. `progress` is called in
+        the event loop with a `Progress`. What the pixels are is said at `get_image`.
+
+        Raises:
+            OperationTimeout: no image `ready_timeout` seconds after the exposure should be over.
+            OperationFailed: the camera reports an error, or is idle without an image.
+            AlpacaError: as `start_exposure` and `get_image` do.
+        """
+        start = await self._start(duration, light)
+        try:
+            exposure = await self._integrate(start, duration, light, progress, ready_timeout)
+            image = await self.get_image(contiguous=contiguous, progress=progress)
+        except asyncio.CancelledError:
+            await finish(self._abort())
+            raise
+        return replace(image, exposure=exposure)
+
+    async def wait_image_ready(
+        self, *, timeout: float | None = None, progress: ProgressCallback | None = None
+    ) -> None:
+        """Wait until an image can be downloaded, for an exposure that was started elsewhere.
+
+        Does not abort anything. `timeout` in seconds; None waits for as long as the camera is
+        busy.
+
+        Raises:
+            OperationTimeout: no image within `timeout`.
+            OperationFailed: the camera reports an error, or is idle without an image.
+        """
+        await ImageWait(self, duration=0.0, timeout=timeout, progress=progress).run()
+
+    async def _start(self, duration: float, light: bool) -> _Start:
+        """Send StartExposure; cancelled on its way, wait for its reply to know what to abort."""
+        sent, clock = datetime.now(UTC), time.monotonic()
+        attempt = Attempt()
+        request = asyncio.create_task(self._start_exposure(duration, light, attempt))
+        try:
+            await asyncio.shield(request)
+        except asyncio.CancelledError:
+            await finish(self._take_back(request, attempt))
+            raise
+        except TransportError as error:
+            if error.outcome_unknown:
+                await finish(self._abort())
+            raise
+        return _Start(sent, time.monotonic() - clock)
+
+    async def _take_back(self, request: asyncio.Task[None], attempt: Attempt) -> None:
+        if attempt.sent:
+            await asyncio.wait([request], timeout=_START_GRACE)
+        refused = request.done() and isinstance(request.exception(), AscomError | RequestRejected)
+        request.cancel()
+        await wait_for_end(request)
+        if attempt.sent and not refused:
+            await self._abort()
+
+    async def _abort(self) -> None:
+        """Return the camera to idle as far as it lets us, within a bounded time."""
+        try:
+            async with asyncio.timeout(_ABORT_LIMIT):
+                try:
+                    await self.abort_exposure()
+                except NotImplementedException:
+                    await self.stop_exposure()
+        except (AlpacaError, TimeoutError) as error:
+            logger.warning("the exposure could not be aborted: %s", error)
+
+    async def _integrate(
+        self,
+        start: _Start,
+        duration: float,
+        light: bool,
+        progress: ProgressCallback | None,
+        ready_timeout: float,
+    ) -> Exposure:
+        """Wait for the image, and gather its facts meanwhile."""
+        facts = asyncio.create_task(self._describe(start, duration, light))
+        try:
+            wait = ImageWait(self, duration=duration, timeout=ready_timeout, progress=progress)
+            await wait.run()
+            return await self._timed(await facts)
+        except AlpacaError:
+            await finish(self._abort())
+            raise
+        finally:
+            facts.cancel()
+            await wait_for_end(facts)
+
+    async def _describe(self, start: _Start, duration: float, light: bool) -> Exposure:
+        """Gather what is known of the exposure while it runs; a fact must not cost the frame."""
+        half = start.lasted / 2
+        return Exposure(
+            duration=duration,
+            light=light,
+            started=start.sent + timedelta(seconds=half),
+            started_uncertainty=half,
+            info=await _fact(self.get_info) or CameraInfo(),
+            settings=await _fact(self.get_settings) or CameraSettings(),
+            ccd_temperature=await _fact(self.get_ccd_temperature),
+            cooler_power=await _fact(self.get_cooler_power),
+        )
+
+    async def _timed(self, exposure: Exposure) -> Exposure:
+        """Add what the camera says of the exposure when it is over."""
+        return replace(
+            exposure,
+            last_exposure_start_time=await _fact(self.get_last_exposure_start_time),
+            last_exposure_duration=await _fact(self.get_last_exposure_duration),
+        )
+
+
+async def _fact(read: Callable[[], Awaitable[T]]) -> T | None:
+    try:
+        return await optional(read)
+    except AlpacaError as error:
+        logger.info("a fact of the exposure is missing: %s", error)
+        return None

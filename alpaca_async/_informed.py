@@ -1,0 +1,143 @@
+"""What a camera says of itself, read concurrently and remembered for as long as it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from ._device import NO_FIELDS
+from ._errors import AscomError, NotConnectedException, RequestRejected
+from ._facts import CameraInfo, CameraSettings
+from ._icamera import ICameraV4
+from ._management import get_configured_devices
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._envelope import Envelope
+    from ._session import Attempt
+
+T = TypeVar("T")
+Reader: TypeAlias = Callable[[], Awaitable[Any]]
+
+_CHANGES_NO_SETTING: Final = frozenset(
+    {"StartExposure", "StopExposure", "AbortExposure", "PulseGuide"}
+)
+
+
+class Informed(ICameraV4):
+    """A camera whose unchanging facts, and settings until one is set, are read only once."""
+
+    _info: CameraInfo | None = None
+    _settings: CameraSettings | None = None
+    _commands = 0
+
+    async def get_info(self) -> CameraInfo:
+        """Return the facts that do not change, read concurrently and then remembered.
+
+        What the camera does not implement is None. Errors as those of the single members.
+        """
+        if self._info is None:
+            self._info = CameraInfo(**await _read_all(self._info_readers()))
+        return self._info
+
+    async def get_settings(self) -> CameraSettings:
+        """Return the present settings, read concurrently.
+
+        Remembered until this object sends a command that may change one; what another client
+        changes meanwhile is not seen.
+        """
+        if self._settings is not None:
+            return self._settings
+        commands = self._commands
+        settings = CameraSettings(**await _read_all(self._settings_readers()))
+        if commands == self._commands:
+            self._settings = settings
+        return settings
+
+    async def _call(
+        self,
+        member: str,
+        fields: Mapping[str, object] = NO_FIELDS,
+        *,
+        timeout: float | None = None,
+        attempt: Attempt | None = None,
+    ) -> Envelope:
+        try:
+            return await super()._call(member, fields, timeout=timeout, attempt=attempt)
+        finally:
+            if member not in _CHANGES_NO_SETTING:
+                self._settings = None
+                self._commands += 1
+
+    def _info_readers(self) -> dict[str, Reader]:
+        return {
+            "name": self.get_name,
+            "unique_id": self._get_unique_id,
+            "driver_version": self.get_driver_version,
+            "interface_version": self.get_interface_version,
+            "sensor_name": self.get_sensor_name,
+            "sensor_type": self.get_sensor_type,
+            "camera_x_size": self.get_camera_x_size,
+            "camera_y_size": self.get_camera_y_size,
+            "pixel_size_x": self.get_pixel_size_x,
+            "pixel_size_y": self.get_pixel_size_y,
+            "bayer_offset_x": self.get_bayer_offset_x,
+            "bayer_offset_y": self.get_bayer_offset_y,
+            "max_adu": self.get_max_adu,
+            "exposure_min": self.get_exposure_min,
+            "exposure_max": self.get_exposure_max,
+            "max_bin_x": self.get_max_bin_x,
+            "max_bin_y": self.get_max_bin_y,
+            "has_shutter": self.get_has_shutter,
+            "can_abort_exposure": self.get_can_abort_exposure,
+            "can_stop_exposure": self.get_can_stop_exposure,
+            "can_asymmetric_bin": self.get_can_asymmetric_bin,
+            "can_fast_readout": self.get_can_fast_readout,
+            "can_get_cooler_power": self.get_can_get_cooler_power,
+            "can_pulse_guide": self.get_can_pulse_guide,
+            "can_set_ccd_temperature": self.get_can_set_ccd_temperature,
+            "readout_modes": self._get_readout_mode_names,
+        }
+
+    def _settings_readers(self) -> dict[str, Reader]:
+        return {
+            "bin_x": self.get_bin_x,
+            "bin_y": self.get_bin_y,
+            "start_x": self.get_start_x,
+            "start_y": self.get_start_y,
+            "gain": self.get_gain,
+            "offset": self.get_offset,
+            "electrons_per_adu": self.get_electrons_per_adu,
+            "readout_mode": self.get_readout_mode,
+            "ccd_temperature_setpoint": self.get_ccd_temperature_setpoint,
+        }
+
+    async def _get_readout_mode_names(self) -> tuple[str, ...]:
+        return tuple(await optional(self.get_readout_modes) or ())
+
+    async def _get_unique_id(self) -> str | None:
+        for device in await get_configured_devices(self._session, self._server):
+            if (device.device_type.lower(), device.device_number) == (self._type, self._number):
+                return device.unique_id
+        return None
+
+
+async def optional(read: Callable[[], Awaitable[T]]) -> T | None:
+    """Return what `read` does; None where the device does not have it or cannot tell."""
+    try:
+        return await read()
+    except NotConnectedException:
+        raise
+    except (AscomError, RequestRejected):
+        return None
+
+
+async def _read_all(readers: Mapping[str, Reader]) -> dict[str, Any]:
+    reads = (optional(read) for read in readers.values())
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return dict(zip(readers, results, strict=True))

@@ -1,0 +1,210 @@
+"""Where the bytes of an ImageBytes reply go: header, gap, pixels, each checked before the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import numpy as np
+
+from ._errors import IncompleteImage, MalformedResponse
+from ._imagebytes import HEADER_SIZE, ImageHeader, payload_error
+from ._progress import DownloadMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from ._imagebytes import ImageMetadata
+
+IMAGEBYTES: Final = "application/imagebytes"
+
+_OK: Final = 200
+MAX_ERROR_TEXT: Final = 65536
+
+Filling: TypeAlias = Generator[memoryview, int, None]
+"""Yields room for the next bytes, and is sent how many of it were filled."""
+
+
+class PixelBuffer(Protocol):
+    """Memory for the pixels of one image, filled in the order of transmission."""
+
+    missing: int
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The pixels."""
+        ...
+
+    def get_buffer(self) -> memoryview:
+        """Return room for the next bytes."""
+        ...
+
+    def received(self, count: int) -> None:
+        """Take note that `count` bytes of it were filled."""
+        ...
+
+
+NewPixelBuffer: TypeAlias = Callable[[tuple[int, ...], np.dtype[Any]], PixelBuffer]
+NewMeter: TypeAlias = Callable[[int | None], DownloadMeter]
+
+
+class Columns:
+    """Pixels in ASCOM's order `[x, y(, plane)]`: the bytes of the wire are the array."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        memory = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
+        self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
+        self.missing = memory.nbytes
+        self._room = memory.data
+
+    def get_buffer(self) -> memoryview:
+        """Return the memory that is still empty."""
+        return self._room
+
+    def received(self, count: int) -> None:
+        """Take note that `count` bytes of it were filled."""
+        self.missing -= count
+        self._room = self._room[count:]
+
+
+class ImageSink:
+    """Takes the body of an ImageBytes reply as it comes, and allocates only what was checked."""
+
+    def __init__(
+        self, new_pixels: NewPixelBuffer, max_image_bytes: int, new_meter: NewMeter | None = None
+    ) -> None:
+        self._reply = _Reply(new_pixels, max_image_bytes, new_meter)
+        self._filling = _fill(self._reply)
+        self._room = next(self._filling)
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Whether the body is an ImageBytes payload, and shall come here."""
+        if status != _OK or media_type(headers) != IMAGEBYTES or encoding(headers):
+            return False
+        self.expect(headers)
+        return True
+
+    def expect(self, headers: Mapping[str, str]) -> None:
+        """Take note of what `headers` say of the body, before or while it comes."""
+        self._reply.expected = self._reply.expected or HEADER_SIZE
+        self._reply.promised = _content_length(headers)
+
+    def get_buffer(self) -> memoryview:
+        """Return room for the next bytes; never empty."""
+        return self._room
+
+    def received(self, count: int) -> None:
+        """Take note that `count` bytes of it were filled; raise what is wrong with them."""
+        self._reply.received += count
+        self._room = self._filling.send(count)
+
+    def write(self, chunk: bytes) -> None:
+        """Copy in a piece of the body that was read elsewhere."""
+        rest = memoryview(chunk)
+        while rest:
+            count = min(len(self._room), len(rest))
+            self._room[:count] = rest[:count]
+            self.received(count)
+            rest = rest[count:]
+
+    @property
+    def shortage(self) -> IncompleteImage | None:
+        """What is missing, if anything is."""
+        received, expected = self._reply.received, self._reply.expected
+        return IncompleteImage(received, expected) if received < expected else None
+
+    def result(self) -> tuple[NDArray[Any], ImageMetadata]:
+        """Return the complete image; raise the device's error, or what is missing."""
+        if self.shortage is not None:
+            raise self.shortage
+        reply = self._reply
+        if reply.pixels is None or reply.metadata is None:
+            raise payload_error(reply.header, reply.error_text[: reply.received - HEADER_SIZE])
+        if reply.meter is not None:
+            reply.meter.finish(reply.metadata.nbytes)
+        return reply.pixels.array, reply.metadata
+
+
+class _Reply:
+    """What has come of a reply. Apart from `ImageSink`, so that no cycle keeps pixels alive."""
+
+    header: ImageHeader
+    metadata: ImageMetadata | None = None
+    pixels: PixelBuffer | None = None
+    meter: DownloadMeter | None = None
+    promised: int | None = None
+    received: int = 0
+    expected: int = 0
+    error_text: bytearray
+
+    def __init__(
+        self, new_pixels: NewPixelBuffer, max_image_bytes: int, new_meter: NewMeter | None
+    ) -> None:
+        self.new_pixels = new_pixels
+        self.max_image_bytes = max_image_bytes
+        self.new_meter = new_meter
+
+    def check(self, metadata: ImageMetadata, expected: int) -> None:
+        """Raise unless an image of `expected` bytes with its header is allowed and promised."""
+        if metadata.nbytes > self.max_image_bytes:
+            raise MalformedResponse(
+                f"an image of {metadata.nbytes} bytes exceeds the limit of {self.max_image_bytes}"
+            )
+        promised = expected if self.promised is None else self.promised
+        if promised < expected:
+            raise IncompleteImage(promised, expected)
+        if promised > expected:
+            raise MalformedResponse(
+                f"the image's header describes {expected} bytes, but {promised} are sent"
+            )
+
+
+def _fill(reply: _Reply) -> Filling:
+    head = bytearray(HEADER_SIZE)
+    yield from _filled(head)
+    reply.header = ImageHeader.unpack(head)
+    if reply.header.error_number:
+        reply.error_text = bytearray(MAX_ERROR_TEXT)
+        yield from _filled(reply.error_text)
+        raise MalformedResponse(f"the error text is longer than {MAX_ERROR_TEXT} bytes")
+    yield from _image(reply, reply.header.metadata(), reply.header.data_start)
+    yield memoryview(bytearray(1))
+    raise MalformedResponse("more bytes follow the image than its header describes")
+
+
+def _image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Filling:
+    reply.check(metadata, data_start + metadata.nbytes)
+    reply.metadata = metadata
+    reply.expected = data_start + metadata.nbytes
+    yield from _filled(bytearray(data_start - HEADER_SIZE))
+    reply.pixels = pixels = reply.new_pixels(metadata.shape, metadata.dtype)
+    reply.meter = meter = reply.new_meter(metadata.nbytes) if reply.new_meter else None
+    while pixels.missing:
+        pixels.received((yield pixels.get_buffer()))
+        if meter is not None:
+            meter.update(metadata.nbytes - pixels.missing)
+
+
+def _filled(memory: bytearray) -> Filling:
+    room = memoryview(memory)
+    while room:
+        room = room[(yield room) :]
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the media type without parameters, in lower case; empty where there is none."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def encoding(headers: Mapping[str, str]) -> str:
+    """Return the content coding, such as `gzip`; empty where there is none."""
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
+
+
+def _content_length(headers: Mapping[str, str]) -> int | None:
+    length = headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None
