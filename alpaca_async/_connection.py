@@ -1,0 +1,285 @@
+"""One HTTP/1.1 connection as an asyncio protocol; a sink's memory is filled by the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import httpx
+
+from ._http1 import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_SCRATCH_SIZE: Final = 64 * 1024
+_UNREAD_LIMIT: Final = 256 * 1024
+_FOREVER: Final = float("inf")
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a connection."""
+
+    def opened(self, connection: Connection) -> None:
+        """Count a new connection in."""
+        ...
+
+    def rests(self, connection: Connection) -> None:
+        """Take back a connection that can be used again."""
+        ...
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection that was closed."""
+        ...
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Sends one request at a time and reads its reply.
+
+    One loop timer serves all limits: it looks at a deadline that every byte moves, so that
+    neither a request nor a read costs a timer.
+    """
+
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, expiry: float) -> None:
+        self.closed = False
+        self._owner = owner
+        self._loop = loop
+        self._expiry = expiry
+        self._scratch = memoryview(bytearray(_SCRATCH_SIZE))
+        self._lent = False
+        self._reply: Reply | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._complaint: type[httpx.TimeoutException] = httpx.ReadTimeout
+        self._patience = _FOREVER
+        self._deadline = _FOREVER
+        self._timer: asyncio.TimerHandle | None = None
+        self._write_paused = False
+        self._read_paused = False
+
+    # What the caller asks for
+
+    def fit(self) -> bool:
+        """Tell whether a connection that rested can be used; close it if not."""
+        if not self.closed and (self._loop.time() >= self._deadline or self._has_input()):
+            self.close()
+        return not self.closed
+
+    async def exchange(
+        self, request: bytes, reply: Reply, *, write: float | None, read: float | None
+    ) -> None:
+        """Send a request and wait for the head of its reply; closes itself if that fails."""
+        self._deadline = _FOREVER
+        try:
+            if self.closed:
+                raise httpx.ReadError("the connection was closed before the request")
+            self._reply = reply
+            self._transport.write(request)
+            while self._write_paused and not (reply.status or reply.done):
+                await self._wait(write, httpx.WriteTimeout)
+            while not (reply.status or reply.done):
+                await self._wait(read, httpx.ReadTimeout)
+        except BaseException:
+            self.close()
+            raise
+        if reply.error is not None and not reply.status:
+            raise reply.error
+
+    async def more(self, reply: Reply, read: float | None) -> bytes | None:
+        """Return the next part of the body of `reply`, None at its end."""
+        while (part := reply.take()) is None:
+            if reply.error is not None:
+                raise reply.error
+            if reply.complete:
+                return None
+            await self._wait(read, httpx.ReadTimeout)
+        if self._read_paused and self._reply is reply and reply.unread <= _UNREAD_LIMIT // 2:
+            self._read_paused = False
+            self._transport.resume_reading()
+        return part
+
+    def leave(self, reply: Reply) -> None:
+        """Close the connection if `reply` is still on its way."""
+        if self._reply is reply:
+            self.close(httpx.ReadError("the reply was left before its end"))
+
+    def close(self, error: Exception | None = None) -> None:
+        """Close at once; a reply on its way ends with `error`."""
+        if not self.closed:
+            self._transport.abort()
+            self._shut(error or httpx.ReadError("the connection was closed"))
+
+    def discard(self) -> None:
+        """Let go of the socket of a loop that no longer runs."""
+        self.closed = True
+        del self._transport
+
+    # What asyncio reports
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._owner.opened(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Lend the sink's memory where the next bytes belong there, else our own."""
+        self._lent = False
+        if self._reply is not None:
+            try:
+                room = self._reply.room()
+            except Exception as error:  # noqa: BLE001 - the sink is foreign code
+                self.close(error)
+            else:
+                self._lent = room is not None
+                return room if room is not None else self._scratch
+        return self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read what has come."""
+        reply = self._reply
+        if reply is None:
+            self.close()  # nobody asked
+            return
+        self._deadline = self._loop.time() + self._patience
+        try:
+            if self._lent:
+                reply.filled(nbytes)
+            else:
+                reply.feed(bytes(self._scratch[:nbytes]))
+        except Exception as error:  # noqa: BLE001 - the sink is foreign code
+            self.close(error)
+            return
+        self._react(reply)
+
+    def eof_received(self) -> bool:
+        """Let the transport close itself after a reply that ends so."""
+        if self._reply is not None:
+            try:
+                self._reply.end()
+            except httpx.RemoteProtocolError as error:
+                self.close(error)
+        self.close()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End what is on its way."""
+        if self.closed:
+            return
+        broken = httpx.WriteError if self._write_paused else httpx.ReadError
+        error = broken(f"the connection broke: {exc}")
+        error.__cause__ = exc
+        self._shut(error)
+
+    def pause_writing(self) -> None:
+        """Note that the server does not keep up."""
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        """Note that it does again."""
+        self._write_paused = False
+        self._wake()
+
+    # Between the two
+
+    def _react(self, reply: Reply) -> None:
+        if reply.complete:
+            self._complete(reply)
+        elif reply.unread > _UNREAD_LIMIT:
+            self._read_paused = True
+            self._transport.pause_reading()
+        if reply.news:
+            reply.news = False
+            self._wake()
+
+    def _complete(self, reply: Reply) -> None:
+        """Rest, or close where the connection cannot be used again."""
+        if not reply.idle_limit or self._transport.get_write_buffer_size():
+            self.close()
+            return
+        self._reply = None
+        self._patience = _FOREVER
+        self._set_deadline(min(self._expiry, reply.idle_limit))
+        self._owner.rests(self)
+        reply.finish()
+        self._wake()
+
+    def _shut(self, error: Exception) -> None:
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._owner.lost(self)
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.finish(error)
+        self._wake()
+
+    def _has_input(self) -> bool:
+        """Tell whether the peer sent something, its farewell included, that the loop has not seen."""
+        return _readable(self._transport.get_extra_info("socket").fileno())
+
+    async def _wait(self, seconds: float | None, complaint: type[httpx.TimeoutException]) -> None:
+        """Wait for news; raise `complaint` when there was no byte for so many seconds."""
+        self._patience = _FOREVER if seconds is None else seconds
+        self._complaint = complaint
+        self._set_deadline(self._patience)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self, error: Exception | None = None) -> None:
+        if self._waiter is None or self._waiter.done():
+            return
+        if error is None:
+            self._waiter.set_result(None)
+        else:
+            self._waiter.set_exception(error)
+
+    def _set_deadline(self, seconds: float) -> None:
+        """Have the timer look in that many seconds; one that looks earlier will do."""
+        self._deadline = deadline = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline < _FOREVER:
+            self._timer = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if (left := self._deadline - self._loop.time()) > 0:
+            self._set_deadline(left)
+        elif self._waiter is not None:
+            self._wake(self._complaint(f"no byte for {self._patience:g} s"))
+        elif self._reply is None:
+            self.close()
+
+
+class Body(httpx.AsyncByteStream):
+    """The body of a reply as it comes; what a sink took is not repeated."""
+
+    def __init__(self, connection: Connection, reply: Reply, read: float | None) -> None:
+        self._connection = connection
+        self._reply = reply
+        self._read = read
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while (part := await self._connection.more(self._reply, self._read)) is not None:
+                yield part
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection unless the reply has come to its end."""
+        self._connection.leave(self._reply)
+
+
+def _readable(descriptor: int) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])
