@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from alpaca_async import ConfiguredDevice, ServerDescription
 from alpaca_async._enums import GuideDirections
 from alpaca_async._errors import AlpacaError
 
@@ -166,13 +167,26 @@ def result_differences(operation: Operation, result: object) -> list[str]:
     return [] if result == expected else [f"{result!r} came back, the device said {expected!r}"]
 
 
+def as_ascom(value: object) -> object:
+    """Return records under the names that ASCOM gave to their fields."""
+    if isinstance(value, list):
+        return [as_ascom(item) for item in cast("list[object]", value)]
+    if isinstance(value, ServerDescription | ConfiguredDevice):
+        return {ascom_name(name): field for name, field in asdict(value).items()}
+    return value
+
+
+def ascom_name(name: str) -> str:
+    return name.title().replace("_", "").replace("Id", "ID")
+
+
 async def make_and_compare(
     call: Call, recorder: Recorder, owner: object, *before: object
 ) -> list[str]:
     """Make the call and return what differs in its request and in its result."""
     first = len(recorder.requests)
     try:
-        found = result_differences(call.operation, await call.make(owner, *before))
+        found = result_differences(call.operation, as_ascom(await call.make(owner, *before)))
     except (AlpacaError, AttributeError, TypeError, ValueError) as error:
         found = [f"it raised {error!r}"]
     return request_differences(call, recorder.requests[first:]) + found

@@ -129,7 +129,7 @@ class Member:
         return (read, Operation("PUT", path, self.set_name, "none", (field,)))
 
 
-def _property(  # noqa: PLR0913 - the columns of the table
+def _property(
     ascom: str,
     name: str,
     value: ValueType,

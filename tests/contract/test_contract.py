@@ -40,18 +40,11 @@ if TYPE_CHECKING:
 STORIES: Final = frozenset(
     {
         "aclose",
-        "cool_to",
         "expose",
-        "exposures",
         "get_image",
         "get_info",
-        "get_status",
-        "reset_frame",
-        "set_frame",
+        "get_settings",
         "wait_image_ready",
-        "wait_pulse_guide",
-        "warm_up",
-        "watch",
     }
 )
 """Public methods of a camera that tell a story with several members, or need none."""

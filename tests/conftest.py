@@ -1,0 +1,47 @@
+"""Cameras on real sockets for every test, and a guard over the event loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from alpaca_async import AlpacaClient, AsyncCamera
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Fail a test in which the library makes a blocking call on the event loop."""
+    with blockbuster_ctx("alpaca_async"):
+        yield
+
+
+@pytest.fixture
+def simulated() -> SimulatedCamera:
+    """A small fast camera; a test module may override it."""
+    return SimulatedCamera(width=64, height=48, readout_time=0.0, connect_time=0.0)
+
+
+@pytest.fixture
+async def server(simulated: SimulatedCamera) -> AsyncIterator[SimulatorServer]:
+    async with SimulatorServer([simulated]) as running:
+        yield running
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AlpacaClient]:
+    async with AlpacaClient() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def camera(server: SimulatorServer, client: AlpacaClient) -> AsyncCamera:
+    """The simulated camera over HTTP, connected."""
+    camera = client.camera(server.address)
+    await camera.set_connected(True)
+    return camera

@@ -1,0 +1,130 @@
+"""A server that answers each path with exactly the bytes that a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Reply: TypeAlias = "bytes | Callable[[Request], bytes | Awaitable[bytes]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: the verb, the member in lower case, and its parameters."""
+
+    verb: str
+    member: str
+    parameters: dict[str, str]
+    headers: dict[str, str]
+
+    @property
+    def number(self) -> int:
+        """The client's transaction id."""
+        return int(self.parameters["ClientTransactionID"])
+
+
+def http(
+    body: bytes, content_type: str = "application/json", *, status: str = "200 OK", extra: str = ""
+) -> bytes:
+    """Return a complete HTTP reply."""
+    kind = f"Content-Type: {content_type}\r\n" if content_type else ""
+    head = f"HTTP/1.1 {status}\r\n{kind}Content-Length: {len(body)}\r\n{extra}\r\n"
+    return head.encode() + body
+
+
+def value(raw: Any, **fields: Any) -> bytes:  # noqa: ANN401 - whatever JSON holds
+    """Return the JSON reply whose value is `raw`."""
+    return http(json.dumps({"Value": raw, "ErrorNumber": 0, "ErrorMessage": "", **fields}).encode())
+
+
+def ascom_error(number: int, message: str) -> bytes:
+    """Return the JSON reply of a device's error."""
+    return http(json.dumps({"ErrorNumber": number, "ErrorMessage": message}).encode())
+
+
+def imagebytes(
+    payload: bytes,
+    *dimensions: int,
+    kind: int = 8,
+    error: int = 0,
+    data_start: int = 44,
+    version: int = 1,
+    rank: int | None = None,
+) -> bytes:
+    """Return an ImageBytes payload with a header that says what it is told."""
+    third = dimensions[2] if len(dimensions) > 2 else 0
+    first, second = (*dimensions[:2], 0, 0)[:2]
+    header = struct.pack(
+        "<iiIIiiiiiii",
+        *(version, error, 1, 2, data_start, 2, kind),
+        *(len(dimensions) if rank is None else rank, first, second, third),
+    )
+    return header + bytes(max(data_start - 44, 0)) + payload
+
+
+@dataclass
+class ScriptedServer:
+    """Listens on 127.0.0.1; `replies` maps a member to bytes, or to a function of the request."""
+
+    replies: dict[str, Reply]
+    requests: list[Request] = field(default_factory=list[Request])
+    address: str = ""
+
+    async def __aenter__(self) -> Self:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.address = "127.0.0.1:%d" % self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def count(self, member: str) -> int:
+        """Return how often `member` was asked for."""
+        return sum(request.member == member for request in self.requests)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                request = await _read_request(reader)
+                self.requests.append(request)
+                reply = self.replies[request.member]
+                answer = reply(request) if callable(reply) else reply
+                writer.write(answer if isinstance(answer, bytes) else await answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    line, *fields = head.split("\r\n")[:-2]
+    verb, target, _ = line.split()
+    headers = {k.lower(): v.strip() for k, _, v in (text.partition(":") for text in fields)}
+    body = (await reader.readexactly(int(headers.get("content-length", 0)))).decode()
+    url = urlsplit(target)
+    parameters = dict(parse_qsl(url.query or body, keep_blank_values=True))
+    return Request(verb, url.path.rpartition("/")[2], parameters, headers)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpaca_async import AlpacaClient, AsyncCamera, AsyncDevice
+from alpaca_async._address import origin
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("camera-pi", "http://camera-pi:11111"),
+        ("192.168.1.20:32323", "http://192.168.1.20:32323"),
+        ("Pi.local:80", "http://pi.local:80"),
+        ("::1", "http://[::1]:11111"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("fe80::1%eth0", "http://[fe80::1%eth0]:11111"),
+        ("[fe80::1%25eth0]:5", "http://[fe80::1%eth0]:5"),
+        ("http://pi", "http://pi:80"),
+        ("https://pi/", "https://pi:443"),
+        ("HTTPS://pi:8443", "https://pi:8443"),
+    ],
+)
+def test_every_form_of_an_address_names_an_origin(address: str, expected: str) -> None:
+    assert origin(address) == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", ":11111", "pi:0", "pi:65536", "pi:x", "ftp://pi", "pi/path", "pi\r\nX: y", "p i"]
+    + ["[zz]:1", "[::1", "-x", "a" * 300, "[fe80::1%a/b]:1", "ü"],
+)
+def test_what_is_not_an_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="address|http|port|host"):
+        origin(address)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="auth=") as caught:
+        origin("http://user:secret@pi")
+    assert "secret" not in str(caught.value)
+
+
+@given(st.text())
+def test_no_text_becomes_more_than_one_line(address: str) -> None:
+    try:
+        url = origin(address)
+    except ValueError:
+        return
+    assert url.isprintable()
+    assert " " not in url
+
+
+def test_a_device_says_where_it_is() -> None:
+    camera = AsyncCamera("https://pi:1", 2)
+    assert (camera.server, camera.device_type, camera.device_number) == (
+        "https://pi:1",
+        "camera",
+        2,
+    )
+    assert camera.setup_url == "https://pi:1/setup/v1/camera/2/setup"
+    assert repr(camera) == "<AsyncCamera camera/2 at https://pi:1>"
+
+
+@pytest.mark.parametrize(
+    ("device_type", "number"), [("camera/1", 0), ("", 0), ("cämera", 0), ("camera", -1)]
+)
+def test_a_device_that_cannot_exist_is_refused(device_type: str, number: int) -> None:
+    with pytest.raises(ValueError, match="device"):
+        AsyncDevice("pi", device_type, number)
+
+
+@pytest.mark.parametrize("client_id", [0, -1, 2**31])
+def test_a_client_id_that_servers_cannot_echo_is_refused(client_id: int) -> None:
+    with pytest.raises(ValueError, match="client_id"):
+        AlpacaClient(client_id=client_id)
