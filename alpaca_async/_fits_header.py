@@ -6,7 +6,6 @@ import math
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ._mosaic import mosaic_of
@@ -189,6 +188,8 @@ def _storable(value: CardValue | None) -> CardValue | None:
 
 @cache
 def _program() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
+
     try:
         return f"alpaca_async {version('alpaca_async')}"
     except PackageNotFoundError:  # run from a source tree that is not installed

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["render", "save"]
 
+_RUN_LENGTHS: Final = 3
+"""zlib's strategy Z_RLE: noise does not repeat itself, and looking for that takes the time."""
 _FORMATS: Final[dict[str, tuple[str, dict[str, int]]]] = {
-    ".png": ("PNG", {"compress_level": 1}),
+    ".png": ("PNG", {"compress_level": 1, "compress_type": _RUN_LENGTHS}),
     ".jpg": ("JPEG", {"quality": 90}),
     ".jpeg": ("JPEG", {"quality": 90}),
     ".webp": ("WEBP", {"quality": 90, "method": 0}),

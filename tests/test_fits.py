@@ -1,0 +1,588 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import numpy as np
+import pytest
+from astropy.io import fits as astropy_fits  # type: ignore[import-untyped]  # it has no stubs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alpaca_async import _files, fits
+from alpaca_async._enums import ImageArrayElementTypes, SensorType
+from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
+from alpaca_async._image import Image
+from alpaca_async._imagebytes import ImageMetadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+DTYPES = ("u1", "<u2", "<i2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8")
+STARTED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+INFO = CameraInfo(
+    name="Kamera Süd",
+    unique_id="1f-2",
+    driver_version="6.7",
+    sensor_name="IMX455",
+    sensor_type=SensorType.RGGB,
+    bayer_offset_x=0,
+    bayer_offset_y=1,
+    pixel_size_x=3.76,
+    pixel_size_y=4.0,
+    max_adu=65535,
+    readout_modes=("Fast", "Low noise"),
+)
+SETTINGS = CameraSettings(
+    bin_x=1,
+    bin_y=1,
+    start_x=3,
+    start_y=5,
+    gain=100,
+    offset=8,
+    electrons_per_adu=0.25,
+    readout_mode=1,
+    ccd_temperature_setpoint=-10.0,
+)
+EXPOSURE = Exposure(
+    duration=2.0,
+    light=True,
+    started=STARTED,
+    started_uncertainty=0.0042,
+    last_exposure_start_time="2026-01-02T03:04:05.5",
+    last_exposure_duration=2.5,
+    ccd_temperature=-9.98,
+    cooler_power=47.5,
+    info=INFO,
+    settings=SETTINGS,
+)
+
+
+def image_of(data: NDArray[Any], exposure: Exposure | None = EXPOSURE) -> Image:
+    metadata = ImageMetadata(
+        1, ImageArrayElementTypes.INT32, ImageArrayElementTypes.INT32, 2, *data.shape[1::-1]
+    )
+    return Image(data, metadata, exposure)
+
+
+def frame(exposure: Exposure | None = EXPOSURE) -> Image:
+    return image_of(np.arange(12, dtype="<u2").reshape(3, 4), exposure)
+
+
+def header_with(**changes: Any) -> Any:  # noqa: ANN401 - astropy's Header has no types
+    return fits.header(frame(replace(EXPOSURE, **changes)))
+
+
+def random_pixels(dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    generator = np.random.default_rng(1)
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return generator.normal(size=shape).astype(kind)
+    limits = np.iinfo(kind)
+    pixels = generator.integers(limits.min, limits.max, shape, dtype=kind, endpoint=True)
+    pixels.flat[0], pixels.flat[-1] = limits.min, limits.max
+    return pixels
+
+
+def read(path: Path) -> tuple[NDArray[Any], Any]:
+    with astropy_fits.open(path, memmap=False) as file:
+        file.verify("exception")
+        return file[0].data, file[0].header
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def transposed(data: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(data.swapaxes(0, 1)).swapaxes(0, 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (131, 150), (5, 7, 3), (70, 67, 3)])
+@pytest.mark.parametrize("dtype", DTYPES)
+async def test_pixels_come_back_exactly_in_every_type_and_layout(
+    tmp_path: Path, dtype: str, shape: tuple[int, ...]
+) -> None:
+    data = random_pixels(dtype, shape)
+    expected = np.moveaxis(data, 2, 0) if data.ndim == 3 else data
+    for layout in (data, transposed(data), transposed(data)[::-1]):
+        path = await fits.save(image_of(layout), tmp_path / "a.fits", overwrite=True)
+        back, _ = read(path)
+        np.testing.assert_array_equal(
+            back, expected[..., ::-1, :] if layout.strides[0] < 0 else expected
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+async def test_the_file_is_the_one_that_astropy_writes_from_the_hdu(
+    tmp_path: Path, dtype: str
+) -> None:
+    image = image_of(random_pixels(dtype, (40, 30, 3)))
+    path = await fits.save(image, tmp_path / "a.fits", extra={"OBJECT": "M 42"})
+    by_astropy = io.BytesIO()
+    fits.to_hdu(image, {"OBJECT": "M 42"}).writeto(by_astropy, output_verify="exception")
+    assert path.read_bytes() == by_astropy.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "bits", "zero"),
+    [
+        ("u1", [0, 255], 8, None),
+        ("<u2", [0, 65535], 16, 32768),
+        ("<i2", [0, 5], 16, None),
+        ("<i4", [0, 65535], 16, 32768),
+        ("<i4", [-1, 32767], 16, None),
+        ("<i4", [-1, 32768], 32, None),
+        ("<i4", [0, 65536], 32, None),
+        ("<u4", [0, 2**32 - 1], 32, 2**31),
+        ("<i8", [7, 65535], 16, 32768),
+        ("<i8", [-1, 2**40], 64, None),
+        ("<u8", [0, 2**32 - 1], 32, 2**31),
+        ("<u8", [0, 2**63], 64, 2**63),
+        ("<f4", [0, 1], -32, None),
+        ("<f8", [0, 1], -64, None),
+    ],
+)
+async def test_integers_are_stored_in_the_narrowest_type_that_holds_them(
+    tmp_path: Path, dtype: str, values: list[int], bits: int, zero: int | None
+) -> None:
+    data = np.array([values], dtype)
+    path = await fits.save(image_of(data), tmp_path / "a.fits")
+    with astropy_fits.open(path, do_not_scale_image_data=True) as file:
+        assert file[0].header["BITPIX"] == bits
+        assert file[0].header.get("BZERO") == zero
+    assert read(path)[0].tolist() == [values]
+
+
+async def test_the_first_row_of_the_array_is_the_first_of_the_file(tmp_path: Path) -> None:
+    data = np.array([[1, 2], [3, 4]], ">i2")
+    path = await fits.save(image_of(data), tmp_path / "a.fits")
+    assert path.read_bytes()[-2880:][:8] == bytes([0, 1, 0, 2, 0, 3, 0, 4])
+    assert read(path)[1]["ROWORDER"] == "TOP-DOWN"
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "<f2", "<c8", "O"])
+async def test_pixels_that_fits_does_not_have_are_refused(tmp_path: Path, dtype: str) -> None:
+    with pytest.raises(TypeError, match="no pixels of type"):
+        await fits.save(image_of(np.zeros((2, 2), dtype)), tmp_path / "a.fits")
+    assert names(tmp_path) == []
+
+
+def test_the_header_says_what_the_camera_knows() -> None:
+    header = fits.header(frame())
+    values = {card.keyword: card.value for card in header.cards}
+    assert values == {
+        "BUNIT": "adu",
+        "ROWORDER": "TOP-DOWN",
+        "IMAGETYP": "Light Frame",
+        "SNAPSHOT": 1,
+        "EXPTIME": 2.5,
+        "EXPOSURE": 2.5,
+        "TIMESYS": "UTC",
+        "DATE-OBS": "2026-01-02T03:04:05.500",
+        "DATE-AVG": "2026-01-02T03:04:06.750",
+        "DATE-END": "2026-01-02T03:04:08.000",
+        "MJD-OBS": pytest.approx(61042.127841435, abs=1e-8),
+        "MJD-AVG": pytest.approx(61042.127855903, abs=1e-8),
+        "CCD-TEMP": -9.98,
+        "COOL-POW": 47.5,
+        "INSTRUME": "Kamera Sud",
+        "CAMERAID": "1f-2",
+        "CAM-SNAM": "IMX455",
+        "CAM-DVER": "6.7",
+        "DATAMAX": 65535,
+        "XBINNING": 1,
+        "YBINNING": 1,
+        "XPIXSZ": 3.76,
+        "YPIXSZ": 4.0,
+        "XORGSUBF": 3,
+        "YORGSUBF": 5,
+        "SET-TEMP": -10.0,
+        "GAIN": 100,
+        "OFFSET": 8,
+        "EGAIN": 0.25,
+        "READOUTM": "Low noise",
+        "BAYERPAT": "RGGB",
+        "COLORTYP": "RGGB",
+        "XBAYROFF": 1,
+        "YBAYROFF": 0,
+        "SWCREATE": values["SWCREATE"],
+    }
+    assert str(values["SWCREATE"]).startswith("alpaca_async")
+    assert header.comments["XPIXSZ"] == "[um] width, with binning"
+    assert header.comments["EGAIN"] == "[e-/adu] electrons per ADU"
+
+
+def test_the_installed_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alpaca_async import _fits_header  # noqa: PLC0415 - private, for this test alone
+
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"{name} 9")
+    assert _fits_header._program.__wrapped__() == "alpaca_async alpaca_async 9"
+
+
+def test_a_frame_without_exposure_facts_has_no_invented_ones() -> None:
+    assert list(fits.header(frame(None))) == ["BUNIT", "ROWORDER", "SWCREATE"]
+
+
+def test_what_the_camera_does_not_implement_is_left_out() -> None:
+    bare = header_with(
+        info=CameraInfo(), settings=CameraSettings(), ccd_temperature=None, cooler_power=None
+    )
+    assert set(bare) == {
+        *("BUNIT", "ROWORDER", "SWCREATE", "IMAGETYP", "SNAPSHOT", "EXPTIME", "EXPOSURE"),
+        *("TIMESYS", "DATE-OBS", "DATE-AVG", "DATE-END", "MJD-OBS", "MJD-AVG"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-02T03:04:05", "2026-01-02T03:04:05.000"),
+        ("2026-01-02T03:04:05.5", "2026-01-02T03:04:05.500"),
+        ("2026-01-02T03:04:05.1234567", "2026-01-02T03:04:05.123"),
+        (" 2026-01-02T03:04:05Z ", "2026-01-02T03:04:05.000"),
+        ("2026-01-02T03:04:05.250+00:00", "2026-01-02T03:04:05.250"),
+        ("2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05.000"),
+    ],
+)
+def test_the_start_is_that_of_the_cameras_clock(text: str, expected: str) -> None:
+    header = header_with(last_exposure_start_time=text)
+    assert header["DATE-OBS"] == expected
+    assert header.comments["DATE-OBS"] == "[UTC] start, by the camera's clock"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "soon", "2026-01-02", "2026-13-02T03:04:05", "0001-01-01T00:00:00"),
+        *("1970-01-01T00:00:09", "0001-01-01T00:00:00+02:00", "2026-01-02T03:04:60"),
+    ],
+)
+def test_without_a_credible_start_our_clock_is_taken_with_its_uncertainty(
+    text: str | None,
+) -> None:
+    header = header_with(last_exposure_start_time=text)
+    assert header["DATE-OBS"] == "2026-01-02T03:04:05.678"
+    assert header.comments["DATE-OBS"] == "[UTC] start, by our clock +/- 0.0042 s"
+
+
+def test_our_own_start_is_converted_to_utc() -> None:
+    east = STARTED.astimezone(timezone(timedelta(hours=5)))
+    header = header_with(last_exposure_start_time="", started=east)
+    assert header["DATE-OBS"] == "2026-01-02T03:04:05.678"
+
+
+@pytest.mark.parametrize("reported", [None, 0.0, -1.0, float("nan"), float("inf")])
+def test_a_duration_that_cannot_be_is_replaced_by_the_one_asked_for(
+    reported: float | None,
+) -> None:
+    header = header_with(last_exposure_duration=reported)
+    assert header["EXPTIME"] == header["EXPOSURE"] == 2.0
+    assert header.comments["EXPTIME"] == "[s] exposure time, as asked for"
+
+
+@pytest.mark.parametrize(
+    ("light", "duration", "expected"),
+    [
+        (True, 0.0, "Light Frame"),
+        (False, 1.0, "Dark Frame"),
+        (False, 0.0, "Bias Frame"),
+    ],
+)
+def test_the_type_of_the_frame_follows_from_light_and_duration(
+    light: bool, duration: float, expected: str
+) -> None:
+    assert header_with(light=light, duration=duration)["IMAGETYP"] == expected
+
+
+def test_pixels_grow_with_binning_and_the_mosaic_vanishes() -> None:
+    header = header_with(settings=replace(SETTINGS, bin_x=2, bin_y=3))
+    assert (header["XPIXSZ"], header["YPIXSZ"]) == (7.52, 12.0)
+    assert not {"BAYERPAT", "COLORTYP", "XBAYROFF", "YBAYROFF"} & set(header)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "start", "expected"),
+    [
+        (SensorType.RGGB, (0, 0), ("RGGB", 0, 1)),
+        (SensorType.RGGB, (1, 1), ("RGGB", 1, 0)),
+        (SensorType.CMYG, (5, 2), ("CMYG", 1, 1)),
+        (SensorType.CMYG2, (3, 2), ("CMYG2", 1, 3)),
+        (SensorType.LRGB, (6, 3), ("LRGB", 2, 0)),
+    ],
+)
+def test_the_start_of_the_subframe_shifts_the_mosaic(
+    sensor: SensorType, start: tuple[int, int], expected: tuple[str, int, int]
+) -> None:
+    shifted = replace(SETTINGS, start_x=start[0], start_y=start[1])
+    header = header_with(info=replace(INFO, sensor_type=sensor), settings=shifted)
+    assert (header["BAYERPAT"], header["XBAYROFF"], header["YBAYROFF"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("info", "settings"),
+    [
+        ({"sensor_type": SensorType.MONOCHROME}, {}),
+        ({"sensor_type": SensorType.COLOR}, {}),
+        ({"sensor_type": SensorType(9)}, {}),
+        ({"sensor_type": None}, {}),
+        ({"bayer_offset_x": None}, {}),
+        ({"bayer_offset_y": None}, {}),
+        ({}, {"start_x": None}),
+        ({}, {"bin_y": None}),
+    ],
+)
+def test_no_mosaic_is_claimed_unless_all_of_it_is_known(
+    info: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    header = header_with(info=replace(INFO, **info), settings=replace(SETTINGS, **settings))
+    assert "BAYERPAT" not in header
+    assert "XBAYROFF" not in header
+
+
+def test_colour_planes_have_no_mosaic() -> None:
+    header = fits.header(image_of(np.zeros((2, 4, 3), "<u2")))
+    assert "BAYERPAT" not in header
+
+
+@pytest.mark.parametrize("index", [None, -1, 2])
+def test_a_readout_mode_without_a_name_is_left_out(index: int | None) -> None:
+    assert "READOUTM" not in header_with(settings=replace(SETTINGS, readout_mode=index))
+
+
+def test_extra_keywords_are_added_and_win() -> None:
+    extra = {
+        "object": "M 42",
+        "FILTER": ("H\N{GREEK SMALL LETTER ALPHA}", "°C und µm"),
+        "RA": (np.float32(1.5), "[deg]"),
+        "FOCUSPOS": np.int64(7),
+        "GUIDING": np.bool_(True),
+        "DOME": False,
+        "IMAGETYP": "Flat Frame",
+        "EGAIN": None,
+        "HISTORY": "line\none " + "x" * 90,
+    }
+    header = fits.header(frame(), extra)
+    assert header["OBJECT"] == "M 42"
+    assert (header["FILTER"], header.comments["FILTER"]) == ("Ha", "degC und um")
+    assert (header["RA"], header["FOCUSPOS"], header["IMAGETYP"]) == (1.5, 7, "Flat Frame")
+    assert header["GUIDING"] is True
+    assert header["DOME"] is False
+    assert "EGAIN" not in header
+    assert "".join(header["HISTORY"]) == "line one " + "x" * 90
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *({"": 1}, {"NINELETTE": 1}, {"A B": 1}, {"Ä": 1}, {"A=": 1}),
+        *({"NAXIS1": 1}, {"bzero": 1}, {"END": 1}, {"SIMPLE": True}, {"HIERARCH": 1}),
+        *({"A": float("nan")}, {"A": float("inf")}, {"A": 2**63}, {"A": 1j}, {"A": [1]}),
+        *({"A": (1, "b", "c")}, {"A": (1, 2)}, {"A": b"x"}, {"A": datetime.now(UTC)}),
+        *({"A": np.float64("nan")}),
+    ],
+)
+async def test_extra_that_cannot_be_in_a_header_is_refused_before_anything_is_written(
+    tmp_path: Path, extra: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"FITS|describes"):
+        await fits.save(frame(), tmp_path / "a.fits", extra=extra)
+    assert names(tmp_path) == []
+
+
+odd_floats = st.none() | st.floats()
+odd_integers = st.none() | st.integers()
+odd_texts = st.none() | st.text(max_size=200)
+infos = st.builds(
+    CameraInfo,
+    name=odd_texts,
+    unique_id=odd_texts,
+    sensor_type=st.none() | st.integers(0, 9).map(SensorType),
+    pixel_size_x=odd_floats,
+    bayer_offset_x=odd_integers,
+    bayer_offset_y=odd_integers,
+    max_adu=odd_integers,
+    readout_modes=st.lists(st.text(), max_size=3).map(tuple),
+)
+odd_settings = st.builds(
+    CameraSettings,
+    bin_x=odd_integers | st.just(1),
+    bin_y=odd_integers | st.just(1),
+    start_x=odd_integers,
+    start_y=odd_integers,
+    gain=odd_integers,
+    electrons_per_adu=odd_floats,
+    readout_mode=odd_integers,
+)
+exposures = st.builds(
+    Exposure,
+    duration=st.floats(),
+    light=st.booleans(),
+    started=st.datetimes(timezones=st.just(UTC)),
+    started_uncertainty=st.floats(),
+    last_exposure_start_time=odd_texts,
+    last_exposure_duration=odd_floats,
+    ccd_temperature=odd_floats,
+    info=infos,
+    settings=odd_settings,
+)
+
+
+@given(exposures)
+@settings(deadline=None, max_examples=50)
+def test_odd_facts_never_break_the_header(exposure: Exposure) -> None:
+    written = io.BytesIO()
+    fits.to_hdu(frame(exposure)).writeto(written, output_verify="exception")
+    assert len(written.getvalue()) % 2880 == 0
+
+
+@given(
+    st.from_regex(r"[A-Z][A-Z0-9_-]{0,7}", fullmatch=True).map("X{}".format).map(lambda k: k[:8]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.booleans(),
+    st.text(max_size=100),
+)
+@settings(deadline=None, max_examples=100)
+def test_extra_values_come_back(keyword: str, value: str | int, comment: str) -> None:
+    image = image_of(np.zeros((1, 1), "u1"), None)
+    written = io.BytesIO()
+    fits.to_hdu(image, {keyword: (value, comment)}).writeto(written)
+    back = astropy_fits.getheader(io.BytesIO(written.getvalue()))[keyword]
+    assert back == (value.strip() if isinstance(value, str) else value)
+
+
+async def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        await fits.save(frame(), path)
+    assert path.read_bytes() == b"old"
+    assert await fits.save(frame(), str(path), overwrite=True) == path
+    assert read(path)[0].shape == (3, 4)
+    assert names(tmp_path) == ["a.fits"]
+
+
+async def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    with pytest.raises(FileExistsError), _files.new_file(path, overwrite=False):
+        path.write_bytes(b"theirs")
+    assert path.read_bytes() == b"theirs"
+    assert names(tmp_path) == ["a.fits"]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_without_hard_links_the_name_is_still_respected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(95, "not supported")
+
+    monkeypatch.setattr(os, "link", no_links)
+    path = tmp_path / "a.fits"
+    try:
+        with _files.new_file(path, overwrite=False) as file:
+            file.write(b"new")
+            if taken:
+                path.write_bytes(b"theirs")
+    except FileExistsError:
+        assert taken
+    assert path.read_bytes() == (b"theirs" if taken else b"new")
+    assert names(tmp_path) == ["a.fits"]
+
+
+async def test_a_failure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(fits, "check_cancelled", full)
+    with pytest.raises(OSError, match="no space left"):
+        await fits.save(frame(), tmp_path / "a.fits")
+    assert names(tmp_path) == []
+
+
+async def test_a_missing_folder_is_an_ordinary_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        await fits.save(frame(), tmp_path / "none" / "a.fits")
+
+
+class Gate:
+    """Holds the writing thread at its first block until the test has cancelled it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+        self.check = fits.check_cancelled
+        monkeypatch.setattr(fits, "check_cancelled", self)
+
+    def __call__(self) -> None:
+        self.reached.set()
+        assert self.open.wait(10)
+        self.check()
+
+    async def wait_reached(self) -> None:
+        assert await asyncio.get_running_loop().run_in_executor(None, self.reached.wait, 10)
+
+
+async def test_a_cancelled_save_waits_for_its_thread_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    task = asyncio.create_task(fits.save(frame(), tmp_path / "a.fits"))
+    await gate.wait_reached()
+    assert [name[-5:] for name in names(tmp_path)] == [".part"]
+    task.cancel()
+    await asyncio.sleep(0.01)
+    task.cancel()  # an impatient caller does not leave the thread behind either
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    gate.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert names(tmp_path) == []
+
+
+async def test_a_timeout_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    threading.Timer(0.1, gate.open.set).start()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await fits.save(frame(), tmp_path / "a.fits")
+    assert names(tmp_path) == []
+
+
+async def test_an_anyio_scope_cancels_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    threading.Timer(0.1, gate.open.set).start()
+    with anyio.move_on_after(0.05) as scope:
+        await fits.save(frame(), tmp_path / "a.fits")
+    assert scope.cancelled_caught
+    assert names(tmp_path) == []
+
+
+async def test_the_loop_goes_on_while_a_large_frame_is_written(tmp_path: Path) -> None:
+    image = image_of(transposed(np.zeros((3000, 4000), "<u2")))
+    fits.header(image)  # astropy's import is not what is measured
+    saving = asyncio.create_task(fits.save(image, tmp_path / "a.fits"))
+    turns = 0
+    started = time.perf_counter()
+    while not saving.done() and time.perf_counter() - started < 20:
+        await asyncio.sleep(0.001)
+        turns += 1
+    await saving
+    assert turns >= 5
+
+
+async def test_an_image_saves_itself(tmp_path: Path) -> None:
+    path = await frame().save_fits(tmp_path / "a.fits", extra={"OBJECT": "M 42"})
+    assert read(path)[1]["OBJECT"] == "M 42"
