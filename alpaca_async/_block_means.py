@@ -14,6 +14,7 @@ _STRIP: Final = 1 << 17
 _EXACT: Final = {"u": np.dtype(np.uint32), "i": np.dtype(np.int32)}
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def block_means(
     data: NDArray[Any], cell: tuple[int, int], factor: tuple[int, int]
 ) -> NDArray[np.float32]:
@@ -22,7 +23,7 @@ def block_means(
     `data` has the shape `(height, width)` or `(height, width, planes)`, `cell` is the rows and
     columns of a cell, `factor` how many cells a block has in each direction. The result has the
     shape `(rows of a cell, columns of a cell, planes, blocks down, blocks across)`. What does
-    not fill a block at the right and at the bottom is left out.
+    not fill a block at the right and at the bottom is left out. Too large for float32 is infinite.
     """
     if abs(data.strides[0]) < abs(data.strides[1]):  # go through memory in its own order
         flipped = data.swapaxes(0, 1)

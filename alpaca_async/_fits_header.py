@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ._mosaic import mosaic_of
@@ -186,7 +185,6 @@ def _storable(value: CardValue | None) -> CardValue | None:
     return value if value is None or fits_integer(value) else None
 
 
-@cache
 def _program() -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
 

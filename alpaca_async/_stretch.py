@@ -15,6 +15,8 @@ _BELOW_SKY: Final = 3.5
 """The black point below the background, in standard deviations of the noise."""
 _NORMAL: Final = 1.4826
 """Standard deviations in a median absolute deviation, of normally distributed noise."""
+_HUGE: Final = 1e30
+"""More than this is taken for infinity, so that differences and their inverses are finite."""
 _SAMPLE: Final = 1 << 16
 """Pixels of a plane that the statistics look at."""
 
@@ -24,29 +26,31 @@ def stretch(planes: NDArray[np.float32], full_scale: float) -> NDArray[np.uint8]
 
     The backgrounds of all planes become the same dark grey; black, white and the curve between
     them are common to all. A picture without any difference is black (0 or less), white
-    (`full_scale` or more) or grey. What is not a number is black.
+    (`full_scale` or more) or grey. What is not a number is
+    as dark as the darkest pixel.
     """
     finite = _finite(planes)
     samples = _sample(finite)
     skies = np.median(samples, axis=1, keepdims=True)
     sky, lowest, highest = float(skies.mean()), float(finite.min()), float(finite.max())
-    if lowest == highest:
+    if highest - lowest < 1 / _HUGE:
         return _picture(np.full_like(finite, _flat_grey(sky, full_scale)))
-    black = sky - _BELOW_SKY * _noise(samples - skies, highest - lowest)
-    scale = 1 / (highest - black)
+    noise = _noise(samples - skies, highest - lowest)
+    black = sky - _BELOW_SKY * noise
+    # Noise alone stays dark as well, unless there is nothing brighter that a pixel could be.
+    white = max(highest, min(black + _BELOW_SKY * noise / _SKY, full_scale))
     blacks = (skies + (black - sky)).astype(np.float32)
-    levels = (finite - blacks[..., np.newaxis]) * np.float32(scale)
-    return _picture(_lifted(levels.clip(0, 1, out=levels), (sky - black) * scale))
+    levels = (finite - blacks[..., np.newaxis]) * np.float32(1 / (white - black))
+    return _picture(_lifted(levels.clip(0, 1, out=levels), (sky - black) / (white - black)))
 
 
 def _finite(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the planes with the smallest number for what is none, the largest for infinity."""
-    valid = np.isfinite(planes)
+    valid = np.abs(planes) < _HUGE
     if valid.all():
         return planes
     known = planes[valid] if valid.any() else np.zeros(1, np.float32)
-    lowest, highest = float(known.min()), float(known.max())
-    return np.nan_to_num(planes, nan=lowest, neginf=lowest, posinf=highest)
+    return np.where(np.isnan(planes), known.min(), planes).clip(known.min(), known.max())
 
 
 def _sample(planes: NDArray[np.float32]) -> NDArray[np.float64]:
