@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 if TYPE_CHECKING:
     from types import TracebackType
 
-Reply: TypeAlias = "bytes | Callable[[Request], bytes | Awaitable[bytes]]"
+Answer: TypeAlias = bytes | Awaitable[bytes] | AsyncIterator[bytes]
+Reply: TypeAlias = "bytes | Callable[[Request], Answer]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class ScriptedServer:
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.address = "127.0.0.1:%d" % self._server.sockets[0].getsockname()[1]
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(
@@ -111,12 +112,21 @@ class ScriptedServer:
                 self.requests.append(request)
                 reply = self.replies[request.member]
                 answer = reply(request) if callable(reply) else reply
-                writer.write(answer if isinstance(answer, bytes) else await answer)
-                await writer.drain()
+                async for piece in _pieces(answer):
+                    writer.write(piece)
+                    await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, EOFError):
             pass
         finally:
             writer.close()
+
+
+async def _pieces(answer: Answer) -> AsyncIterator[bytes]:
+    if isinstance(answer, AsyncIterator):
+        async for piece in answer:
+            yield piece
+    else:
+        yield answer if isinstance(answer, bytes) else await answer
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request:
