@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httpx
 
-from ._http1 import Reply
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from typing import Self
+
+    from ._http1 import Reply
 
 _SCRATCH_SIZE: Final = 64 * 1024
 _UNREAD_LIMIT: Final = 256 * 1024
@@ -70,9 +70,9 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """Send a request and wait for the head of its reply; closes itself if that fails."""
         self._deadline = _FOREVER
+        if self.closed:
+            raise httpx.ReadError("the connection was closed before the request")
         try:
-            if self.closed:
-                raise httpx.ReadError("the connection was closed before the request")
             self._reply = reply
             self._transport.write(request)
             while self._write_paused and not (reply.status or reply.done):
@@ -214,7 +214,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     def _has_input(self) -> bool:
-        """Tell whether the peer sent something, its farewell included, that the loop has not seen."""
+        """Tell whether something came, be it the end, that the loop has not seen yet."""
         return _readable(self._transport.get_extra_info("socket").fileno())
 
     async def _wait(self, seconds: float | None, complaint: type[httpx.TimeoutException]) -> None:
@@ -265,12 +265,18 @@ class Body(httpx.AsyncByteStream):
         self._reply = reply
         self._read = read
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            while (part := await self._connection.more(self._reply, self._read)) is not None:
-                yield part
-        finally:
+            part = await self._connection.more(self._reply, self._read)
+        except BaseException:
             await self.aclose()
+            raise
+        if part is None:
+            raise StopAsyncIteration
+        return part
 
     async def aclose(self) -> None:
         """Close the connection unless the reply has come to its end."""

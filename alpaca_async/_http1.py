@@ -27,12 +27,15 @@ STRAIGHT_LIMIT: Final = 1024 * 1024
 
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _TARGET: Final = re.compile(rb"[\x21-\x7e]+")
-_ZONE: Final = re.compile(rb"%[^\]]*")
+_HEADER_LINES: Final = re.compile(rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+: [^\r\n\0]*\r\n)*")
+_ZONE: Final = re.compile(rb"^(host: \[[^%\r]*)%[^\]\r]*", re.IGNORECASE | re.MULTILINE)
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _LINE_END: Final = re.compile(rb"\r?\n")
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _KEEP_ALIVE: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _STATUS_START: Final = b"HTTP/1."
+_KNOWN: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
+_IDLE_SHARE: Final = 0.8  # of the time that the server announces
 _FOREVER: Final = float("inf")
 
 
@@ -58,47 +61,26 @@ def serialise(request: httpx.Request, body: bytes) -> bytes:
     target = request.extensions.get("target", request.url.raw_path)
     if not _TOKEN.fullmatch(method) or method == b"CONNECT" or not _TARGET.fullmatch(target):
         raise httpx.LocalProtocolError(f"cannot send {method!r} {target!r}")
-    lines = [b"%s %s HTTP/1.1" % (method, target)]
-    framing = _RequestFraming()
-    for name, value in request.headers.raw:
-        if not _TOKEN.fullmatch(name):
-            raise httpx.LocalProtocolError(f"illegal header name {name!r}")
-        lines.append(b"%s: %s" % (name, framing.checked(name.lower(), value)))
-    head = b"\r\n".join([*lines, b"", b""])
-    ends = len(lines) + 1
-    if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\0" in head:
-        raise httpx.LocalProtocolError("a header contains CR, LF or NUL")
-    return head + framing.framed(body)
+    fields = request.headers.raw
+    lines = b"".join([b"%s: %s\r\n" % field for field in fields])
+    if not _HEADER_LINES.fullmatch(lines) or lines.count(b"\n") != len(fields):
+        raise httpx.LocalProtocolError("a header is not what a header may be")
+    by_name = {name.lower(): value for name, value in fields}
+    if b"%" in by_name.get(b"host", b""):
+        lines = _ZONE.sub(b"\\1", lines)
+    if b"host" not in by_name:
+        raise httpx.LocalProtocolError("a request needs a Host header")
+    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, target, lines, _framed(body, by_name))
 
 
-class _RequestFraming:
-    """What the headers of a request say of its body, to be held against the body."""
-
-    def __init__(self) -> None:
-        self._hosts = 0
-        self._length: bytes | None = None
-        self._chunked = False
-
-    def checked(self, name: bytes, value: bytes) -> bytes:
-        """Note one header, its name in lower case, and return the value to send."""
-        if name == b"host":
-            self._hosts += 1
-            return _ZONE.sub(b"", value)  # a zone id means nothing to the other side
-        if name == b"content-length":
-            self._length = value
-        elif name == b"transfer-encoding":
-            self._chunked = value.lower() == b"chunked"
-        return value
-
-    def framed(self, body: bytes) -> bytes:
-        """Return the body with its chunk marks, if any; `LocalProtocolError` on contradiction."""
-        if self._hosts != 1:
-            raise httpx.LocalProtocolError("a request has exactly one Host header")
-        if self._chunked and self._length is None:
-            return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
-        if (self._length or b"0") != b"%d" % len(body):
-            raise httpx.LocalProtocolError("Content-Length is not the length of the body")
-        return body
+def _framed(body: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """Return the body as the headers announce it; `LocalProtocolError` if it contradicts them."""
+    length = headers.get(b"content-length")
+    if length is None and headers.get(b"transfer-encoding", b"").lower() == b"chunked":
+        return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+    if (length or b"0") != b"%d" % len(body):
+        raise httpx.LocalProtocolError("Content-Length is not the length of the body")
+    return body
 
 
 class _Events:
@@ -106,6 +88,7 @@ class _Events:
 
     def __init__(self) -> None:
         self.headers: RawHeaders = []
+        self.known: dict[bytes, list[bytes]] = {}
         self.body: list[bytes] = []
         self.complete = False
         self.surplus = False
@@ -114,7 +97,10 @@ class _Events:
         self.surplus = self.complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value.strip()))
+        value = value.strip()
+        self.headers.append((name, value))
+        if (known := name.lower()) in _KNOWN:
+            self.known.setdefault(known, []).append(value)
 
     def on_body(self, part: bytes) -> None:
         if not self.complete:
@@ -131,6 +117,7 @@ class _Head(NamedTuple):
     version: bytes
     reason: bytes
     headers: RawHeaders
+    known: dict[bytes, list[bytes]]
     parser: httptools.HttpResponseParser
     events: _Events
 
@@ -146,15 +133,12 @@ class _Head(NamedTuple):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise httpx.RemoteProtocolError(f"illegal head of a reply: {error}") from error
         headers, events.headers = events.headers, []
+        known, events.known = events.known, {}
         status = parser.get_status_code()
         if status < 100 or len(headers) > HEADER_COUNT_LIMIT:  # noqa: PLR2004 - three digits
             raise httpx.RemoteProtocolError(f"status {status}, {len(headers)} headers")
         reason = block[13 : block.index(b"\n")].strip()
-        return cls(status, block[:8], reason, headers, parser, events)
-
-    def values(self, wanted: bytes) -> list[bytes]:
-        """Return the values of one header; its name in lower case."""
-        return [value for name, value in self.headers if name.lower() == wanted]
+        return cls(status, block[:8], reason, headers, known, parser, events)
 
 
 def _normalised(block: bytes) -> bytes:
@@ -245,8 +229,8 @@ class _Chunked:
 
 
 def _framing(method: str, head: _Head) -> _Counted | _Chunked | _UntilClosed:
-    codings = head.values(b"transfer-encoding")
-    lengths = head.values(b"content-length")
+    codings = head.known.get(b"transfer-encoding")
+    lengths = head.known.get(b"content-length")
     if method == "HEAD" or head.status in (204, 304):
         return _Counted(0)
     if codings:
@@ -260,11 +244,15 @@ def _framing(method: str, head: _Head) -> _Counted | _Chunked | _UntilClosed:
 
 def _idle_limit(head: _Head) -> float:
     """Return for how many seconds the server keeps the connection; 0 if it closes it at once."""
-    tokens = b",".join(head.values(b"connection")).lower().replace(b" ", b"").split(b",")
-    if b"close" in tokens or (head.version != b"HTTP/1.1" and b"keep-alive" not in tokens):
+    tokens = _tokens(head.known.get(b"connection", ()))
+    if b"close" in tokens or head.version != b"HTTP/1.1":
         return 0.0
-    announced = _KEEP_ALIVE.search(b",".join(head.values(b"keep-alive")))
-    return int(announced[1]) * 0.8 if announced else _FOREVER
+    announced = _KEEP_ALIVE.search(b",".join(head.known.get(b"keep-alive", ())))
+    return int(announced[1]) * _IDLE_SHARE if announced else _FOREVER
+
+
+def _tokens(values: Sequence[bytes]) -> set[bytes]:
+    return {token.strip() for token in b",".join(values).lower().split(b",")}
 
 
 class Reply:
@@ -323,7 +311,7 @@ class Reply:
             self._read_body(self._framing, data)
 
     def room(self) -> memoryview | None:
-        """Return the memory that the next bytes of the body belong into, None if they need reading."""
+        """Return the memory that the body goes to, None where it needs reading."""
         if self._sink is None or self._framing is None or not self._framing.straight:
             return None
         return self._sink_room(self._sink)[: min(self._framing.straight, STRAIGHT_LIMIT)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import anyio.to_thread
 import httpx
@@ -101,9 +100,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             else:
                 pool.close()
 
-    async def _converse(
-        self, pool: Pool, origin: _Origin, call: _Call
-    ) -> tuple[Connection, Reply]:
+    async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
         """Get the head of the reply over a rested connection, or else over a new one."""
         while (connection := pool.take()) is not None:
             reply = Reply(call.request.method, call.sink)
@@ -159,8 +156,7 @@ def _default_context(verify: bool) -> ssl.SSLContext:
     return context
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(NamedTuple):
     """Where a connection leads."""
 
     tls: bool
@@ -195,8 +191,7 @@ class _Origin:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """One request, ready to be sent."""
 
     request: httpx.Request

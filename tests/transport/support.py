@@ -1,0 +1,175 @@
+"""Sinks, and servers that say exactly what a test wants to be said."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class MemorySink:
+    """Takes every body, in rooms of `room` bytes."""
+
+    def __init__(self, room: int = 1 << 16, *, willing: bool = True) -> None:
+        self.began: list[tuple[int, httpx.Headers]] = []
+        self.content = bytearray()
+        self._willing = willing
+        self._room = bytearray(room)
+
+    def begin(self, status: int, headers: httpx.Headers) -> bool:
+        self.began.append((status, headers))
+        return self._willing
+
+    def get_buffer(self) -> memoryview:
+        return memoryview(self._room)
+
+    def received(self, nbytes: int) -> None:
+        self.content += self._room[:nbytes]
+
+
+class SinkBroke(Exception):  # noqa: N818 - it is no error of anybody's
+    """What a broken sink raises."""
+
+
+class BrokenSink(MemorySink):
+    """Raises in one of its methods."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(8)
+        self._where = where
+
+    def _maybe(self, where: str) -> None:
+        if where == self._where:
+            raise SinkBroke(where)
+
+    def begin(self, status: int, headers: httpx.Headers) -> bool:
+        self._maybe("begin")
+        return super().begin(status, headers)
+
+    def get_buffer(self) -> memoryview:
+        self._maybe("get_buffer")
+        return super().get_buffer()
+
+    def received(self, nbytes: int) -> None:
+        self._maybe("received")
+        super().received(nbytes)
+
+
+@dataclass
+class Peer:
+    """One connection, as the scripted server has it; `number` counts from 0."""
+
+    number: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    requests: list[bytes]
+
+    async def request(self) -> bytes:
+        """Read one request; `EOFError` if the client has gone."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        request = head + await self.reader.readexactly(length)
+        self.requests.append(request)
+        return request
+
+    def say(self, *parts: bytes) -> None:
+        for part in parts:
+            self.writer.write(part)
+
+    async def answer_all(self, reply: bytes = OK) -> None:
+        """Give every request the same reply."""
+        while True:
+            await self.request()
+            self.say(reply)
+
+    async def gone(self) -> None:
+        """Wait until the client closes."""
+        while await self.reader.read(65536):
+            pass
+
+
+@dataclass
+class ScriptedServer:
+    """A server on 127.0.0.1 that runs a script for each connection."""
+
+    script: Callable[[Peer], Awaitable[None]]
+    url: str = ""
+    connections: int = 0
+    requests: list[bytes] = field(default_factory=list)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._run(reader, writer))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(self.connections, reader, writer, self.requests)
+        self.connections += 1
+        with suppress(EOFError, OSError):
+            await self.script(peer)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    def __truediv__(self, path: str) -> str:
+        return f"{self.url}/{path}"
+
+
+@asynccontextmanager
+async def serving(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[ScriptedServer]:
+    scripted = ScriptedServer(script)
+    server = await asyncio.start_server(scripted.connected, "127.0.0.1", 0, limit=1 << 24)
+    scripted.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield scripted
+    finally:
+        server.close()
+        tasks = tuple(scripted.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def request(  # noqa: PLR0913 - these are the parts of a request
+    url: str,
+    method: str = "GET",
+    *,
+    sink: object | None = None,
+    timeout: float | None = 5.0,
+    read: float | None = 5.0,
+    write: float | None = 5.0,
+    data: dict[str, str] | None = None,
+    **extensions: object,
+) -> httpx.Request:
+    """Make a request, `timeout` being those for connecting and for the pool."""
+    limits = {"connect": timeout, "pool": timeout, "read": read, "write": write}
+    extras = {"timeout": limits, **extensions, **({"sink": sink} if sink is not None else {})}
+    return httpx.Request(method, url, data=data, extensions=extras)
+
+
+async def content(response: httpx.Response) -> bytes:
+    """Read what the transport itself delivers, whatever its coding."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return b"".join([part async for part in response.stream])
+
+
+async def fetch(transport: httpx.AsyncBaseTransport, *args: str, **options: object) -> bytes:
+    return await content(await transport.handle_async_request(request(*args, **options)))  # type: ignore[arg-type]
+
+
+async def settle() -> None:
+    """Let the loop handle what has arrived."""
+    for _ in range(5):
+        await asyncio.sleep(0.002)
