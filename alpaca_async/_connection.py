@@ -222,11 +222,12 @@ class Connection(asyncio.BufferedProtocol):
         self._patience = _FOREVER if seconds is None else seconds
         self._complaint = complaint
         self._set_deadline(self._patience)
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
         try:
-            await self._waiter
+            await waiter
         finally:
-            self._waiter = None
+            if self._waiter is waiter:  # else the next request waits already
+                self._waiter = None
 
     def _wake(self, error: Exception | None = None) -> None:
         if self._waiter is None or self._waiter.done():

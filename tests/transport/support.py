@@ -11,6 +11,7 @@ import httpx
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from ssl import SSLContext
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -87,6 +88,12 @@ class Peer:
         for part in parts:
             self.writer.write(part)
 
+    def pause(self) -> None:
+        """Read nothing more."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
     async def answer_all(self, reply: bytes = OK) -> None:
         """Give every request the same reply."""
         while True:
@@ -117,21 +124,31 @@ class ScriptedServer:
     async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = Peer(self.connections, reader, writer, self.requests)
         self.connections += 1
-        with suppress(EOFError, OSError):
-            await self.script(peer)
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+        try:
+            with suppress(EOFError, OSError):
+                await self.script(peer)
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+
+    async def left(self) -> None:
+        """Wait until all clients have gone, which must not take long."""
+        async with asyncio.timeout(2):
+            while self.tasks:
+                await asyncio.sleep(0.002)
 
     def __truediv__(self, path: str) -> str:
         return f"{self.url}/{path}"
 
 
 @asynccontextmanager
-async def serving(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[ScriptedServer]:
+async def serving(
+    script: Callable[[Peer], Awaitable[None]], *, ssl: SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     scripted = ScriptedServer(script)
-    server = await asyncio.start_server(scripted.connected, "127.0.0.1", 0, limit=1 << 24)
-    scripted.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(scripted.connected, "127.0.0.1", 0, limit=1 << 24, ssl=ssl)
+    scripted.url = f"http{'s' if ssl else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield scripted
     finally:
@@ -140,6 +157,7 @@ async def serving(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[Sc
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await settle()
 
 
 def request(  # noqa: PLR0913 - these are the parts of a request

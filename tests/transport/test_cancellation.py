@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from alpaca_async._transport import DirectTransport
+
+from .support import MemorySink, Peer, content, fetch, request, serving, settle
+
+BODY = bytes(range(256)) * 300
+MOMENTS = [0, 0, 0.0005, 0.001, 0.002, 0.004, 0.008]
+
+
+async def clumsy(peer: Peer) -> None:
+    """Answer in pieces, counted or chunked, and with pauses."""
+    chance = random.Random(peer.number)  # noqa: S311 - no secret
+    while True:
+        await peer.request()
+        await asyncio.sleep(chance.choice(MOMENTS))
+        if chance.random() < 0.5:
+            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+            half, end = BODY[:40_000], BODY[40_000:]
+        else:
+            peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            half = b"%x\r\n%s" % (len(BODY), BODY[:30_000])
+            end = BODY[30_000:] + b"\r\n0\r\n\r\n"
+        peer.say(half)
+        await asyncio.sleep(chance.choice(MOMENTS))
+        peer.say(end)
+
+
+async def trace(event: str, info: object) -> None:
+    await asyncio.sleep(0)
+
+
+def descriptors() -> int:
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def one(transport: DirectTransport, url: str, number: int) -> None:
+    sink = MemorySink(5000) if number % 2 else None
+    extensions = {"trace": trace} if number % 3 else {}
+    body = await fetch(transport, url, sink=sink, **extensions)
+    assert (body if sink is None else bytes(sink.content)) == BODY
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_cancelling_at_any_moment_leaves_nothing(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    async with serving(clumsy) as server:
+        before = descriptors()
+        transport = DirectTransport(connections_per_server=3)
+        tasks = [asyncio.create_task(one(transport, server.url, n)) for n in range(120)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(chance.choice(MOMENTS) / 2)
+            running = [task for task in tasks if not task.done()][:8]
+            if running and chance.random() < 0.8:
+                chance.choice(running).cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(end is None or isinstance(end, asyncio.CancelledError) for end in ends), ends
+        assert any(end is None for end in ends)
+        assert sum(end is not None for end in ends) > 50
+        await settle()
+        assert len(server.tasks) <= 3
+        await asyncio.gather(*(one(transport, server.url, n) for n in range(6)))
+        await transport.aclose()
+        await server.left()
+        assert descriptors() == before
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_time_limit_of_the_caller_is_as_good_as_a_cancellation() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.gone()
+
+    async with serving(script) as server, DirectTransport(connections_per_server=1) as transport:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await fetch(transport, server.url)
+        await server.left()
+
+
+@pytest.mark.parametrize("sunk", [True, False])
+async def test_a_half_read_connection_is_never_used_again(sunk: bool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await peer.gone()
+
+    async with serving(script) as server, DirectTransport() as transport:
+        sink = MemorySink() if sunk else None
+        response = await transport.handle_async_request(request(server.url, sink=sink))
+        task = asyncio.create_task(content(response))
+        await settle()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await server.left()
+
+
+async def test_cancelling_while_writing_closes_the_connection() -> None:
+    async def script(peer: Peer) -> None:
+        peer.pause()
+        await asyncio.sleep(0.05)
+        await peer.gone()
+
+    async with serving(script) as server, DirectTransport() as transport:
+        sent = request(server.url, "PUT", data={"a": "x" * 20_000_000})
+        task = asyncio.create_task(transport.handle_async_request(sent))
+        await settle()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_cancelling_while_connecting_leaves_no_socket() -> None:
+    async with serving(lambda peer: peer.answer_all()) as server, DirectTransport() as transport:
+        before = descriptors()
+        for rounds in range(8):
+            task = asyncio.create_task(fetch(transport, server.url))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await transport.aclose()
+            await server.left()
+        assert descriptors() == before
+
+
+async def test_a_client_of_httpx_is_as_clean() -> None:
+    async with serving(clumsy) as server:
+        before = descriptors()
+        async with httpx.AsyncClient(transport=DirectTransport(), trust_env=False) as client:
+            tasks = [asyncio.create_task(client.get(server.url)) for _ in range(40)]
+            for n, task in enumerate(tasks):
+                await asyncio.sleep(0.001)
+                if n % 4:
+                    task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, httpx.Response):
+                assert end.content == BODY
+            else:
+                assert isinstance(end, asyncio.CancelledError)
+        await server.left()
+        assert descriptors() == before
