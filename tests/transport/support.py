@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from ssl import SSLContext
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -113,8 +113,8 @@ class ScriptedServer:
     script: Callable[[Peer], Awaitable[None]]
     url: str = ""
     connections: int = 0
-    requests: list[bytes] = field(default_factory=list)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    requests: list[bytes] = field(default_factory=list[bytes])
+    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._run(reader, writer))
@@ -135,8 +135,7 @@ class ScriptedServer:
     async def left(self) -> None:
         """Wait until all clients have gone, which must not take long."""
         async with asyncio.timeout(2):
-            while self.tasks:
-                await asyncio.sleep(0.002)
+            await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def __truediv__(self, path: str) -> str:
         return f"{self.url}/{path}"
@@ -145,7 +144,7 @@ class ScriptedServer:
 @asynccontextmanager
 async def serving(
     script: Callable[[Peer], Awaitable[None]], *, ssl: SSLContext | None = None
-) -> AsyncIterator[ScriptedServer]:
+) -> AsyncGenerator[ScriptedServer]:
     scripted = ScriptedServer(script)
     server = await asyncio.start_server(scripted.connected, "127.0.0.1", 0, limit=1 << 24, ssl=ssl)
     scripted.url = f"http{'s' if ssl else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -41,7 +41,7 @@ async def trace(event: str, info: object) -> None:
 
 def descriptors() -> int:
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def one(transport: DirectTransport, url: str, number: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,8 @@ from alpaca_async._transport import DirectTransport
 from .support import OK, MemorySink, Peer, content, fetch, request, serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from contextlib import AbstractAsyncContextManager
 
 BODY = bytes(range(256)) * 8192
 PARTS = [BODY[at : at + 300_000] for at in range(0, len(BODY), 300_000)]
@@ -45,24 +46,27 @@ async def application(
 
 
 class QuietServer(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
         """Leave the signals to the test runner."""
+        yield
 
 
 @asynccontextmanager
-async def by_uvicorn(implementation: str) -> AsyncIterator[str]:
+async def by_uvicorn(implementation: str) -> AsyncGenerator[str]:
     config = uvicorn.Config(
         application,
         port=0,
-        http=implementation,  # type: ignore[arg-type]
+        http=implementation,
         lifespan="off",
         log_level="critical",
         ws="none",
     )
     server = QuietServer(config)
-    task = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.005)
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(5):
+        while not server.started:  # noqa: ASYNC110 - it sets no event
+            await asyncio.sleep(0.005)
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
@@ -71,7 +75,7 @@ async def by_uvicorn(implementation: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def by_aiohttp() -> AsyncIterator[str]:
+async def by_aiohttp() -> AsyncGenerator[str]:
     async def answer(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         if request.method == "PUT":
             return aiohttp.web.Response(body=await request.read())
@@ -99,14 +103,14 @@ async def by_aiohttp() -> AsyncIterator[str]:
 class OldHandler(BaseHTTPRequestHandler):
     """HTTP/1.0: the connection closes after each reply."""
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         self.send_response(200)
         if self.path == "/counted":
             self.send_header("Content-Length", str(len(BODY)))
         self.end_headers()
         self.wfile.write(BODY)
 
-    def do_PUT(self) -> None:  # noqa: N802 - http.server's name
+    def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
@@ -117,7 +121,7 @@ class OldHandler(BaseHTTPRequestHandler):
 
 
 @asynccontextmanager
-async def by_http_server() -> AsyncIterator[str]:
+async def by_http_server() -> AsyncGenerator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), OldHandler)
     thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
     thread.start()
@@ -129,7 +133,7 @@ async def by_http_server() -> AsyncIterator[str]:
         server.server_close()
 
 
-SERVERS = {
+SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[str]]] = {
     "uvicorn h11": partial(by_uvicorn, "h11"),
     "uvicorn httptools": partial(by_uvicorn, "httptools"),
     "aiohttp": by_aiohttp,
@@ -169,16 +173,16 @@ def authority() -> trustme.CA:
 @pytest.fixture
 def client_context(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    authority.configure_trust(context)
+    authority.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
     return context
 
 
 @asynccontextmanager
 async def by_tls(
     authority: trustme.CA, script: Callable[[Peer], Awaitable[None]], name: str = "127.0.0.1"
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name).configure_cert(context)
+    authority.issue_cert(name).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     async with serving(script, ssl=context) as server:
         yield server.url
 
@@ -265,7 +269,7 @@ async def test_tls_connections_are_used_again_and_close_by_themselves(
     authority: trustme.CA, client_context: ssl.SSLContext
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     async with (
         serving(lambda peer: peer.answer_all(OK), ssl=context) as server,
         DirectTransport(verify=client_context, keepalive_expiry=0.2) as transport,

@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -30,14 +32,14 @@ from .support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 BODY = bytes(range(256)) * 40
 BIG = os.urandom(3_000_000)
 
 
 @pytest.fixture
-async def transport() -> AsyncIterator[DirectTransport]:
+async def transport() -> AsyncGenerator[DirectTransport]:
     async with DirectTransport() as transport:
         yield transport
 
@@ -250,7 +252,7 @@ async def test_a_request_that_cannot_be_written_opens_no_connection(
 
 
 async def test_an_asynchronous_body_is_collected(transport: DirectTransport) -> None:
-    async def parts() -> AsyncIterator[bytes]:
+    async def parts() -> AsyncGenerator[bytes]:
         yield b"Gain"
         yield b"=5"
 
@@ -295,7 +297,7 @@ def test_cuts_on_the_wire_change_nothing(form: bytes, cuts: list[int], sunk: boo
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             peer.say(form[start:end])
             await asyncio.sleep(0.001)
 
@@ -822,7 +824,7 @@ async def test_close_ends_what_is_connecting() -> None:
 
 def descriptors() -> set[str]:
     gc.collect()
-    return set(os.listdir("/proc/self/fd"))
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody closed it before the loop ended
@@ -846,7 +848,7 @@ def test_a_loop_that_is_still_open_can_be_left() -> None:
     first = asyncio.new_event_loop()
 
     @asynccontextmanager
-    async def fetched() -> AsyncIterator[None]:
+    async def fetched() -> AsyncGenerator[None]:
         async with serving(lambda peer: peer.answer_all()) as server:
             assert await fetch(transport, server.url) == b"ok"
             yield
