@@ -88,22 +88,19 @@ class ImageHeader(NamedTuple):
 
     @classmethod
     def unpack(cls, buffer: ReadableBuffer) -> ImageHeader:
-        """Read the first 44 bytes; `IncompleteImage` where there are fewer."""
+        """Read the first 44 bytes; `IncompleteImage` if there are fewer."""
         view = as_bytes(buffer)
         if len(view) < HEADER_SIZE:
             raise IncompleteImage(len(view), HEADER_SIZE)
-        return cls._make(_HEADER.unpack_from(view))
-
-    def check_start(self) -> None:
-        """Raise `MalformedResponse` unless version and data offset can be believed."""
-        if self.metadata_version != 1:
-            raise MalformedResponse(f"image metadata version {self.metadata_version} is unknown")
-        if not HEADER_SIZE <= self.data_start <= MAX_DATA_START:
-            raise MalformedResponse(f"image data cannot start at byte {self.data_start}")
+        header = cls._make(_HEADER.unpack_from(view))
+        if header.metadata_version != 1:
+            raise MalformedResponse(f"image metadata version {header.metadata_version} is unknown")
+        return header
 
     def metadata(self) -> ImageMetadata:
         """Return the checked description of the pixels; `MalformedResponse` if contradictory."""
-        self.check_start()
+        if not HEADER_SIZE <= self.data_start <= MAX_DATA_START:
+            raise MalformedResponse(f"image data cannot start at byte {self.data_start}")
         transmitted = ImageArrayElementTypes(self.transmission_element_type)
         if transmitted not in DTYPES:
             raise MalformedResponse(f"pixels of element type {int(transmitted)} are unknown")

@@ -112,9 +112,13 @@ class ScriptedServer:
                 self.requests.append(request)
                 reply = self.replies[request.member]
                 answer = reply(request) if callable(reply) else reply
+                first = b""
                 async for piece in _pieces(answer):
+                    first = first or piece
                     writer.write(piece)
                     await writer.drain()
+                if first.startswith(b"HTTP/1.0"):
+                    break
         except (asyncio.IncompleteReadError, ConnectionError, EOFError):
             pass
         finally:
