@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ._mosaic import mosaic_of
+from ._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def _all_cards(image: Image) -> Iterator[Card]:
         yield from _info_cards(image.exposure.info)
         yield from _settings_cards(image.exposure.settings, image.exposure.info)
         yield from _mosaic_cards(image)
-    yield Card("SWCREATE", _program(), "program that wrote this file")
+    yield Card("SWCREATE", f"alpaca_async {__version__}", "program that wrote this file")
 
 
 def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
@@ -183,12 +184,3 @@ def _storable(value: CardValue | None) -> CardValue | None:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or fits_integer(value) else None
-
-
-def _program() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import
-
-    try:
-        return f"alpaca_async {version('alpaca_async')}"
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "alpaca_async"

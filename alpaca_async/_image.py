@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from anyio import to_thread
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,11 +46,12 @@ class Image:
         self,
         path: str | os.PathLike[str],
         *,
-        extra: dict[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> Path:
         """Write a FITS file as `alpaca_async.fits.save` does; needs the extra `fits`."""
-        from . import fits  # noqa: PLC0415 - astropy is an extra
+        await to_thread.run_sync(import_module, "alpaca_async.fits")
+        from . import fits  # noqa: PLC0415 - an extra
 
         return await fits.save(self, path, extra=extra, overwrite=overwrite)
 
@@ -55,6 +59,7 @@ class Image:
         self, path: str | os.PathLike[str], *, max_size: int | None = 2048
     ) -> Path:
         """Write a picture as `alpaca_async.preview.save` does; needs the extra `preview`."""
-        from . import preview  # noqa: PLC0415 - pillow is an extra
+        await to_thread.run_sync(import_module, "alpaca_async.preview")
+        from . import preview  # noqa: PLC0415 - an extra
 
         return await preview.save(self, path, max_size=max_size)
