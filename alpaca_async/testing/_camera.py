@@ -185,7 +185,7 @@ class SimulatedCamera(CameraSettings):
     def abort_exposure(self) -> None:
         """Discard the exposure; nothing happens when there is none."""
         self.require("AbortExposure", self.can_abort_exposure)
-        if self.state != CameraStates.IDLE:
+        if self._current is not None and not self._current.is_ready(self.now):
             self._current = None
 
     def image(self) -> NDArray[Any]:

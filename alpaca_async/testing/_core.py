@@ -32,7 +32,7 @@ class ReceivedRequest(NamedTuple):
     member: str
     """As in the path: lower case."""
     parameters: Mapping[str, str]
-    """As they came, the ids of client and transaction included."""
+    """Ids of client and transaction included; of a GET, the names are in lower case."""
 
 
 class DeviceCore(CameraModel):
