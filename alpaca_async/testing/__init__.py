@@ -1,12 +1,20 @@
-"""Simulated cameras on real sockets, for tests of whatever talks to a camera."""
+"""Simulated cameras on real sockets, for tests of whatever talks to a camera.
+
+The names are loaded when they are first used, so that the pytest plugin beside them costs
+nothing, and breaks nothing without the extra `testing`, in runs that do not need it.
+"""
 
 from __future__ import annotations
 
-from ._camera import SimulatedCamera
-from ._core import ReceivedRequest
-from ._exposure import SimulatedExposure
-from ._model import CameraModel, ControlMode
-from ._server import SimulatorServer, run_in_thread
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._camera import SimulatedCamera
+    from ._core import ReceivedRequest
+    from ._exposure import SimulatedExposure
+    from ._model import CameraModel, ControlMode
+    from ._server import SimulatorServer, run_in_thread
 
 __all__ = [
     "CameraModel",
@@ -17,3 +25,21 @@ __all__ = [
     "SimulatorServer",
     "run_in_thread",
 ]
+
+_MODULES = {
+    "CameraModel": "_model",
+    "ControlMode": "_model",
+    "ReceivedRequest": "_core",
+    "SimulatedCamera": "_camera",
+    "SimulatedExposure": "_exposure",
+    "SimulatorServer": "_server",
+    "run_in_thread": "_server",
+}
+
+
+if not TYPE_CHECKING:  # pragma: no branch - else checkers would believe in every name
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

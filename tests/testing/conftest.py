@@ -39,7 +39,7 @@ class Wire:
         data = {name: str(value) for name, value in form.items()}
         return await self.http.put(f"/api/v1/camera/0/{member}", data=data)
 
-    async def value(self, member: str) -> Any:
+    async def value(self, member: str) -> Any:  # noqa: ANN401 - JSON
         reply = (await self.get(member)).json()
         assert reply["ErrorNumber"] == 0, reply
         return reply["Value"]
@@ -57,11 +57,23 @@ class Wire:
         return number
 
 
+def http_client(server: SimulatorServer) -> httpx.AsyncClient:
+    # Without TLS there is nothing to verify, and loading certificates would take most of a test.
+    return httpx.AsyncClient(
+        base_url=f"http://{server.address}",
+        trust_env=False,
+        verify=False,  # noqa: S501 - see above
+    )
+
+
 @asynccontextmanager
-async def wired(*cameras: SimulatedCamera, **options: Any) -> AsyncIterator[Wire]:
+async def wired(
+    *cameras: SimulatedCamera,
+    **options: Any,  # noqa: ANN401 - SimulatorServer's choices
+) -> AsyncIterator[Wire]:
     async with (
         SimulatorServer(cameras, **options) as server,
-        httpx.AsyncClient(base_url=f"http://{server.address}", trust_env=False) as http,
+        http_client(server) as http,
     ):
         yield Wire(http, server, cameras[0])
 
@@ -78,9 +90,10 @@ MakeCamera = Callable[..., SimulatedCamera]
 def make_camera(clock: Clock) -> MakeCamera:
     """Make small, connected cameras that live by `clock`."""
 
-    def make(**facts: Any) -> SimulatedCamera:
-        defaults: dict[str, Any] = {"width": 64, "height": 48, "clock": clock}
-        return SimulatedCamera(**{"initially_connected": True, **defaults, **facts})
+    def make(**facts: Any) -> SimulatedCamera:  # noqa: ANN401 - fields of CameraModel
+        small: dict[str, Any] = {"width": 64, "height": 48, "clock": clock}
+        merged: dict[str, Any] = {"initially_connected": True, **small, **facts}
+        return SimulatedCamera(**merged)
 
     return make
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
 
 from alpaca_async._errors import InvalidOperationException
 from alpaca_async._imagebytes import ImageHeader, decode_imagebytes
@@ -18,6 +17,9 @@ from alpaca_async.testing._images import (
     json_pieces,
     narrowed,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=5)
 

@@ -12,29 +12,92 @@ from .conftest import MakeCamera, Wire, wired
 # with one legal value each: written down from ASCOM's OpenAPI description.
 READS: dict[str, type] = {
     **dict.fromkeys(
-        "canabortexposure canasymmetricbin canfastreadout cangetcoolerpower canpulseguide"
-        " cansetccdtemperature canstopexposure connected connecting cooleron fastreadout"
-        " hasshutter imageready ispulseguiding".split(),
+        [
+            "canabortexposure",
+            "canasymmetricbin",
+            "canfastreadout",
+            "cangetcoolerpower",
+            "canpulseguide",
+            "cansetccdtemperature",
+            "canstopexposure",
+            "connected",
+            "connecting",
+            "cooleron",
+            "fastreadout",
+            "hasshutter",
+            "imageready",
+            "ispulseguiding",
+        ],
         bool,
     ),
     **dict.fromkeys(
-        "ccdtemperature coolerpower electronsperadu exposuremax exposuremin exposureresolution"
-        " fullwellcapacity heatsinktemperature lastexposureduration pixelsizex pixelsizey"
-        " setccdtemperature subexposureduration".split(),
+        [
+            "ccdtemperature",
+            "coolerpower",
+            "electronsperadu",
+            "exposuremax",
+            "exposuremin",
+            "exposureresolution",
+            "fullwellcapacity",
+            "heatsinktemperature",
+            "lastexposureduration",
+            "pixelsizex",
+            "pixelsizey",
+            "setccdtemperature",
+            "subexposureduration",
+        ],
         float,
     ),
     **dict.fromkeys(
-        "bayeroffsetx bayeroffsety binx biny camerastate cameraxsize cameraysize gain gainmax"
-        " gainmin interfaceversion maxadu maxbinx maxbiny numx numy offset offsetmax offsetmin"
-        " percentcompleted readoutmode sensortype startx starty".split(),
+        [
+            "bayeroffsetx",
+            "bayeroffsety",
+            "binx",
+            "biny",
+            "camerastate",
+            "cameraxsize",
+            "cameraysize",
+            "gain",
+            "gainmax",
+            "gainmin",
+            "interfaceversion",
+            "maxadu",
+            "maxbinx",
+            "maxbiny",
+            "numx",
+            "numy",
+            "offset",
+            "offsetmax",
+            "offsetmin",
+            "percentcompleted",
+            "readoutmode",
+            "sensortype",
+            "startx",
+            "starty",
+        ],
         int,
     ),
     **dict.fromkeys(
-        "description driverinfo driverversion lastexposurestarttime name sensorname".split(), str
+        [
+            "description",
+            "driverinfo",
+            "driverversion",
+            "lastexposurestarttime",
+            "name",
+            "sensorname",
+        ],
+        str,
     ),
     **dict.fromkeys(
-        "devicestate gains offsets readoutmodes supportedactions imagearray"
-        " imagearrayvariant".split(),
+        [
+            "devicestate",
+            "gains",
+            "offsets",
+            "readoutmodes",
+            "supportedactions",
+            "imagearray",
+            "imagearrayvariant",
+        ],
         list,
     ),
 }
@@ -76,7 +139,7 @@ ALWAYS_THERE = {
 
 
 def test_the_interface_is_complete() -> None:
-    assert _interface.READS == READS.keys()
+    assert READS.keys() == _interface.READS
     assert _interface.WRITES.keys() == WRITES.keys()
     assert len(READS) + len(WRITES) == 88
 

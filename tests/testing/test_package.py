@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from alpaca_async import testing
+
+
+def test_every_public_name_is_there_and_sorted() -> None:
+    assert [getattr(testing, name).__name__ for name in testing.__all__ if name != "ControlMode"]
+    assert testing.ControlMode is not None
+    assert sorted(testing.__all__) == testing.__all__
+
+
+def test_other_names_are_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Telescope'"):
+        _ = testing.Telescope  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_pytest_plugin_does_not_load_the_server() -> None:
+    code = (
+        "import sys, alpaca_async.testing.pytest_plugin\n"
+        "print({'uvicorn', 'starlette', 'alpaca_async.testing._camera'} & set(sys.modules))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
