@@ -18,6 +18,7 @@ _NUMBER: Final = re.compile(
 )
 _INT32: Final = range(-(2**31), 2**31)
 _MAX_DIGITS: Final = 20
+_ENCODER: Final = json.JSONEncoder(allow_nan=False)
 
 
 class BadRequest(Exception):
@@ -90,4 +91,4 @@ def envelope(client_id: int, server_id: int, error: AscomError | None = None) ->
 def reply(value: object, fields: dict[str, Any]) -> bytes:
     """Return a JSON reply; without `Value` where there is none to return."""
     body = fields if value is None else {"Value": value, **fields}
-    return json.dumps(body, allow_nan=False).encode()
+    return _ENCODER.encode(body).encode()

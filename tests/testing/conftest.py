@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +70,7 @@ def http_client(server: SimulatorServer) -> httpx.AsyncClient:
 async def wired(
     *cameras: SimulatedCamera,
     **options: Any,  # noqa: ANN401 - SimulatorServer's choices
-) -> AsyncIterator[Wire]:
+) -> AsyncGenerator[Wire]:
     async with (
         SimulatorServer(cameras, **options) as server,
         http_client(server) as http,

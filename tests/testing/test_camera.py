@@ -376,6 +376,7 @@ def test_a_subframe_and_a_fast_mode_are_read_sooner(make_camera: MakeCamera) -> 
 def test_fast_readout_is_noisier(make_camera: MakeCamera) -> None:
     camera = make_camera(can_fast_readout=True)
     camera.set_fast_readout(True)
+    assert camera.get_fast_readout()
     camera.start_exposure(1.0, light=True)
     assert camera.exposure is not None
     assert camera.exposure.shot.read_noise == 6.0

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import statistics
 import time
 
 import pytest
 
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 from alpaca_async.testing.pytest_plugin import alpaca_camera, alpaca_cameras, alpaca_server
 
 from .conftest import http_client
@@ -46,9 +47,10 @@ class TestOverridden:
         assert ask(alpaca_server) == "Mine"
 
 
-def test_the_fixtures_are_ready_within_a_tenth_of_a_second(
-    request: pytest.FixtureRequest,
-) -> None:
-    before = time.perf_counter()
-    request.getfixturevalue("alpaca_camera")
-    assert time.perf_counter() - before < 0.1
+def test_a_server_on_a_thread_is_ready_within_a_tenth_of_a_second() -> None:
+    times: list[float] = []
+    for _ in range(7):
+        before = time.perf_counter()
+        with run_in_thread(SimulatorServer([SimulatedCamera()])):
+            times.append(time.perf_counter() - before)
+    assert statistics.median(times) < 0.1
