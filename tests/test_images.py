@@ -116,7 +116,9 @@ async def test_the_array_is_a_view_of_a_buffer_of_exactly_its_size() -> None:
 @pytest.mark.parametrize("framing", [chunked, until_close, lambda body: http(body, IMAGEBYTES)])
 @pytest.mark.parametrize("contiguous", [True, False])
 async def test_every_framing_gives_the_same_image_through_every_transport(
-    transport: str, framing: Any, contiguous: bool  # noqa: ANN401 - a function of bytes
+    transport: str,
+    framing: Any,
+    contiguous: bool,  # noqa: ANN401 - a function of bytes
 ) -> None:
     expected = ramp(100, 130)
     async with httpx.AsyncClient() as http_client:

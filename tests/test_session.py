@@ -160,7 +160,9 @@ async def test_a_management_reply_of_another_shape_is_malformed(client: AlpacaCl
 
 
 async def test_credentials_go_with_every_request_and_into_no_text() -> None:
-    async with ScriptedServer({"gain": value(1), "connected": http(b"", status="401 No")}) as server:
+    async with ScriptedServer(
+        {"gain": value(1), "connected": http(b"", status="401 No")}
+    ) as server:
         async with AlpacaClient(auth=("user", "secret")) as client:
             camera = client.camera(server.address)
             await camera.get_gain()
@@ -181,7 +183,9 @@ async def test_an_injected_client_is_used_as_it_is_and_stays_open() -> None:
         seen.append(request)
 
     async with ScriptedServer({"gain": value(7)}) as server:
-        async with httpx.AsyncClient(headers={"X-Site": "dome 3"}, event_hooks={"request": [hook]}) as http:
+        async with httpx.AsyncClient(
+            headers={"X-Site": "dome 3"}, event_hooks={"request": [hook]}
+        ) as http:
             async with AlpacaClient(http=http) as client:
                 assert await client.camera(server.address).get_gain() == 7
                 await client.camera(server.address).set_gain(8)
@@ -230,7 +234,10 @@ async def test_a_request_is_logged_with_the_ids_of_both_sides(
     async with ScriptedServer({"gain": value(7, ServerTransactionID=41)}) as server:
         await client.camera(server.address).get_gain()
     (record,) = caplog.records
-    assert f"GET http://{server.address}/api/v1/camera/0/gain #1: server's #41 after " in record.message
+    assert (
+        f"GET http://{server.address}/api/v1/camera/0/gain #1: server's #41 after "
+        in record.message
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,8 @@ import time
 import pytest
 
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
-from alpaca_async.testing.pytest_plugin import alpaca_camera, alpaca_cameras, alpaca_server
 
 from .conftest import http_client
-
-__all__ = ["alpaca_camera", "alpaca_cameras", "alpaca_server"]
 
 
 def ask(server: SimulatorServer) -> str:

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from alpaca_async import (
+    AlpacaClient,
+    AsyncCamera,
+    CameraStates,
+    MalformedResponse,
+    NotImplementedException,
+    OperationFailed,
+    RequestRejected,
+)
+
+from .conftest import needs
+
+pytestmark = needs("alpaca_simulators")
+
+
+@pytest.fixture(params=[0, 2], ids=["version 3", "version 4"])
+async def camera(
+    request: pytest.FixtureRequest, alpaca_simulators: str, client: AlpacaClient
+) -> AsyncCamera:
+    camera = client.camera(alpaca_simulators, request.param)
+    await camera.connect()
+    return camera
+
+
+async def test_connect_disconnect_and_connect_again(camera: AsyncCamera) -> None:
+    for _ in range(2):
+        await camera.connect()
+        assert await camera.get_connected()
+        await camera.disconnect()
+        assert not await camera.get_connected()
+
+
+async def test_a_dark_frame_arrives_with_its_facts(camera: AsyncCamera) -> None:
+    image = await camera.expose(0.2, light=False)
+    assert image.data.shape == (64, 96)
+    assert image.data.flags.c_contiguous
+    assert image.exposure is not None
+    assert image.exposure.info.name == "Their camera"
+    assert image.exposure.last_exposure_start_time is not None
+    np.testing.assert_array_equal(await camera.get_image_array(), image.array)
+
+
+async def test_binning_and_a_subframe_change_what_is_delivered(camera: AsyncCamera) -> None:
+    await camera.set_bin_x(2)
+    await camera.set_bin_y(2)
+    await camera.set_num_x(20)
+    await camera.set_num_y(10)
+    try:
+        image = await camera.expose(0.1, light=False)
+        assert image.data.shape == (10, 20)
+        assert image.exposure is not None
+        assert (image.exposure.settings.bin_x, image.exposure.settings.bin_y) == (2, 2)
+    finally:
+        await camera.set_bin_x(1)
+        await camera.set_bin_y(1)
+        await camera.set_num_x(96)
+        await camera.set_num_y(64)
+
+
+async def test_three_cameras_expose_at_once(alpaca_simulators: str, client: AlpacaClient) -> None:
+    cameras = [client.camera(alpaca_simulators, number) for number in range(3)]
+    await asyncio.gather(*(camera.connect() for camera in cameras))
+    images = await asyncio.gather(*(camera.expose(0.3, light=False) for camera in cameras))
+    assert [image.metadata.rank for image in images] == [2, 2, 2]
+
+
+async def test_the_error_state_is_an_error_and_abort_returns_to_idle(camera: AsyncCamera) -> None:
+    # A light frame asks a catalogue on the internet for stars, which fails here.
+    with pytest.raises(OperationFailed, match="reports an error"):
+        await camera.expose(0.5, light=True)
+    assert await camera.get_camera_state() is CameraStates.IDLE
+
+
+async def test_a_header_that_lies_about_the_payload_is_caught(camera: AsyncCamera) -> None:
+    await camera.expose(0.05, light=False)
+    await camera.set_num_x(40)
+    try:
+        with pytest.raises(MalformedResponse, match="more bytes follow"):
+            await camera.get_image_array()
+    finally:
+        await camera.set_num_x(96)
+
+
+async def test_what_it_does_not_know_is_a_typed_error(
+    alpaca_simulators: str, client: AlpacaClient
+) -> None:
+    with pytest.raises(NotImplementedException, match="not found"):
+        await client.camera(alpaca_simulators, 9).get_name()
+    with pytest.raises(RequestRejected, match="HTTP status 404"):
+        await client.get_configured_devices(alpaca_simulators)
