@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httpx
@@ -41,11 +43,10 @@ class Connection(asyncio.BufferedProtocol):
     neither a request nor a read costs a timer.
     """
 
-    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop, expiry: float) -> None:
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self.closed = False
         self._owner = owner
         self._loop = loop
-        self._expiry = expiry
         self._scratch = memoryview(bytearray(_SCRATCH_SIZE))
         self._lent = False
         self._reply: Reply | None = None
@@ -110,9 +111,10 @@ class Connection(asyncio.BufferedProtocol):
             self._shut(error or httpx.ReadError("the connection was closed"))
 
     def discard(self) -> None:
-        """Let go of the socket of a loop that no longer runs."""
+        """Say farewell for a loop that no longer runs and cannot close."""
         self.closed = True
-        del self._transport
+        with suppress(OSError):
+            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     # What asyncio reports
 
@@ -198,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._reply = None
         self._patience = _FOREVER
-        self._set_deadline(min(self._expiry, reply.idle_limit))
+        self._set_deadline(reply.idle_limit)
         self._owner.rests(self)
         reply.finish()
         self._wake()

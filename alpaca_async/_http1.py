@@ -263,7 +263,9 @@ class Reply:
     look. Bytes wait in the reply until they are taken, unless the sink took the body.
     """
 
-    def __init__(self, method: str, sink: Sink | None = None) -> None:
+    def __init__(
+        self, method: str, sink: Sink | None = None, *, idle_limit: float = _FOREVER
+    ) -> None:
         self.status = 0
         self.headers: RawHeaders | httpx.Headers = []
         self.extensions: dict[str, object] = {}
@@ -271,7 +273,7 @@ class Reply:
         self.news = False
         self.complete = False
         self.error: Exception | None = None
-        self.idle_limit = 0.0
+        self.idle_limit = idle_limit
         self.unread = 0
         self.on_done: Callable[[], None] | None = None
         self._method = method
@@ -355,7 +357,7 @@ class Reply:
         if head.status < 200:  # noqa: PLR2004 - interim replies; the parser refuses 101
             return
         framing = _framing(self._method, head)
-        self.idle_limit = _idle_limit(head)
+        self.idle_limit = min(self.idle_limit, _idle_limit(head))
         self.headers = head.headers
         self.extensions = {"http_version": head.version, "reason_phrase": head.reason}
         self._pending = b""

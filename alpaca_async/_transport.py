@@ -48,6 +48,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         connections_per_server: int = 4,
         keepalive_expiry: float = 3.0,
     ) -> None:
+        if connections_per_server < 1:
+            raise ValueError("at least one connection per server is needed")
         self._verify = verify
         self._size = connections_per_server
         self._expiry = keepalive_expiry
@@ -103,7 +105,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
         """Get the head of the reply over a rested connection, or else over a new one."""
         while (connection := pool.take()) is not None:
-            reply = Reply(call.request.method, call.sink)
+            reply = self._reply(call)
             await call.announce(connection)
             if connection.closed:
                 continue
@@ -115,17 +117,20 @@ class DirectTransport(httpx.AsyncBaseTransport):
                 break
             return connection, reply
         connection = await self._connect(pool, origin, call.timeouts.get("connect"))
-        reply = Reply(call.request.method, call.sink)
+        reply = self._reply(call)
         await call.announce(connection)
         await call.send(connection, reply)
         return connection, reply
+
+    def _reply(self, call: _Call) -> Reply:
+        return Reply(call.request.method, call.sink, idle_limit=0.0 if call.final else self._expiry)
 
     async def _connect(self, pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(pool, loop, self._expiry),
+                    lambda: Connection(pool, loop),
                     origin.host,
                     origin.port,
                     ssl=await self._ssl_context() if origin.tls else None,
@@ -219,6 +224,11 @@ class _Call(NamedTuple):
     def repeatable(self) -> bool:
         """Whether sending it twice does no harm."""
         return self.request.method in {"GET", "HEAD"}
+
+    @property
+    def final(self) -> bool:
+        """Whether it asks the server to close the connection."""
+        return "close" in self.request.headers.get("connection", "").lower()
 
     async def announce(self, connection: Connection) -> None:
         """Tell the trace that the first byte is about to leave."""

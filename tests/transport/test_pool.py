@@ -53,6 +53,11 @@ async def test_connections_are_limited_and_given_in_order() -> None:
         assert server.connections == 2
 
 
+def test_a_server_needs_a_connection() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        DirectTransport(connections_per_server=0)
+
+
 async def test_servers_do_not_share_a_limit() -> None:
     gate, other = Gate(), Gate()
     async with (
@@ -138,7 +143,7 @@ async def test_a_cancelled_waiter_leaves_no_hole() -> None:
         await settle()
         second.cancel()
         await gate.answer(2)
-        assert await asyncio.gather(first, third) == [b"ok"] * 2
+        assert list(await asyncio.gather(first, third)) == [b"ok"] * 2
         assert gate.asked == ["a", "c"]
 
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
+import select
 import socket
 import ssl
+import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -32,7 +32,7 @@ from .support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
 
 BODY = bytes(range(256)) * 40
 BIG = os.urandom(3_000_000)
@@ -822,45 +822,81 @@ async def test_close_ends_what_is_connecting() -> None:
         await transport.aclose()
 
 
-def descriptors() -> set[str]:
-    gc.collect()
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
+@contextmanager
+def serving_from_a_thread() -> Generator[tuple[str, list[threading.Thread]]]:
+    """Answer every request, on connections that outlive the client's loop."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    peers: list[threading.Thread] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                peers.append(threading.Thread(target=answer, args=[listener.accept()[0]]))
+                peers[-1].start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            while connection.recv(65536):
+                connection.sendall(OK)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", peers
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody closed it before the loop ended
 def test_one_transport_serves_one_loop_after_another() -> None:
-    async def once(transport: DirectTransport) -> None:
-        async with serving(lambda peer: peer.answer_all()) as server:
-            assert await fetch(transport, server.url) == b"ok"
-            assert await fetch(transport, server.url) == b"ok"
-            assert server.connections == 1
+    async def twice() -> None:
+        assert await fetch(transport, url) == b"ok"
+        assert await fetch(transport, url, "PUT") == b"ok"
 
     transport = DirectTransport()
-    before = descriptors()
-    for _ in range(3):
-        asyncio.run(once(transport))
-    asyncio.run(transport.aclose())
-    assert descriptors() == before
+    with serving_from_a_thread() as (url, peers):
+        for _ in range(3):
+            asyncio.run(twice())
+        asyncio.run(transport.aclose())
+        for peer in peers:
+            peer.join(1)
+        assert [peer.is_alive() for peer in peers] == [False] * 3
 
 
 def test_a_loop_that_is_still_open_can_be_left() -> None:
+    async def once() -> None:
+        assert await fetch(transport, url, "PUT") == b"ok"
+
     transport = DirectTransport()
     first = asyncio.new_event_loop()
-
-    @asynccontextmanager
-    async def fetched() -> AsyncGenerator[None]:
-        async with serving(lambda peer: peer.answer_all()) as server:
-            assert await fetch(transport, server.url) == b"ok"
-            yield
-
-    async def once() -> None:
-        async with fetched():
-            pass
-
-    manager = fetched()
-    first.run_until_complete(manager.__aenter__())
-    asyncio.run(once())
-    first.run_until_complete(manager.__aexit__(None, None, None))
-    first.run_until_complete(asyncio.sleep(0))
+    with serving_from_a_thread() as (url, _):
+        first.run_until_complete(once())
+        asyncio.run(once_and_closed(transport, url))
+        first.run_until_complete(asyncio.sleep(0))  # its connection was closed from afar
+        first.run_until_complete(once())
+        first.run_until_complete(transport.aclose())
     first.close()
-    asyncio.run(transport.aclose())
+
+
+async def once_and_closed(transport: DirectTransport, url: str) -> None:
+    assert await fetch(transport, url) == b"ok"
+    await transport.aclose()
+
+
+async def test_a_connection_ends_where_the_request_says_so(transport: DirectTransport) -> None:
+    async with serving(lambda peer: peer.answer_all()) as server:
+        sent = httpx.Request("GET", server.url, headers={"Connection": "Close"})
+        await content(await transport.handle_async_request(sent))
+        await server.left()
+
+
+async def test_a_stale_connection_is_noticed_without_poll(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(select, "poll")
+    async with serving(lambda peer: peer.answer_all()) as server:
+        for _ in range(2):
+            assert await fetch(transport, server.url, "PUT") == b"ok"
+        assert server.connections == 1
