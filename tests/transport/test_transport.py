@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import socket
@@ -863,6 +864,7 @@ def test_one_transport_serves_one_loop_after_another() -> None:
         for peer in peers:
             peer.join(1)
         assert [peer.is_alive() for peer in peers] == [False] * 3
+    gc.collect()  # asyncio's complaint about them belongs here
 
 
 def test_a_loop_that_is_still_open_can_be_left() -> None:
