@@ -130,6 +130,7 @@ def decode_imagebytes(buffer: ReadableBuffer) -> NDArray[Any]:
         AscomError: the payload carries the device's error instead of pixels.
         IncompleteImage: it ends early.
         MalformedResponse: its header is contradictory, or bytes are left over.
+
     """
     view = as_bytes(buffer)
     header = ImageHeader.unpack(view)

@@ -1,0 +1,189 @@
+"""How fast ASCOM's order becomes rows: `python -m benchmarks.rowmajor [width height dtype]`.
+
+The table of docs/decisions/0003-row-major.md. All ways are run in turn, several times over; the
+median counts. "slab": from a buffer that was just filled, as in receiving; else from a frame.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from alpaca_async._rowmajor import ColumnSlabs, transpose_blocked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[Any]
+    Way = Callable[[Pixels, Pixels], float]
+
+REPEATS = 5
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
+
+
+def naive(source: Pixels, target: Pixels) -> float:
+    return timed(lambda: np.copyto(target, source.T))
+
+
+def fresh(source: Pixels, target: Pixels) -> float:
+    del target
+    return timed(lambda: np.ascontiguousarray(source.T))
+
+
+def transpose_module(source: Pixels, target: Pixels) -> float:
+    return timed(lambda: list(transpose_blocked(source, target)))
+
+
+def transpose_two_threads(source: Pixels, target: Pixels) -> float:
+    half = len(source) // 2
+
+    def part(columns: slice) -> None:
+        for x in range(*columns.indices(len(source)), 128):
+            np.copyto(
+                target[:, x : min(x + 128, columns.stop)],
+                source[x : min(x + 128, columns.stop)].T,
+            )
+
+    with ThreadPoolExecutor(2) as pool:
+        return timed(lambda: list(pool.map(part, [slice(0, half), slice(half, len(source))])))
+
+
+def blocks(columns: int, rows: int) -> Way:
+    def way(source: Pixels, target: Pixels) -> float:
+        def work() -> None:
+            for x in range(0, source.shape[0], columns):
+                for y in range(0, source.shape[1], rows):
+                    block = source[x : x + columns, y : y + rows]
+                    np.copyto(target[y : y + rows, x : x + columns], block.T)
+
+        return timed(work)
+
+    return way
+
+
+def slab(columns: int, place: Callable[[Pixels, Pixels], None]) -> Way:
+    def way(source: Pixels, target: Pixels) -> float:
+        buffer = np.empty_like(source[:columns])
+        total = 0.0
+        for part, x in cut(source, columns):
+            filled = buffer[: len(part)]
+            filled[...] = part
+            rows = target[:, x : x + columns]
+            start = perf_counter()
+            place(filled, rows)
+            total += perf_counter() - start
+        return total
+
+    return way
+
+
+def cut(source: Pixels, columns: int) -> Iterator[tuple[Pixels, int]]:
+    for x in range(0, len(source), columns):
+        yield source[x : x + columns], x
+
+
+def directly(filled: Pixels, rows: Pixels) -> None:
+    np.copyto(rows, filled.T)
+
+
+def through_tile(run: int, padding: int = 64) -> Callable[[Pixels, Pixels], None]:
+    tile = np.empty((1024, run + padding), np.uint8)
+
+    def place(filled: Pixels, rows: Pixels) -> None:
+        step = run // filled.itemsize
+        typed = tile.view(filled.dtype)
+        for y in range(0, filled.shape[1], step):
+            block = filled[:, y : y + step]
+            part = typed[: len(block), : block.shape[1]]
+            np.copyto(part, block)
+            np.copyto(rows[y : y + step], part.T)
+
+    return place
+
+
+def in_pairs(filled: Pixels, rows: Pixels) -> None:
+    """2 x 2 pixels of 16 bits by shifts and masks of 32-bit words, then 32-bit copies."""
+    words, out = filled.view("<u4"), rows.view("<u4")
+    even, odd = words[0::2], words[1::2]
+    out[0::2] = ((even & 0xFFFF) | (odd << 16)).T
+    out[1::2] = ((even >> 16) | (odd & 0xFFFF0000)).T
+
+
+def in_quads(filled: Pixels, rows: Pixels) -> None:
+    """4 pixels of 16 bits at a time as one 64-bit word, then strided copies within the words."""
+    columns, height = filled.shape
+    words = np.ascontiguousarray(filled.view("<u8").T).view("<u2").reshape(height // 4, columns, 4)
+    for lane in range(4):
+        rows[lane::4] = words[..., lane]
+
+
+def column_slabs(source: Pixels, target: Pixels) -> float:
+    del target
+    slabs = ColumnSlabs(source.shape, source.dtype)
+    data = source.reshape(-1).view(np.uint8).data
+    done, total = 0, 0.0
+    while slabs.missing:
+        buffer = slabs.get_buffer()
+        buffer[:] = data[done : done + len(buffer)]
+        done += len(buffer)
+        start = perf_counter()
+        slabs.received(len(buffer))
+        total += perf_counter() - start
+    assert np.array_equal(slabs.array, source.T)
+    return total
+
+
+def ways(source: Pixels) -> dict[str, Way]:
+    some: dict[str, Way] = {
+        "np.ascontiguousarray(a.T)": fresh,
+        "np.copyto(target, a.T)": naive,
+        "blocks 64 x 64": blocks(64, 64),
+        "blocks 128 x 128": blocks(128, 128),
+        "blocks 256 x 256": blocks(256, 256),
+        "blocks 512 x 64": blocks(512, 64),
+        "blocks 64 x 512": blocks(64, 512),
+        "blocks 128 x all": blocks(128, source.shape[1]),
+        "128 x all, two threads": transpose_two_threads,
+        "transpose_blocked": transpose_module,
+        **{f"slab {k}": slab(k, directly) for k in (16, 32, 64, 96, 128, 192, 256)},
+        "slab 128, tiles of 1 KiB": slab(128, through_tile(1024)),
+        "slab 128, tiles of 2 KiB": slab(128, through_tile(2048)),
+        "slab 128, tiles of 2 KiB, no padding": slab(128, through_tile(2048, 0)),
+        "slab 128, tiles of 8 KiB": slab(128, through_tile(8192)),
+        "ColumnSlabs": column_slabs,
+    }
+    if source.itemsize == 2 and source.shape[0] % 2 == source.shape[1] % 4 == 0:  # noqa: PLR2004
+        some["slab 128, pairs by arithmetic"] = slab(128, in_pairs)
+        some["slab 128, quads by strides"] = slab(128, in_quads)
+    return some
+
+
+def main(width: str = "9576", height: str = "6388", dtype: str = "<u2") -> None:
+    shape = (int(width), int(height))
+    source = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    target = np.zeros(shape[::-1], dtype)
+    chosen = ways(source)
+    times: dict[str, list[float]] = {name: [] for name in chosen}
+    for _ in range(REPEATS):
+        for name, way in chosen.items():
+            times[name].append(way(source, target))
+    for name, some in times.items():
+        middle, least = median(some), min(some)
+        pixel = 1e9 / source.size
+        print(f"| {name} | {middle * 1e3:.0f} | {middle * pixel:.2f} | {least * pixel:.2f} |")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,133 @@
+"""The tree of errors: its numbers, its texts, its promises."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpaca_async import _errors
+from alpaca_async._errors import (
+    AlpacaError,
+    AscomError,
+    DriverException,
+    IncompleteImage,
+    MalformedResponse,
+    OperationTimeout,
+    RequestRejected,
+    TransportError,
+    TransportTimeout,
+    ascom_error,
+)
+
+ALL = [cls for _, cls in inspect.getmembers(_errors, inspect.isclass)]
+
+NUMBERS = {
+    0x400: "NotImplementedException",
+    0x401: "InvalidValueException",
+    0x402: "ValueNotSetException",
+    0x407: "NotConnectedException",
+    0x408: "ParkedException",
+    0x409: "SlavedException",
+    0x40B: "InvalidOperationException",
+    0x40C: "ActionNotImplementedException",
+    0x40E: "OperationCancelledException",
+}
+
+
+@pytest.mark.parametrize(("number", "name"), NUMBERS.items())
+def test_each_ascom_number_has_its_class(number: int, name: str) -> None:
+    error = ascom_error(number, "text")
+    assert type(error).__name__ == name
+    assert (error.number, error.message) == (number, "text")
+
+
+@pytest.mark.parametrize(("number", "name"), NUMBERS.items())
+def test_the_com_form_of_a_number_is_the_same_class(number: int, name: str) -> None:
+    unsigned = 0x80040000 | number
+    for form in (unsigned, unsigned - (1 << 32)):
+        error = ascom_error(form, "text")
+        assert type(error).__name__ == name
+        assert error.number == form
+
+
+@given(number=st.integers(), message=st.text())
+def test_every_number_and_text_survives(number: int, message: str) -> None:
+    error = ascom_error(number, message)
+    assert isinstance(error, AscomError)
+    assert (error.number, error.message) == (number, message)
+    assert message in str(error)
+    assert f"0x{number & 0xFFFFFFFF:X}" in str(error)
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x40A, 0x40D, 0x4FF, 0x500, 0xFFF, 1008, -2147024882])
+def test_every_other_number_is_the_drivers(number: int) -> None:
+    assert type(ascom_error(number, "")) is DriverException
+
+
+def test_an_error_without_text_is_named_after_its_class() -> None:
+    assert str(ascom_error(0x408, "")) == "ParkedException (error 0x408)"
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_all_errors_have_one_root_and_stand_in_the_tree(cls: type[AlpacaError]) -> None:
+    assert issubclass(cls, AlpacaError)
+    assert cls.__name__ in (_errors.__doc__ or "")
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_every_error_can_be_made_without_arguments_and_pickled(cls: type[AlpacaError]) -> None:
+    error = cls(server="http://host:1", member="camera/0/gain")
+    error.add_note("note")
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert type(copy) is cls
+    assert vars(copy) == vars(error)
+    assert copy.args == error.args
+    assert str(copy) == str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AscomError(0x40B, "no image", server="http://host:1", member="camera/0/imagearray"),
+        IncompleteImage(5, 12, server="http://host:1"),
+        RequestRejected("no such device", status=400, number=1025, member="camera/9/gain"),
+        TransportError("reset", server="http://host:1", outcome_unknown=True),
+    ],
+)
+def test_arguments_survive_pickling(error: AlpacaError) -> None:
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert vars(copy) == vars(error)
+    assert str(copy) == str(error)
+
+
+@pytest.mark.parametrize("cls", [TransportTimeout, OperationTimeout])
+def test_timeouts_are_those_of_python_too(cls: type[AlpacaError]) -> None:
+    assert issubclass(cls, TimeoutError)
+
+
+def test_an_incomplete_image_is_malformed_and_says_how_much_came() -> None:
+    error = IncompleteImage(5, 12)
+    assert isinstance(error, MalformedResponse)
+    assert str(error) == "the image ended after 5 of 12 bytes"
+
+
+@pytest.mark.parametrize(
+    ("server", "member", "text"),
+    [
+        ("", "", "why"),
+        ("http://host:1", "", "http://host:1: why"),
+        ("", "camera/0/gain", "camera/0/gain: why"),
+        ("http://host:1", "camera/0/gain", "http://host:1 camera/0/gain: why"),
+    ],
+)
+def test_the_text_names_what_is_known_of_the_source(server: str, member: str, text: str) -> None:
+    assert str(AlpacaError("why", server=server, member=member)) == text
+
+
+def test_an_unknown_outcome_is_said() -> None:
+    assert "may have executed" in str(TransportError("reset", outcome_unknown=True))
+    assert "may have executed" not in str(TransportError("reset"))
