@@ -153,7 +153,7 @@ def pixels(buffer: ReadableBuffer, metadata: ImageMetadata) -> NDArray[Any]:
 def as_bytes(buffer: ReadableBuffer) -> memoryview:
     """Return the memory of `buffer` byte by byte. Never copies."""
     view = buffer.data if isinstance(buffer, np.ndarray) else memoryview(buffer)
-    return view.cast("B")
+    return view.cast("B") if view.nbytes else memoryview(b"")
 
 
 def payload_error(header: ImageHeader, text: ReadableBuffer) -> AscomError:

@@ -64,6 +64,7 @@ class ColumnSlabs:
         self._slabs = self._blocks.slabs(slab_bytes)
         columns, rows = self._blocks.slab_shape(slab_bytes)
         self._memory = np.empty(columns * rows * self._blocks.pixel_bytes, np.uint8)
+        self._free: memoryview
         self._open_slab()
 
     def get_buffer(self) -> memoryview:
@@ -86,7 +87,7 @@ class ColumnSlabs:
         xs, ys = next(self._slabs, (nothing, nothing))
         self._place = self._rows[ys, xs]
         filled = self._memory[: self._place.nbytes]
-        self._free = memoryview(filled)
+        self._free = filled.data
         shape = row_major_shape(self._place.shape)
         self._slab: NDArray[Any] = filled.view(self.array.dtype).reshape(shape)
 
@@ -129,9 +130,9 @@ class _Blocks:
 
 
 def _with_planes(image: NDArray[Any]) -> NDArray[Any]:
-    view = image.view()
-    view.shape = (*image.shape[:2], math.prod(image.shape[2:]))  # unlike reshape, never copies
-    return view
+    if not image.flags.c_contiguous:
+        raise ValueError("the image is not C-contiguous")
+    return image.reshape(*image.shape[:2], math.prod(image.shape[2:]))
 
 
 def _swap_axes(source: NDArray[Any], target: NDArray[Any]) -> None:

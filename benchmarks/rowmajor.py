@@ -50,7 +50,7 @@ def transpose_two_threads(source: Pixels, target: Pixels) -> float:
     half = len(source) // 2
 
     def part(columns: slice) -> None:
-        for x in range(*columns.indices(len(source)), 128):
+        for x in range(columns.start or 0, columns.stop, 128):
             np.copyto(
                 target[:, x : min(x + 128, columns.stop)],
                 source[x : min(x + 128, columns.stop)].T,

@@ -87,7 +87,7 @@ async def test_a_silent_server_is_given_up_and_named() -> None:
 async def test_a_drip_of_bytes_does_not_keep_a_call_alive() -> None:
     async def drip(_: Request) -> AsyncIterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-        for _ in range(100):
+        for __ in range(100):
             yield b" "
             await asyncio.sleep(0.05)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -73,15 +74,13 @@ def needs(package: str) -> pytest.MarkDecorator:
 @pytest.fixture(scope="session")
 def alpaca_simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of three cameras of alpaca-simulators, number 2 with interface version 4."""
-    import yaml  # noqa: PLC0415 - comes with alpaca-simulators
-
     config = tmp_path_factory.mktemp("simulators") / "cameras.yaml"
     cameras = {
         0: CAMERA,
         1: CAMERA | {"cameraxsize": 32, "numx": 32},
         2: CAMERA | {"interfaceversion": 4},
     }
-    config.write_text(yaml.safe_dump({"devices": {"camera": cameras}}))
+    config.write_text(json.dumps({"devices": {"camera": cameras}}))
     port = free_port()
     with serve(port, config):
         yield f"127.0.0.1:{port}"
