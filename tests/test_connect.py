@@ -116,7 +116,7 @@ async def test_a_blocking_connect_that_is_cancelled_is_taken_back(client: Alpaca
 async def test_a_connect_that_takes_too_long_is_taken_back(client: AlpacaClient) -> None:
     simulated = SimulatedCamera(connect_time=30)
     async with SimulatorServer([simulated]) as server:
-        with pytest.raises(OperationTimeout, match="not connected within 0.1 s") as caught:
+        with pytest.raises(OperationTimeout, match=r"not connected within 0\.1 s") as caught:
             await client.camera(server.address).connect(timeout=0.1)
     assert caught.value.member == "camera/0/connecting"
     assert simulated.count("disconnect", "PUT") == 1

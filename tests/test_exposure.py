@@ -151,7 +151,7 @@ async def test_waiting_ends_at_its_deadline(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.start_exposure(30)
-    with pytest.raises(OperationTimeout, match="no image within 0.2 s") as caught:
+    with pytest.raises(OperationTimeout, match=r"no image within 0\.2 s") as caught:
         await camera.wait_image_ready(timeout=0.2)
     assert caught.value.member == "camera/0/imageready"
     assert simulated.count("abortexposure") == 0
@@ -254,7 +254,7 @@ async def test_an_image_that_never_comes_ends_at_the_deadline_and_is_aborted(
 ) -> None:
     replies = Forgiving(exposing(imageready=value(False), camerastate=value(2)))
     async with ScriptedServer(replies) as server:
-        with pytest.raises(OperationTimeout, match="no image within 0.2 s"):
+        with pytest.raises(OperationTimeout, match=r"no image within 0\.2 s"):
             await client.camera(server.address).expose(0.01, ready_timeout=0.2)
     assert server.count("abortexposure") == 1
 

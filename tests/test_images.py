@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -28,7 +29,7 @@ from alpaca_async._imagebytes import DTYPES
 from .scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from numpy.typing import NDArray
 
@@ -53,6 +54,10 @@ def chunked(body: bytes, content_type: str = IMAGEBYTES, step: int = 1000) -> by
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
     return head.encode() + chunks + b"0\r\n\r\n"
+
+
+def with_length(body: bytes) -> bytes:
+    return http(body, IMAGEBYTES)
 
 
 def until_close(body: bytes) -> bytes:
@@ -113,12 +118,11 @@ async def test_the_array_is_a_view_of_a_buffer_of_exactly_its_size() -> None:
 
 
 @pytest.mark.parametrize("transport", ["direct", "httpx"])
-@pytest.mark.parametrize("framing", [chunked, until_close, lambda body: http(body, IMAGEBYTES)])
+@pytest.mark.parametrize("framing", [chunked, until_close, with_length])
 @pytest.mark.parametrize("contiguous", [True, False])
 async def test_every_framing_gives_the_same_image_through_every_transport(
     transport: str,
-    framing: Any,
-    contiguous: bool,  # noqa: ANN401 - a function of bytes
+    framing: Callable[[bytes], bytes], contiguous: bool
 ) -> None:
     expected = ramp(100, 130)
     async with httpx.AsyncClient() as http_client:
@@ -136,7 +140,7 @@ async def test_any_cut_of_the_reply_gives_the_same_image(cuts: list[int], contig
 
     async def pieces(_: Request) -> AsyncIterator[bytes]:
         edges = sorted({0, *(cut for cut in cuts if cut < len(reply)), len(reply)})
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             yield reply[begin:end]
             await asyncio.sleep(0.001)
 
@@ -200,7 +204,7 @@ GOOD = image(ramp(3, 7))
         (http(b"no camera", status="404 Not Found"), RequestRejected, "no camera"),
         (ascom_error(0x40B, "no image"), InvalidOperationException, "no image"),
         (
-            http(imagebytes("kein Bild".encode(), error=0x40B, rank=0), IMAGEBYTES),
+            http(imagebytes(b"kein Bild", error=0x40B, rank=0), IMAGEBYTES),
             InvalidOperationException,
             "kein Bild",
         ),

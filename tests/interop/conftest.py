@@ -105,7 +105,7 @@ class serve:  # noqa: N801 - read as a verb
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self._port), 1).close()

@@ -126,7 +126,7 @@ async def test_the_misspelt_field_of_alpyca_is_refused_and_ours_is_not(
 ) -> None:
     simulated = SimulatedCamera(initially_connected=True)
     with run_in_thread(SimulatorServer([simulated])) as server:
-        with alpyca(server.address) as camera, pytest.raises(Exception, match="400|SubExposure"):
+        with alpyca(server.address) as camera, pytest.raises(Exception, match=r"400|SubExposure"):
             camera.SubExposureDuration = 0.5
         mine = client.camera(server.address)
         try:
