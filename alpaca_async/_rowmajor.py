@@ -6,6 +6,7 @@ Why these block sizes: docs/decisions/0003-row-major.md.
 from __future__ import annotations
 
 import math
+import mmap
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,6 +68,13 @@ class ColumnSlabs:
         self._free: memoryview
         self._open_slab()
 
+    def map_memory(self) -> None:
+        """Let the system provide the array's memory now; for a worker thread, 0.2 ms a megabyte.
+
+        Else the first slab, which reaches into every row, has to wait for all of it at once.
+        """
+        self.array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE] = 0
+
     def get_buffer(self) -> memoryview:
         """Return the memory for the next bytes; empty when all have been received."""
         return self._free
@@ -74,7 +82,7 @@ class ColumnSlabs:
     def received(self, count: int) -> None:
         """Take note that the first `count` bytes of the buffer have been filled.
 
-        Takes a few milliseconds when that fills the slab, else next to nothing.
+        Takes one or two milliseconds when that fills the slab, else next to nothing.
         """
         self.missing -= count
         self._free = self._free[count:]

@@ -6,8 +6,10 @@ median counts. "slab": from a buffer that was just filled, as in receiving; else
 
 from __future__ import annotations
 
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Process
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -46,20 +48,6 @@ def transpose_module(source: Pixels, target: Pixels) -> float:
     return timed(lambda: list(transpose_blocked(source, target)))
 
 
-def transpose_two_threads(source: Pixels, target: Pixels) -> float:
-    half = len(source) // 2
-
-    def part(columns: slice) -> None:
-        for x in range(columns.start or 0, columns.stop, 128):
-            np.copyto(
-                target[:, x : min(x + 128, columns.stop)],
-                source[x : min(x + 128, columns.stop)].T,
-            )
-
-    with ThreadPoolExecutor(2) as pool:
-        return timed(lambda: list(pool.map(part, [slice(0, half), slice(half, len(source))])))
-
-
 def blocks(columns: int, rows: int) -> Way:
     def way(source: Pixels, target: Pixels) -> float:
         def work() -> None:
@@ -71,6 +59,15 @@ def blocks(columns: int, rows: int) -> Way:
         return timed(work)
 
     return way
+
+
+def in_two_threads(source: Pixels, target: Pixels) -> float:
+    half = len(source) // 2
+    way = blocks(128, source.shape[1])
+    sources = (source[:half], source[half:])
+    targets = (target[:, :half], target[:, half:])
+    with ThreadPoolExecutor(2) as pool:
+        return timed(lambda: list(pool.map(way, sources, targets)))
 
 
 def slab(columns: int, place: Callable[[Pixels, Pixels], None]) -> Way:
@@ -132,6 +129,7 @@ def in_quads(filled: Pixels, rows: Pixels) -> None:
 def column_slabs(source: Pixels, target: Pixels) -> float:
     del target
     slabs = ColumnSlabs(source.shape, source.dtype)
+    slabs.map_memory()
     data = source.reshape(-1).view(np.uint8).data
     done, total = 0, 0.0
     while slabs.missing:
@@ -145,6 +143,56 @@ def column_slabs(source: Pixels, target: Pixels) -> float:
     return total
 
 
+def send_for_ever(listener: socket.socket, shape: tuple[int, ...], dtype: str) -> None:
+    data = np.ones(shape, dtype).tobytes()
+    connection, _ = listener.accept()
+    while connection.recv(1):
+        connection.sendall(data)
+
+
+def receive_columns(connection: socket.socket, source: Pixels) -> Pixels:
+    frame = np.empty_like(source)
+    free = frame.reshape(-1).view(np.uint8).data
+    connection.sendall(b"x")
+    while free:
+        free = free[connection.recv_into(free) :]
+    return frame
+
+
+def receive_then_transpose(connection: socket.socket, source: Pixels) -> Pixels:
+    target = np.empty(source.shape[::-1], source.dtype)
+    for _ in transpose_blocked(receive_columns(connection, source), target):
+        pass
+    return target
+
+
+def receive_then_copy(connection: socket.socket, source: Pixels) -> Pixels:
+    return np.ascontiguousarray(receive_columns(connection, source).T)
+
+
+def receive_slabs(connection: socket.socket, source: Pixels) -> Pixels:
+    slabs = ColumnSlabs(source.shape, source.dtype)
+    connection.sendall(b"x")
+    while slabs.missing:
+        slabs.received(connection.recv_into(slabs.get_buffer()))
+    return slabs.array
+
+
+def receptions(source: Pixels) -> Iterator[tuple[str, Way]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    sender = Process(
+        target=send_for_ever, args=(listener, source.shape, source.dtype.str), daemon=True
+    )
+    sender.start()
+    connection = socket.create_connection(listener.getsockname())
+    for kind in (receive_columns, receive_then_copy, receive_then_transpose, receive_slabs):
+        yield kind.__name__, reception(connection, kind)
+
+
+def reception(connection: socket.socket, kind: Callable[[socket.socket, Pixels], Pixels]) -> Way:
+    return lambda source, _: timed(lambda: kind(connection, source))
+
+
 def ways(source: Pixels) -> dict[str, Way]:
     some: dict[str, Way] = {
         "np.ascontiguousarray(a.T)": fresh,
@@ -155,7 +203,7 @@ def ways(source: Pixels) -> dict[str, Way]:
         "blocks 512 x 64": blocks(512, 64),
         "blocks 64 x 512": blocks(64, 512),
         "blocks 128 x all": blocks(128, source.shape[1]),
-        "128 x all, two threads": transpose_two_threads,
+        "128 x all, two threads": in_two_threads,
         "transpose_blocked": transpose_module,
         **{f"slab {k}": slab(k, directly) for k in (16, 32, 64, 96, 128, 192, 256)},
         "slab 128, tiles of 1 KiB": slab(128, through_tile(1024)),
@@ -163,6 +211,7 @@ def ways(source: Pixels) -> dict[str, Way]:
         "slab 128, tiles of 2 KiB, no padding": slab(128, through_tile(2048, 0)),
         "slab 128, tiles of 8 KiB": slab(128, through_tile(8192)),
         "ColumnSlabs": column_slabs,
+        **dict(receptions(source)),
     }
     if source.itemsize == 2 and source.shape[0] % 2 == source.shape[1] % 4 == 0:  # noqa: PLR2004
         some["slab 128, pairs by arithmetic"] = slab(128, in_pairs)

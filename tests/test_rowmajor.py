@@ -114,3 +114,11 @@ def test_a_target_that_is_not_contiguous_is_refused() -> None:
     assert not rows.flags.c_contiguous
     with pytest.raises(ValueError, match="contiguous"):
         next(transpose_blocked(np.zeros((3, 4), np.uint8), rows))
+
+
+def test_mapping_the_memory_beforehand_changes_nothing() -> None:
+    source = image((300, 200), np.dtype("<u2"))
+    slabs = ColumnSlabs(source.shape, source.dtype)
+    slabs.map_memory()
+    receive(source, slabs, [9999])
+    np.testing.assert_array_equal(slabs.array, source.T)
