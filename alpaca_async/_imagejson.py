@@ -33,8 +33,8 @@ _ARRAY_FOLLOWS: Final = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*\[")
 class ImageJsonParser:
     """Takes the text of a JSON image reply in pieces that are cut anywhere.
 
-    `feed` and `close` compute; they are for a worker thread, and hold the interpreter lock for
-    about a millisecond at a time. They allocate the array, which grows with the text up to
+    `feed` and `close` compute; they are for a worker thread. No single step of them holds the
+    interpreter lock for more than a millisecond. They allocate the array, which grows with the text up to
     `max_image_bytes`, and little else; only where `Type` follows the pixels and says that they
     are not int32, the array is converted once.
     """
