@@ -34,9 +34,9 @@ class ImageJsonParser:
     """Takes the text of a JSON image reply in pieces that are cut anywhere.
 
     `feed` and `close` compute; they are for a worker thread. No single step of them holds the
-    interpreter lock for more than a millisecond. They allocate the array, which grows with the text up to
-    `max_image_bytes`, and little else; only where `Type` follows the pixels and says that they
-    are not int32, the array is converted once.
+    interpreter lock for more than a millisecond. They allocate the array, which grows with the
+    text up to `max_image_bytes`, and little else; only where `Type` follows the pixels and says
+    that they are not int32, the array is converted once.
     """
 
     def __init__(self, *, max_image_bytes: int) -> None:
@@ -168,6 +168,8 @@ class _Envelope:
                     follows = _ARRAY_FOLLOWS.match(self._text, token.end())
                     if follows and _is_value(key):
                         return self._count_array(follows.end())
+                case _:
+                    pass
             if depth > _MAX_DEPTH:
                 raise MalformedResponse(f"the JSON is nested more than {_MAX_DEPTH} deep")
         return None
@@ -218,7 +220,7 @@ def _integer(reply: dict[str, Any], key: str, default: int) -> int:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         raise MalformedResponse(f"{key} is not an integer") from None
-    if isinstance(value, bool) or (isinstance(value, float) and number != value):
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         raise MalformedResponse(f"{key} is not an integer")
     return number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import patch
 
 import numpy as np
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DTYPES: dict[Any, str] = {1: "<i2", 2: "<i4", 3: "<f8"}
 
 
-@pytest.fixture(scope="module", autouse=True, params=[_imagejson._CHUNK, 7], ids=["whole", "cut"])
+@pytest.fixture(scope="module", autouse=True, params=[1 << 16, 7], ids=["whole", "cut"])
 def chunk(request: pytest.FixtureRequest) -> Iterator[None]:
     """Look at a whole text at once, and again at 7 bytes at a time."""
     with patch.object(_imagejson, "_CHUNK", request.param):
@@ -60,19 +60,22 @@ def refuse(name: str) -> None:
 def expected(text: bytes) -> NDArray[Any] | None:
     """Return what `json` and numpy make of a text, None if it is no image."""
     try:
-        parsed = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
+        parsed: Any = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(parsed, dict) or parsed.get("ErrorNumber") or parsed.get("ErrorMessage"):
+    if type(parsed) is not dict:
+        return None
+    reply = cast("dict[str, Any]", parsed)
+    if reply.get("ErrorNumber") or reply.get("ErrorMessage"):
         return None
     try:
-        pixels = np.array(parsed.get("Value"))
+        pixels = np.array(reply.get("Value"))
         with np.errstate(invalid="ignore"):
-            exact = pixels.astype(DTYPES[parsed.get("Type")])
+            exact = pixels.astype(DTYPES[reply.get("Type")])
     except (ValueError, OverflowError, KeyError, TypeError):
         return None
     numeric = pixels.dtype.kind in "iuf" or all(type(x) in (int, float) for x in pixels.flat)
-    right = pixels.ndim in (2, 3) and parsed.get("Rank") in (None, pixels.ndim) and pixels.size
+    right = pixels.ndim in (2, 3) and reply.get("Rank") in (None, pixels.ndim) and pixels.size
     if not numeric or not right or not np.isfinite(exact).all():
         return None
     return exact if exact.dtype.kind == "f" or (exact == pixels).all() else None
@@ -315,7 +318,7 @@ def test_a_truncation_inside_the_image_says_so() -> None:
 def test_a_head_that_is_no_json_is_refused_before_the_image_has_come() -> None:
     parser = ImageJsonParser(max_image_bytes=100)
     with pytest.raises(MalformedResponse):
-        parser.feed(b'{"Type":2,,"Value":[' + b" " * _imagejson._CHUNK)
+        parser.feed(b'{"Type":2,,"Value":[' + b" " * (1 << 16))
 
 
 @pytest.mark.parametrize("before", [b"", b'"Value":[["x"]],'])
