@@ -33,10 +33,9 @@ _ARRAY_FOLLOWS: Final = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*\[")
 class ImageJsonParser:
     """Takes the text of a JSON image reply in pieces that are cut anywhere.
 
-    `feed` and `close` compute; they are for a worker thread. No single step of them holds the
-    interpreter lock for more than a millisecond. They allocate the array, which grows with the
-    text up to `max_image_bytes`, and little else; only where `Type` follows the pixels and says
-    that they are not int32, the array is converted once.
+    `feed` and `close` compute in short steps; they are for a worker thread. They allocate the
+    array, which grows with the text up to `max_image_bytes`, and little else; only where `Type`
+    follows the pixels and says that they are not int32, the array is converted once.
     """
 
     def __init__(self, *, max_image_bytes: int) -> None:
