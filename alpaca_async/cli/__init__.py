@@ -1,0 +1,21 @@
+"""The command `alpaca-async`; needs the extra `cli` (typer, rich)."""
+
+from __future__ import annotations
+
+import sys
+
+from ._extras import MissingExtra, require
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command; `alpaca-async --help` says what it does."""
+    try:
+        require("cli")
+    except MissingExtra as error:
+        sys.stderr.write(f"alpaca-async: {error}\n")
+        sys.exit(2)
+    from ._app import app  # noqa: PLC0415 - typer and rich are an extra
+
+    app()

@@ -1,0 +1,8 @@
+"""`python -m alpaca_async.cli` is `alpaca-async`."""
+
+from __future__ import annotations
+
+from . import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The command, its options, and its sub-commands: one module each."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Final
+
+import typer
+
+from alpaca_async._version import __version__
+
+from ._console import log_to_stderr, say
+from ._expose import expose
+from ._info import info
+from ._sim import sim
+
+_LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+app = typer.Typer(
+    name="alpaca-async",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        say(f"alpaca-async {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, help="Say what happens; -vv: each request.", metavar=""
+        ),
+    ] = 0,
+    version: Annotated[  # noqa: ARG001 - the callback has done it
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take pictures with ASCOM Alpaca cameras."""
+    log_to_stderr(_LEVELS[min(verbose, len(_LEVELS) - 1)])
+
+
+app.command()(expose)
+app.command()(info)
+app.command()(sim)

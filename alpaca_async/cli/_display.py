@@ -1,0 +1,102 @@
+"""One line at the bottom of a terminal that follows an exposure, and numbers for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from ._console import ERR
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from alpaca_async._progress import Progress as Moment
+    from alpaca_async._progress import ProgressCallback
+
+_MINUTE = 60
+_SHORT = 10
+
+
+class ExposureDisplay:
+    """Shows what happens to one frame while the block runs, then leaves no trace.
+
+    Where stderr is no terminal it shows nothing.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.bytes_per_second: float | None = None
+        """How fast the download was, once it was seen."""
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn(title, markup=False),
+            TextColumn("{task.description:<11}", style="bold", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            console=ERR,
+            transient=True,
+            disable=not ERR.is_interactive,
+        )
+        self._phase = ""
+        self._bar: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    @property
+    def callback(self) -> ProgressCallback | None:
+        """For `expose`; None where nobody watches, which spares the camera some requests."""
+        return self._follow if ERR.is_interactive else None
+
+    def show(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
+        """Show the bar of `phase`; it pulses while nobody knows the `fraction`."""
+        if self._bar is None or phase != self._phase:
+            self._begin(phase, known=fraction is not None)
+        if self._bar is not None:
+            self._bars.update(self._bar, completed=fraction or 0.0, detail=detail)
+
+    def _begin(self, phase: str, *, known: bool) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+        self._phase = phase
+        self._bar = self._bars.add_task(phase, total=1.0 if known else None, detail="")
+
+    def _follow(self, moment: Moment) -> None:
+        self.bytes_per_second = moment.bytes_per_second
+        self.show(moment.phase, moment.fraction, _detail(moment))
+
+
+def _detail(moment: Moment) -> str:
+    if moment.phase == "downloading":
+        parts = [megabytes(moment.bytes_received)]
+        if moment.bytes_total is not None:
+            parts.append(f"of {megabytes(moment.bytes_total)}")
+        if moment.bytes_per_second is not None:
+            parts.append(f"at {megabytes(moment.bytes_per_second)}/s")
+        return " ".join(parts)
+    return "" if moment.seconds_left is None else f"{seconds(moment.seconds_left)} left"
+
+
+def megabytes(count: float) -> str:
+    """Return bytes as megabytes, with three digits or so."""
+    number = count / 1e6
+    return f"{number:.1f} MB" if number < _SHORT else f"{number:.0f} MB"
+
+
+def seconds(count: float) -> str:
+    """Return a time as a clock would count it down."""
+    if count < _SHORT:
+        return f"{count:.1f} s"
+    if count < _MINUTE:
+        return f"{count:.0f} s"
+    minutes, rest = divmod(round(count), _MINUTE)
+    return f"{minutes}:{rest:02d} min"

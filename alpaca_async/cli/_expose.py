@@ -1,0 +1,143 @@
+"""`alpaca-async expose`: a sequence of exposures, each a FITS file."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from anyio import to_thread
+from rich.text import Text
+
+from alpaca_async._client import AlpacaClient
+
+from ._console import OUT, Interrupted, foreseen_errors, say
+from ._display import ExposureDisplay, megabytes
+from ._extras import require
+from ._files import FrameFiles
+from ._server import Address, connected, extras_for, reachable
+from ._settings import Region, Settings
+
+if TYPE_CHECKING:
+    from alpaca_async._camera import AsyncCamera
+    from alpaca_async._image import Image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one call of the command asks for."""
+
+    address: str
+    device: int
+    duration: float
+    count: int
+    light: bool
+    settings: Settings
+    folder: Path
+    prefix: str
+    preview: bool
+
+
+def expose(  # noqa: PLR0913 - one parameter for each option
+    address: Address,
+    duration: Annotated[
+        float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Of each exposure.")
+    ] = 1.0,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, metavar="COUNT", help="How many exposures.")
+    ] = 1,
+    dark: Annotated[bool, typer.Option("--dark", help="Keep the shutter closed.")] = False,
+    binning: Annotated[
+        int | None,
+        typer.Option("--bin", min=1, metavar="N", help="Bin N x N pixels, and read all of them."),
+    ] = None,
+    roi: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y,W,H", help="Read this part of the frame, in binned pixels."),
+    ] = None,
+    gain: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE|NAME", help="A number, or a name from the camera's list."),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Where the files go; made if missing."),
+    ] = Path(),
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PREFIX",
+            help="Begin the files' names with this; 'light' or 'dark' unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview/--no-preview", help="Write the first frame as a PNG, too."),
+    ] = False,
+    device: Annotated[
+        int, typer.Option(min=0, metavar="N", help="The number of the camera on its server.")
+    ] = 0,
+) -> None:
+    """Take pictures and write them as FITS files.
+
+    The files are numbered on from those that are there: nothing is overwritten. The path of
+    each is printed when it is complete. Ctrl-C aborts the exposure. A camera that was not
+    connected is disconnected afterwards; settings without an option stay as they are.
+    """
+    with foreseen_errors():
+        require("fits", *(["preview"] if preview else []), *extras_for(address))
+        order = Order(
+            address=address,
+            device=device,
+            duration=duration,
+            count=count,
+            light=not dark,
+            settings=Settings(
+                binning=binning, region=None if roi is None else Region.parse(roi), gain=gain
+            ),
+            folder=output,
+            prefix=name if name is not None else "dark" if dark else "light",
+            preview=preview,
+        )
+        asyncio.run(_expose(order))
+
+
+async def _expose(order: Order) -> None:
+    async with reachable(order.address) as address, AlpacaClient() as client:
+        camera = client.camera(address, order.device)
+        async with connected(camera):
+            files = await to_thread.run_sync(partial(FrameFiles, order.folder, order.prefix))
+            await order.settings.apply(camera)
+            for number in range(1, order.count + 1):
+                await _take(camera, order, files, number)
+
+
+async def _take(camera: AsyncCamera, order: Order, files: FrameFiles, number: int) -> None:
+    title = f"frame {number} of {order.count}" if order.count > 1 else "frame"
+    try:
+        with ExposureDisplay(title) as display:
+            image = await camera.expose(
+                order.duration, light=order.light, progress=display.callback
+            )
+            display.show("writing")
+            path = await files.save(image)
+        say(_line(path, _facts(image, display.bytes_per_second)))
+        if order.preview and number == 1:
+            say(_line(await image.save_preview(path.with_suffix(".png")), "preview"))
+    except asyncio.CancelledError:
+        raise Interrupted(f"interrupted during {title}") from None
+
+
+def _line(path: Path, remark: str) -> Text:
+    """Return a path, alone for programs, with a remark for people."""
+    return Text.assemble(str(path), (f"  {remark}", "dim")) if OUT.is_terminal else Text(str(path))
+
+
+def _facts(image: Image, bytes_per_second: float | None) -> str:
+    height, width = image.data.shape[:2]
+    rate = "" if bytes_per_second is None else f" at {megabytes(bytes_per_second)}/s"
+    return f"{width} x {height}, {megabytes(image.data.nbytes)}{rate}"

@@ -1,0 +1,70 @@
+"""The way to a camera and back: the embedded simulator, connecting, disconnecting."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from alpaca_async._errors import AlpacaError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from alpaca_async._camera import AsyncCamera
+
+SIMULATOR: Final = "sim"
+"""The address of a simulated camera that lives as long as the command."""
+
+Address: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS",
+        help="HOST, HOST:PORT, http(s)://HOST:PORT, or 'sim' for a simulated camera.",
+        show_default=False,
+    ),
+]
+
+_DISCONNECT_LIMIT: Final = 10.0
+
+logger = logging.getLogger("alpaca_async")
+
+
+def extras_for(address: str) -> tuple[str, ...]:
+    """Return the extras that it takes to reach `address`."""
+    return ("testing",) if address == SIMULATOR else ()
+
+
+@asynccontextmanager
+async def reachable(address: str) -> AsyncGenerator[str]:
+    """Yield `address`, or for `sim` that of a server that runs meanwhile."""
+    if address != SIMULATOR:
+        yield address
+        return
+    from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: PLC0415 - an extra
+
+    async with SimulatorServer([SimulatedCamera()]) as server:
+        yield server.address
+
+
+@asynccontextmanager
+async def connected(camera: AsyncCamera) -> AsyncGenerator[None]:
+    """Connect `camera` unless it is connected, and leave it as it was found."""
+    if await camera.get_connected():
+        yield
+        return
+    await camera.connect()
+    try:
+        yield
+    finally:
+        await _disconnect(camera)
+
+
+async def _disconnect(camera: AsyncCamera) -> None:
+    """Disconnect; what was done with the camera counts more than a failure to leave it."""
+    try:
+        await camera.disconnect(timeout=_DISCONNECT_LIMIT)
+    except AlpacaError as error:
+        logger.warning("the camera could not be disconnected: %s", error)

@@ -1,0 +1,118 @@
+"""`alpaca-async sim`: simulated cameras on a socket, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.text import Text
+
+from alpaca_async._enums import SensorType
+
+from ._console import foreseen_errors, say
+from ._extras import require
+
+if TYPE_CHECKING:
+    from alpaca_async.testing import SimulatedCamera, SimulatorServer
+
+_SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - said, not bound
+_MAX_PORT: Final = 65535
+
+
+class Sensor(StrEnum):
+    """The kinds of sensors that can be asked for."""
+
+    MONO = "mono"
+    RGGB = "rggb"
+    COLOR = "color"
+
+
+_TYPES: Final = {
+    Sensor.MONO: SensorType.MONOCHROME,
+    Sensor.RGGB: SensorType.RGGB,
+    Sensor.COLOR: SensorType.COLOR,
+}
+
+
+def sim(  # noqa: PLR0913 - one parameter for each option
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="The port; 0 takes a free one."),
+    ] = 11111,
+    cameras: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="How many cameras.")
+    ] = 1,
+    sensor: Annotated[
+        Sensor, typer.Option(help="One plane, one behind coloured filters, or three.")
+    ] = Sensor.MONO,
+    size: Annotated[
+        str, typer.Option(metavar="WxH", help="Of the sensor, in pixels.")
+    ] = "1280x960",
+    interface_version: Annotated[
+        int, typer.Option(min=3, max=4, metavar="3|4", help="Of ICamera: 4 is Platform 7.")
+    ] = 4,
+    speed_up: Annotated[
+        float, typer.Option(min=0.001, metavar="X", help="Let the cameras' time run faster.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses the sky.")] = 0,
+) -> None:
+    """Serve simulated cameras until Ctrl-C.
+
+    Each looks at a sky of its own.
+    """
+    with foreseen_errors():
+        require("testing")
+        width, height = _parse_size(size)
+        from alpaca_async.testing import (  # noqa: PLC0415 - an extra
+            SimulatedCamera,
+            SimulatorServer,
+        )
+
+        models = [
+            SimulatedCamera(
+                name=f"Simulated camera {number}" if cameras > 1 else "Simulated camera",
+                sensor=_TYPES[sensor],
+                width=width,
+                height=height,
+                interface_version=interface_version,
+                speed_up=speed_up,
+                seed=seed + number,
+            )
+            for number in range(cameras)
+        ]
+        _serve(SimulatorServer(models, host=host, port=port), host)
+
+
+def _serve(server: SimulatorServer, host: str) -> None:
+    """Serve until Ctrl-C, which is how this command is meant to end."""
+    try:
+        asyncio.run(_run(server, host))
+    except KeyboardInterrupt:
+        say("stopped")
+
+
+async def _run(server: SimulatorServer, host: str) -> None:
+    async with server:
+        count = len(server.cameras)
+        say(f"{_number_of(server.cameras)} at {server.address}, until Ctrl-C")
+        nearby = f"{_EVERYWHERE.get(host, host)}:{server.port}"
+        say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
+        await asyncio.Event().wait()
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise ValueError(f"--size {text!r} is not WIDTHxHEIGHT in pixels")
+    return int(match[1]), int(match[2])
+
+
+def _number_of(cameras: tuple[SimulatedCamera, ...]) -> str:
+    return f"{len(cameras)} simulated cameras" if len(cameras) > 1 else "1 simulated camera"
