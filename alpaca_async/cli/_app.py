@@ -20,6 +20,7 @@ app = typer.Typer(
     name="alpaca-async",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -35,7 +36,11 @@ def options(
     verbose: Annotated[
         int,
         typer.Option(
-            "--verbose", "-v", count=True, help="Say what happens; -vv: each request.", metavar=""
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Say on stderr what happens; -vv: every request.",
         ),
     ] = 0,
     version: Annotated[  # noqa: ARG001 - the callback has done it

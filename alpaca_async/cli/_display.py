@@ -29,8 +29,8 @@ class ExposureDisplay:
         """How fast the download was, once it was seen."""
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn(title, markup=False),
             TextColumn("{task.description:<11}", style="bold", markup=False),
+            TextColumn(title, markup=False),
             BarColumn(),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=ERR,

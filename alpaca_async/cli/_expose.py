@@ -41,7 +41,7 @@ class Order:
     preview: bool
 
 
-def expose(  # noqa: PLR0913 - one parameter for each option
+def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
     address: Address,
     duration: Annotated[
         float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Of each exposure.")
@@ -117,19 +117,23 @@ async def _expose(order: Order) -> None:
 
 
 async def _take(camera: AsyncCamera, order: Order, files: FrameFiles, number: int) -> None:
-    title = f"frame {number} of {order.count}" if order.count > 1 else "frame"
+    title = f"frame {number} of {order.count}" if order.count > 1 else "the frame"
+    with ExposureDisplay(title) as display:
+        image = await _exposed(camera, order, display, title)
+        display.show("writing")
+        path = await files.save(image)
+    say(_line(path, _facts(image, display.bytes_per_second)))
+    if order.preview and number == 1:
+        say(_line(await image.save_preview(path.with_suffix(".png")), "preview"))
+
+
+async def _exposed(
+    camera: AsyncCamera, order: Order, display: ExposureDisplay, title: str
+) -> Image:
     try:
-        with ExposureDisplay(title) as display:
-            image = await camera.expose(
-                order.duration, light=order.light, progress=display.callback
-            )
-            display.show("writing")
-            path = await files.save(image)
-        say(_line(path, _facts(image, display.bytes_per_second)))
-        if order.preview and number == 1:
-            say(_line(await image.save_preview(path.with_suffix(".png")), "preview"))
+        return await camera.expose(order.duration, light=order.light, progress=display.callback)
     except asyncio.CancelledError:
-        raise Interrupted(f"interrupted during {title}") from None
+        raise Interrupted(f"interrupted; the camera was told to abort {title}") from None
 
 
 def _line(path: Path, remark: str) -> Text:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
     from alpaca_async._facts import CameraInfo
     from alpaca_async._management import ConfiguredDevice, ServerDescription
+
+_LABEL: Final = 12
+"""The width of the first column, the same in all tables."""
 
 
 def info(
@@ -46,7 +48,7 @@ async def _print_tables(address: str, number: int | None) -> None:
     async with reachable(address) as place, AlpacaClient() as client:
         OUT.print(_facts_table(_server_facts(await client.get_server_description(place))))
         devices = await client.get_configured_devices(place)
-        OUT.print(_device_table(devices))
+        OUT.print(_device_table(devices) if devices else "no devices")
         async for chosen, camera in _cameras(client, place, _chosen(devices, number)):
             OUT.print(Text(f"\nCamera {chosen.device_number}", "bold"))
             OUT.print(_facts_table(_camera_facts(camera)))
@@ -95,7 +97,7 @@ def _plain(camera: CameraInfo) -> dict[str, Any]:
 
 def _facts_table(facts: Iterator[tuple[str, str | None]]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True, min_width=12)
+    table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
     table.add_column(overflow="fold")
     for name, value in facts:
         if value:
@@ -104,9 +106,9 @@ def _facts_table(facts: Iterator[tuple[str, str | None]]) -> Table:
 
 
 def _device_table(devices: list[ConfiguredDevice]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("device", "name", "unique id"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=_LABEL)
     for device in devices:
         place = f"{device.device_type.lower()} {device.device_number}"
         table.add_row(Text(place), Text(device.device_name), Text(device.unique_id, "dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypedDict
 
 import typer
 
@@ -27,6 +27,18 @@ Address: TypeAlias = Annotated[
     ),
 ]
 
+
+class Sky(TypedDict):
+    """What `SimulatedCamera` is told about its sky and its sensor."""
+
+    stars: int
+    sky_brightness: float
+    hot_pixel_fraction: float
+
+
+GOOD_NIGHT: Final = Sky(stars=1500, sky_brightness=30.0, hot_pixel_fraction=1e-5)
+"""A sky that shows its nebula in two seconds, and a sensor that does not outshine it."""
+
 _DISCONNECT_LIMIT: Final = 10.0
 
 logger = logging.getLogger("alpaca_async")
@@ -45,7 +57,7 @@ async def reachable(address: str) -> AsyncGenerator[str]:
         return
     from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: PLC0415 - an extra
 
-    async with SimulatorServer([SimulatedCamera()]) as server:
+    async with SimulatorServer([SimulatedCamera(**GOOD_NIGHT)]) as server:
         yield server.address
 
 

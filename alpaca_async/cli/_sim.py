@@ -14,6 +14,7 @@ from alpaca_async._enums import SensorType
 
 from ._console import foreseen_errors, say
 from ._extras import require
+from ._server import GOOD_NIGHT
 
 if TYPE_CHECKING:
     from alpaca_async.testing import SimulatedCamera, SimulatorServer
@@ -38,7 +39,7 @@ _TYPES: Final = {
 }
 
 
-def sim(  # noqa: PLR0913 - one parameter for each option
+def sim(
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on.")
     ] = "127.0.0.1",
@@ -79,11 +80,13 @@ def sim(  # noqa: PLR0913 - one parameter for each option
             SimulatedCamera(
                 name=f"Simulated camera {number}" if cameras > 1 else "Simulated camera",
                 sensor=_TYPES[sensor],
+                sensor_name=f"SIM{width}",
                 width=width,
                 height=height,
                 interface_version=interface_version,
                 speed_up=speed_up,
                 seed=seed + number,
+                **GOOD_NIGHT,
             )
             for number in range(cameras)
         ]
@@ -100,7 +103,6 @@ def _serve(server: SimulatorServer, host: str) -> None:
 
 async def _run(server: SimulatorServer, host: str) -> None:
     async with server:
-        count = len(server.cameras)
         say(f"{_number_of(server.cameras)} at {server.address}, until Ctrl-C")
         nearby = f"{_EVERYWHERE.get(host, host)}:{server.port}"
         say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from alpaca_async import Progress
+from alpaca_async.cli import _display
+from alpaca_async.cli._display import ExposureDisplay, megabytes, seconds
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, force_interactive=True, width=100)
+    monkeypatch.setattr(_display, "ERR", console)
+    return screen
+
+
+@pytest.mark.parametrize(
+    ("moment", "phase", "detail"),
+    [
+        (Progress(phase="exposing", fraction=0.5, seconds_left=1.25), "exposing", "1.2 s left"),
+        (Progress(phase="exposing", fraction=0.5, seconds_left=271.0), "exposing", "4:31 min left"),
+        (Progress(phase="reading"), "reading", ""),
+        (
+            Progress(
+                phase="downloading",
+                fraction=0.5,
+                bytes_received=61_000_000,
+                bytes_total=122_000_000,
+                bytes_per_second=8.1e8,
+            ),
+            "downloading",
+            "61 MB of 122 MB at 810 MB/s",
+        ),
+        (Progress(phase="downloading", bytes_received=1_000_000), "downloading", "1.0 MB"),
+    ],
+)
+def test_a_moment_becomes_a_bar(
+    terminal: io.StringIO, moment: Progress, phase: str, detail: str
+) -> None:
+    with ExposureDisplay("frame 1 of 3") as display:
+        assert display.callback is not None
+        display.callback(moment)
+        assert display.bytes_per_second == moment.bytes_per_second
+    assert phase in terminal.getvalue()
+    assert "frame 1 of 3" in terminal.getvalue()
+    assert detail in terminal.getvalue()
+
+
+def test_one_phase_follows_another_on_the_same_line(terminal: io.StringIO) -> None:
+    with ExposureDisplay("") as display:
+        for phase in ("exposing", "exposing", "writing"):
+            display.show(phase, 0.5)
+        assert [task.description for task in display._bars.tasks] == ["writing"]
+
+
+def test_where_nobody_watches_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with ExposureDisplay("") as display:
+        assert display.callback is None
+        display.show("writing")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0.0 MB"), (2_457_600, "2.5 MB"), (122_342_976, "122 MB")]
+)
+def test_bytes_are_told_in_megabytes(count: float, text: str) -> None:
+    assert megabytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0.04, "0.0 s"), (9.9, "9.9 s"), (42.4, "42 s"), (60.0, "1:00 min"), (3599.6, "60:00 min")],
+)
+def test_time_is_told_as_a_clock_would(count: float, text: str) -> None:
+    assert seconds(count) == text

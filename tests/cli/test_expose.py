@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL.Image
+import pytest
+from astropy.io import fits
+
+from alpaca_async import SensorType
+from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+
+from .conftest import started
+
+if TYPE_CHECKING:
+    from .conftest import Run
+
+
+def wait_until_exposing(camera: SimulatedCamera) -> None:
+    for _ in range(1000):
+        if camera.count("startexposure"):
+            return
+        time.sleep(0.01)
+    pytest.fail("the exposure did not start")
+
+
+def test_three_frames_become_fits_files_and_the_first_a_picture(
+    run: Run, address: str, tmp_path: Path
+) -> None:
+    result = run("expose", address, "-t", 0.05, "-n", 3, "--preview", "-o", tmp_path / "pictures")
+    names = ["light_0001.fits", "light_0001.png", "light_0002.fits", "light_0003.fits"]
+    assert result.stdout.splitlines() == [str(tmp_path / "pictures" / name) for name in names]
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert sorted(os.listdir(tmp_path / "pictures")) == names
+    with fits.open(tmp_path / "pictures" / "light_0003.fits") as hdus:
+        assert hdus[0].data.shape == (48, 64)
+        assert hdus[0].header["EXPTIME"] == 0.05
+        assert hdus[0].header["IMAGETYP"] == "Light Frame"
+    with PIL.Image.open(tmp_path / "pictures" / "light_0001.png") as picture:
+        assert picture.size == (64, 48)
+
+
+def test_numbers_go_on_from_whatever_is_there(run: Run, address: str, tmp_path: Path) -> None:
+    for name in ("m42_0007.png", "m42_12345.txt", "m42_99.fits", "m43_20000.fits", "am42_9.fits"):
+        (tmp_path / name).touch()
+    result = run("expose", address, "-t", 0.01, "-o", tmp_path, "--name", "m42")
+    assert result.stdout.splitlines() == [str(tmp_path / "m42_12346.fits")]
+
+
+def test_the_frame_of_a_rival_is_not_overwritten(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    rival = tmp_path / "light_0001.fits"
+
+    def write_first() -> None:
+        wait_until_exposing(simulated)
+        rival.write_text("precious")
+
+    thread = threading.Thread(target=write_first)
+    thread.start()
+    result = run("expose", address, "-t", 0.5, "-o", tmp_path)
+    thread.join()
+    assert result.stdout.splitlines() == [str(tmp_path / "light_0002.fits")]
+    assert rival.read_text() == "precious"
+
+
+def test_a_dark_frame_is_taken_without_light_and_named_so(
+    run: Run, address: str, tmp_path: Path
+) -> None:
+    assert run("expose", address, "-t", 0, "--dark", "-o", tmp_path).exit_code == 0
+    assert fits.getheader(tmp_path / "dark_0001.fits")["IMAGETYP"] == "Dark Frame"
+
+
+def test_binning_reads_the_full_frame_from_wherever_the_camera_was(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    simulated.set_connected(True)
+    simulated.set_start_x(40)
+    simulated.set_num_x(20)
+    assert run("expose", address, "-t", 0.01, "--bin", 2, "-o", tmp_path).exit_code == 0
+    assert fits.getdata(tmp_path / "light_0001.fits").shape == (24, 32)
+    assert run("expose", address, "-t", 0.01, "--bin", 1, "-o", tmp_path).exit_code == 0
+    assert fits.getdata(tmp_path / "light_0002.fits").shape == (48, 64)
+
+
+def test_a_region_is_read_in_binned_pixels(run: Run, address: str, tmp_path: Path) -> None:
+    result = run("expose", address, "-t", 0.01, "--bin", 2, "--roi", "4, 6,16,10", "-o", tmp_path)
+    assert result.exit_code == 0
+    header = fits.getheader(tmp_path / "light_0001.fits")
+    shape_and_place = [header[key] for key in ("NAXIS1", "NAXIS2", "XORGSUBF", "YORGSUBF")]
+    assert shape_and_place == [16, 10, 4, 6]
+
+
+def test_every_step_to_a_region_is_legal_and_in_order(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    run("expose", address, "-t", 0.01, "--bin", 2, "--roi", "4,6,16,10", "-o", tmp_path)
+    names = {"startx", "starty", "binx", "biny", "numx", "numy"}
+    puts = [r for r in simulated.requests if r.verb == "PUT" and r.member in names]
+    assert [request.member for request in puts] == [
+        *("startx", "starty", "binx", "biny", "numx", "numy", "startx", "starty"),
+    ]
+
+
+@pytest.mark.parametrize(("gain", "number"), [("7", 7), ("300", 300)])
+def test_a_gain_can_be_a_number(
+    run: Run, address: str, tmp_path: Path, gain: str, number: int
+) -> None:
+    assert run("expose", address, "-t", 0.01, "--gain", gain, "-o", tmp_path).exit_code == 0
+    assert fits.getheader(tmp_path / "light_0001.fits")["GAIN"] == number
+
+
+class TestGainsWithNames:
+    @pytest.fixture
+    def simulated(self) -> SimulatedCamera:
+        return SimulatedCamera(
+            width=8, height=8, gain_mode="list", gain_names=("ISO 100", "200", "Extra High")
+        )
+
+    @pytest.mark.parametrize(
+        ("gain", "number"), [("iso 100", 0), ("200", 1), ("EXTRA HIGH ", 2), ("1", 1)]
+    )
+    def test_a_gain_can_be_a_name_in_any_case_or_an_index(
+        self, run: Run, address: str, tmp_path: Path, gain: str, number: int
+    ) -> None:
+        assert run("expose", address, "-t", 0.01, "--gain", gain, "-o", tmp_path).exit_code == 0
+        assert fits.getheader(tmp_path / "light_0001.fits")["GAIN"] == number
+
+    def test_an_unknown_name_is_answered_with_the_names(self, run: Run, address: str) -> None:
+        result = run("expose", address, "--gain", "low")
+        message = "the camera has no gain 'low'; it has ISO 100, 200, Extra High"
+        assert (result.exit_code, result.stderr) == (1, f"alpaca-async: {message}\n")
+
+
+def test_a_connected_camera_stays_connected(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    simulated.set_connected(True)
+    assert run("expose", address, "-t", 0.01, "-o", tmp_path).exit_code == 0
+    assert simulated.connected
+    assert not simulated.count("connect")
+
+
+def test_a_camera_that_was_not_connected_is_left_so(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    assert run("expose", address, "-t", 0.01, "-o", tmp_path).exit_code == 0
+    assert not simulated.connected
+    assert simulated.count("disconnect") == 1
+
+
+def test_the_camera_is_left_as_found_after_an_error(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    simulated.fail_exposure("The shutter is stuck")
+    result = run("expose", address, "-t", 0.01, "-o", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "The shutter is stuck" in result.stderr
+    assert not simulated.connected
+
+
+def test_frames_are_kept_when_the_camera_cannot_be_left(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    simulated.interface_version = 3
+
+    def refuse(connected: bool) -> None:
+        if not connected:
+            raise ValueError
+        SimulatedCamera.set_connected(simulated, connected)
+
+    simulated.set_connected = refuse  # type: ignore[method-assign]  # a driver with a bug
+    result = run("expose", address, "-t", 0.01, "-o", tmp_path)
+    assert result.exit_code == 0
+    assert "WARNING the camera could not be disconnected" in result.stderr
+    assert (tmp_path / "light_0001.fits").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--roi", "banana"], "--roi 'banana' is not X,Y,WIDTH,HEIGHT in binned pixels"),
+        (["--roi", "0,0,0,5"], "--roi '0,0,0,5' has no pixels"),
+        (["--roi", "0,0,-1,5"], "--roi '0,0,-1,5' is not X,Y,WIDTH,HEIGHT in binned pixels"),
+        (["--name", "a/b"], "--name 'a/b' cannot be the beginning of a file's name"),
+        (["--name", ""], "--name '' cannot be the beginning of a file's name"),
+        (["--gain", "low"], "the camera's gains have no names, so --gain 'low' must be a number"),
+        (["--output", "/dev/null"], "/dev/null: File exists"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    run: Run, address: str, options: list[str], message: str
+) -> None:
+    result = run("expose", address, *options)
+    assert (result.exit_code, result.stderr) == (1, f"alpaca-async: {message}\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--bin", 9], ["--gain", 9999], ["--roi", "60,0,10,10"], ["--device", 3], ["-t", 99999]],
+)
+def test_what_the_camera_refuses_is_one_line_and_leaves_no_file(
+    run: Run, address: str, tmp_path: Path, options: list[object]
+) -> None:
+    result = run("expose", address, "-o", tmp_path, *options)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"alpaca-async: http://{address} camera/")
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["1.2.3.4:x", "ftp://1.2.3.4", "user:secret@host", ""])
+def test_a_wrong_address_is_one_line(run: Run, address: str) -> None:
+    result = run("expose", address)
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize("options", [["-t", "-1"], ["-t", "x"], ["-n", 0], ["--bin", 0], ["--x"]])
+def test_an_impossible_option_is_a_usage_error(run: Run, options: list[object]) -> None:
+    result = run("expose", "sim", *options)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Usage:")
+
+
+def test_sim_is_an_address(run: Run, tmp_path: Path) -> None:
+    result = run("expose", "sim", "-t", 0.01, "--preview", "--roi", "0,0,200,150", "-o", tmp_path)
+    assert result.exit_code == 0
+    pixels = fits.getdata(tmp_path / "light_0001.fits")
+    assert pixels.shape == (150, 200)
+    assert np.ptp(pixels) > 0
+
+
+def test_colour_frames_keep_their_planes(run: Run, tmp_path: Path) -> None:
+    colour = SimulatedCamera(width=16, height=12, sensor=SensorType.COLOR)
+    with run_in_thread(SimulatorServer([colour])) as server:
+        assert run("expose", server.address, "-t", 0.01, "-o", tmp_path).exit_code == 0
+    assert fits.getdata(tmp_path / "light_0001.fits").shape == (3, 12, 16)
+
+
+def test_ctrl_c_aborts_once_says_so_and_leaves_the_camera_as_found(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    def press() -> None:
+        wait_until_exposing(simulated)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    result = run("expose", address, "-t", 30, "-n", 2, "-o", tmp_path)
+    thread.join()
+    message = "interrupted; the camera was told to abort frame 1 of 2"
+    assert (result.exit_code, result.stderr) == (130, f"alpaca-async: {message}\n")
+    assert simulated.count("abortexposure") == 1
+    assert not simulated.connected
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_in_a_process_of_its_own_aborts_once(
+    address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    with started("expose", address, "-t", 30, "-o", tmp_path) as process:
+        wait_until_exposing(simulated)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    message = "alpaca-async: interrupted; the camera was told to abort the frame\n"
+    assert (process.returncode, out, err) == (130, "", message)
+    assert simulated.count("abortexposure") == 1
+    assert not simulated.connected
+
+
+def test_ctrl_c_twice_leaves_no_traceback(
+    address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    with started("expose", address, "-t", 30, "-o", tmp_path) as process:
+        wait_until_exposing(simulated)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.startswith("alpaca-async: interrupted")
+    assert err.count("\n") == 1
+    assert simulated.count("abortexposure") == 1
+
+
+def test_ctrl_c_before_the_exposure_aborts_nothing(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    simulated.connect_time = 30.0
+
+    def press() -> None:
+        while not simulated.count("connecting"):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    result = run("expose", address, "-o", tmp_path)
+    thread.join()
+    assert (result.exit_code, result.stderr) == (130, "alpaca-async: interrupted\n")
+    assert not simulated.count("abortexposure")
