@@ -37,8 +37,6 @@ class ExposureDisplay:
             transient=True,
             disable=not ERR.is_interactive,
         )
-        self._phase = ""
-        self._bar: TaskID | None = None
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -59,16 +57,16 @@ class ExposureDisplay:
 
     def show(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
         """Show the bar of `phase`; it pulses while nobody knows the `fraction`."""
-        if self._bar is None or phase != self._phase:
-            self._begin(phase, known=fraction is not None)
-        if self._bar is not None:
-            self._bars.update(self._bar, completed=fraction or 0.0, detail=detail)
+        bar = self._bar_of(phase, known=fraction is not None)
+        self._bars.update(bar, completed=fraction or 0.0, detail=detail)
 
-    def _begin(self, phase: str, *, known: bool) -> None:
-        if self._bar is not None:
-            self._bars.remove_task(self._bar)
-        self._phase = phase
-        self._bar = self._bars.add_task(phase, total=1.0 if known else None, detail="")
+    def _bar_of(self, phase: str, *, known: bool) -> TaskID:
+        """Return the bar of `phase`, a new one in place of that of another."""
+        for task in self._bars.tasks:
+            if task.description == phase:
+                return task.id
+            self._bars.remove_task(task.id)
+        return self._bars.add_task(phase, total=1.0 if known else None, detail="")
 
     def _follow(self, moment: Moment) -> None:
         self.bytes_per_second = moment.bytes_per_second

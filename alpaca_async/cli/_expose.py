@@ -18,6 +18,7 @@ from ._console import OUT, Interrupted, foreseen_errors, say
 from ._display import ExposureDisplay, megabytes
 from ._extras import require
 from ._files import FrameFiles
+from ._running import run
 from ._server import Address, connected, extras_for, reachable
 from ._settings import Region, Settings
 
@@ -103,7 +104,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             prefix=name if name is not None else "dark" if dark else "light",
             preview=preview,
         )
-        asyncio.run(_expose(order))
+        run(_expose(order))
 
 
 async def _expose(order: Order) -> None:

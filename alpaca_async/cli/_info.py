@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,6 +14,7 @@ from alpaca_async._client import AlpacaClient
 
 from ._console import OUT, foreseen_errors, say
 from ._extras import require
+from ._running import run
 from ._server import Address, connected, extras_for, reachable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def info(
     """
     with foreseen_errors():
         require(*extras_for(address))
-        asyncio.run((_print_json if as_json else _print_tables)(address, device))
+        run((_print_json if as_json else _print_tables)(address, device))
 
 
 async def _print_tables(address: str, number: int | None) -> None:

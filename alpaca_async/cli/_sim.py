@@ -12,8 +12,9 @@ from rich.text import Text
 
 from alpaca_async._enums import SensorType
 
-from ._console import foreseen_errors, say
+from ._console import Interrupted, foreseen_errors, say
 from ._extras import require
+from ._running import run
 from ._server import GOOD_NIGHT
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def sim(
 def _serve(server: SimulatorServer, host: str) -> None:
     """Serve until Ctrl-C, which is how this command is meant to end."""
     try:
-        asyncio.run(_run(server, host))
-    except KeyboardInterrupt:
+        run(_run(server, host))
+    except Interrupted:
         say("stopped")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -26,6 +27,14 @@ MAIN = "from alpaca_async.cli import main; main()"
 
 class Run(Protocol):
     def __call__(self, *arguments: object) -> Result: ...
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Give Ctrl-C back to pytest: an interrupted command keeps it until its process ends."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,23 @@ def test_main_runs_the_command(
         main()
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
+
+
+def test_the_package_can_be_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["alpaca-async", "--version"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("alpaca_async.cli", run_name="__main__")
+    assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
+
+
+def test_all_missing_extras_are_named_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("astropy", "PIL", "uvicorn"):
+        monkeypatch.setitem(sys.modules, package, None)
+    result = run("expose", "sim", "--preview")
+    message = 'this needs: pip install "alpaca_async[fits,preview,testing]"'
+    assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
 
 
 def test_help_loads_nothing_heavy() -> None:

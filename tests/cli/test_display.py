@@ -50,11 +50,14 @@ def test_a_moment_becomes_a_bar(
     assert detail in terminal.getvalue()
 
 
-def test_one_phase_follows_another_on_the_same_line(terminal: io.StringIO) -> None:
+def test_one_phase_takes_the_place_of_another(terminal: io.StringIO) -> None:
     with ExposureDisplay("") as display:
-        for phase in ("exposing", "exposing", "writing"):
-            display.show(phase, 0.5)
-        assert [task.description for task in display._bars.tasks] == ["writing"]
+        display.show("exposing", 0.5)
+        display.show("exposing", 1.0)
+        terminal.truncate(0)
+        display.show("writing")
+    assert "writing" in terminal.getvalue()
+    assert "exposing" not in terminal.getvalue()
 
 
 def test_where_nobody_watches_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,8 +26,9 @@ async def facts(address: str) -> tuple[int, CameraInfo]:
 
 
 def test_it_serves_what_was_asked_for_until_ctrl_c() -> None:
-    options = "--port 0 --cameras 2 --sensor rggb --size 320x200 --interface-version 3".split()
-    with started("sim", *options, PYTHONUNBUFFERED="1") as process:
+    size_and_number = ("--size", "320x200", "--cameras", 2, "--port", 0)
+    kind = ("--sensor", "rggb", "--interface-version", 3)
+    with started("sim", *size_and_number, *kind, PYTHONUNBUFFERED="1") as process:
         assert process.stdout is not None
         first, example = process.stdout.readline(), process.stdout.readline()
         address = first.removeprefix("2 simulated cameras at ").removesuffix(", until Ctrl-C\n")

@@ -1,0 +1,42 @@
+"""An event loop under which Ctrl-C is a cancellation that cleans up to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Any
+
+from ._console import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    """Run `story`; `Interrupted`, its own or one that says no more, after Ctrl-C.
+
+    Only the first Ctrl-C counts: asyncio would break off at the second, wherever the code is,
+    and leave a camera exposing. What a cancelled story still does is bounded in time.
+    """
+    asyncio.run(_interruptible(story))
+
+
+async def _interruptible(story: Coroutine[Any, Any, None]) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(story)
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        if not pressed:
+            pressed = True
+            loop.call_soon_threadsafe(task.cancel)
+
+    previous = signal.signal(signal.SIGINT, press)
+    try:
+        await task
+    except asyncio.CancelledError:
+        raise Interrupted("interrupted") from None
+    finally:
+        if not pressed:  # else the process ends, which nothing should disturb either
+            signal.signal(signal.SIGINT, previous)
