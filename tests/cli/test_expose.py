@@ -281,7 +281,7 @@ def test_ctrl_c_in_a_process_of_its_own_aborts_once(
     assert not simulated.connected
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.001, 0.003, 0.02])
+@pytest.mark.parametrize("pause", [0.0, 0.003])
 def test_more_of_ctrl_c_does_not_disturb_the_abort(
     address: str, tmp_path: Path, simulated: SimulatedCamera, pause: float
 ) -> None:
