@@ -78,7 +78,6 @@ __all__ = [
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.
-for _name in __all__:
-    if _name != "__version__":
-        globals()[_name].__module__ = __name__
-del _name
+for _public in map(globals().get, __all__):
+    if hasattr(_public, "__module__"):
+        _public.__module__ = __name__

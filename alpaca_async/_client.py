@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _management
 from ._address import origin
 from ._camera import AsyncCamera
 from ._device import AsyncDevice
+from ._management import get_api_versions, get_configured_devices, get_server_description
 from ._session import Session
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ class AlpacaClient(Session):
 
     async def get_api_versions(self, address: str) -> list[int]:
         """Return the versions of the Alpaca API that a server speaks."""
-        return await _management.get_api_versions(self, origin(address))
+        return await get_api_versions(self, origin(address))
 
     async def get_server_description(self, address: str) -> ServerDescription:
         """Return what a server says of itself."""
-        return await _management.get_server_description(self, origin(address))
+        return await get_server_description(self, origin(address))
 
     async def get_configured_devices(self, address: str) -> list[ConfiguredDevice]:
         """Return the devices of a server, of all types."""
-        return await _management.get_configured_devices(self, origin(address))
+        return await get_configured_devices(self, origin(address))

@@ -270,8 +270,9 @@ class AsyncDevice:
     # connecting, step by step
 
     async def _within(self, timeout: float, run: SingleFlight[None], goal: str) -> None:
+        deadline = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout) as deadline:
+            async with deadline:
                 await run()
         except TimeoutError:
             if not deadline.expired():

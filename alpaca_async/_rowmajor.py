@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SLAB_BYTES: Final = 2 << 20
 """What is received before it is put into its place: it stays in the cache until then."""
 
+# Bytes in one read while the system provides the memory of the array.
+_FIRST_READS: Final = 64 << 10
+
 # Bytes that a block writes into each row, and reads from each column.
 _ROW_CHUNK: Final = 256
 _COLUMN_RUN: Final = 2048
@@ -65,19 +68,14 @@ class ColumnSlabs:
         self._slabs = self._blocks.slabs(slab_bytes)
         columns, rows = self._blocks.slab_shape(slab_bytes)
         self._memory = np.empty(columns * rows * self._blocks.pixel_bytes, np.uint8)
+        self._unmapped: NDArray[np.uint8] = self.array.reshape(-1).view(np.uint8)
+        self._mapped_per_byte = -(-self.array.nbytes // self._memory.nbytes)
         self._free: memoryview
         self._open_slab()
 
-    def map_memory(self) -> None:
-        """Let the system provide the array's memory now; for a worker thread, 0.2 ms a megabyte.
-
-        Else the first slab, which reaches into every row, has to wait for all of it at once.
-        """
-        self.array.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE] = 0
-
     def get_buffer(self) -> memoryview:
         """Return the memory for the next bytes; empty when all have been received."""
-        return self._free
+        return self._free[:_FIRST_READS] if self._unmapped.size else self._free
 
     def received(self, count: int) -> None:
         """Take note that the first `count` bytes of the buffer have been filled.
@@ -86,9 +84,19 @@ class ColumnSlabs:
         """
         self.missing -= count
         self._free = self._free[count:]
+        if self._unmapped.size:
+            self._map(count * self._mapped_per_byte)
         if not self._free and self._slab.size:
             self._blocks.transpose(self._slab, self._place)
             self._open_slab()
+
+    def _map(self, share: int) -> None:
+        """Have the system provide some of the array's memory, while the first slab comes in.
+
+        That slab reaches into every row, and would have to wait for all of the memory at once.
+        """
+        self._unmapped[: share : mmap.PAGESIZE] = 0
+        self._unmapped = self._unmapped[share:]
 
     def _open_slab(self) -> None:
         nothing = slice(0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import random
 import time
 from base64 import b64encode
@@ -28,7 +29,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
     from typing import Self
 
     from ._transport import Sink
@@ -165,7 +166,7 @@ class Session:
     @asynccontextmanager
     async def stream_image(
         self, server: str, path: str, sink: Sink
-    ) -> AsyncIterator[httpx.Response]:
+    ) -> AsyncGenerator[httpx.Response]:
         """Ask for an image and hand out the reply once its head is there.
 
         A transport that knows sinks fills `sink` and says so in the response's extensions;
@@ -248,7 +249,7 @@ class Session:
         return response
 
     @contextmanager
-    def _named_errors(self, server: str, path: str, attempt: Attempt) -> Iterator[None]:
+    def _named_errors(self, server: str, path: str, attempt: Attempt) -> Generator[None]:
         """Give every error its server and member; turn foreign errors into ours."""
         try:
             yield
@@ -266,6 +267,9 @@ class Session:
         pattern = _TIMEOUT_REASONS.get(type(error))
         if pattern is not None:
             return pattern.format(establish=self.timeouts.establish)
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
         return str(error) or type(error).__name__
 
 

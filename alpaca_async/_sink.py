@@ -96,10 +96,10 @@ class ImageSink:
         """Return room for the next bytes; never empty."""
         return self._room
 
-    def received(self, count: int) -> None:
-        """Take note that `count` bytes of it were filled; raise what is wrong with them."""
-        self._reply.received += count
-        self._room = self._filling.send(count)
+    def received(self, nbytes: int) -> None:
+        """Take note that `nbytes` of it were filled; raise what is wrong with them."""
+        self._reply.received += nbytes
+        self._room = self._filling.send(nbytes)
 
     def write(self, chunk: bytes) -> None:
         """Copy in a piece of the body that was read elsewhere."""

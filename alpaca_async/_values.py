@@ -69,7 +69,8 @@ def quoted(raw: object) -> str:
 
 def _list(raw: object) -> list[Any]:
     if isinstance(raw, list):
-        return list[Any](raw)
+        items: list[Any] = raw
+        return items
     raise MalformedResponse(f"{quoted(raw)} is not a list")
 
 

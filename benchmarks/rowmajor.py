@@ -129,7 +129,6 @@ def in_quads(filled: Pixels, rows: Pixels) -> None:
 def column_slabs(source: Pixels, target: Pixels) -> float:
     del target
     slabs = ColumnSlabs(source.shape, source.dtype)
-    slabs.map_memory()
     data = source.reshape(-1).view(np.uint8).data
     done, total = 0, 0.0
     while slabs.missing:

@@ -29,7 +29,23 @@ def test_every_form_of_an_address_names_an_origin(address: str, expected: str) -
 
 @pytest.mark.parametrize(
     "address",
-    ["", ":11111", "pi:0", "pi:65536", "pi:x", "ftp://pi", "pi/path", "pi\r\nX: y", "p i", "[zz]:1", "[::1", "-x", "a" * 300, "[fe80::1%a/b]:1", "ü"],
+    [
+        "",
+        ":11111",
+        "pi:0",
+        "pi:65536",
+        "pi:x",
+        "ftp://pi",
+        "pi/path",
+        "pi\r\nX: y",
+        "p i",
+        "[zz]:1",
+        "[::1",
+        "-x",
+        "a" * 300,
+        "[fe80::1%a/b]:1",
+        "ü",
+    ],
 )
 def test_what_is_not_an_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"address|http|port|host"):

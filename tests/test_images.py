@@ -121,8 +121,7 @@ async def test_the_array_is_a_view_of_a_buffer_of_exactly_its_size() -> None:
 @pytest.mark.parametrize("framing", [chunked, until_close, with_length])
 @pytest.mark.parametrize("contiguous", [True, False])
 async def test_every_framing_gives_the_same_image_through_every_transport(
-    transport: str,
-    framing: Callable[[bytes], bytes], contiguous: bool
+    transport: str, framing: Callable[[bytes], bytes], contiguous: bool
 ) -> None:
     expected = ramp(100, 130)
     async with httpx.AsyncClient() as http_client:

@@ -116,9 +116,9 @@ def test_a_target_that_is_not_contiguous_is_refused() -> None:
         next(transpose_blocked(np.zeros((3, 4), np.uint8), rows))
 
 
-def test_mapping_the_memory_beforehand_changes_nothing() -> None:
-    source = image((300, 200), np.dtype("<u2"))
-    slabs = ColumnSlabs(source.shape, source.dtype)
-    slabs.map_memory()
-    receive(source, slabs, [9999])
+def test_the_first_reads_are_small_while_the_memory_is_provided() -> None:
+    source = image((3000, 700), np.dtype("<u2"))
+    slabs = ColumnSlabs(source.shape, source.dtype, slab_bytes=200_000)
+    assert len(slabs.get_buffer()) <= 65536
+    receive(source, slabs, [65536, 9999])
     np.testing.assert_array_equal(slabs.array, source.T)

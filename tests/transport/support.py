@@ -36,7 +36,7 @@ class MemorySink:
         self.content += self._room[:nbytes]
 
 
-class SinkBroke(Exception):  # noqa: N818 - it is no error of anybody's
+class SinkBroke(Exception):
     """What a broken sink raises."""
 
 
@@ -159,7 +159,7 @@ async def serving(
         await settle()
 
 
-def request(  # noqa: PLR0913 - these are the parts of a request
+def request(
     url: str,
     method: str = "GET",
     *,

@@ -19,7 +19,7 @@ MOMENTS = [0, 0, 0.0005, 0.001, 0.002, 0.004, 0.008]
 
 async def clumsy(peer: Peer) -> None:
     """Answer in pieces, counted or chunked, and with pauses."""
-    chance = random.Random(peer.number)  # noqa: S311 - no secret
+    chance = random.Random(peer.number)
     while True:
         await peer.request()
         await asyncio.sleep(chance.choice(MOMENTS))
@@ -53,7 +53,7 @@ async def one(transport: DirectTransport, url: str, number: int) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_cancelling_at_any_moment_leaves_nothing(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     async with serving(clumsy) as server:
         before = descriptors()
         transport = DirectTransport(connections_per_server=3)
