@@ -13,7 +13,7 @@ import httpx
 if TYPE_CHECKING:
     from typing import Self
 
-    from ._http1 import Reply
+    from ._reply import Reply, Straight
 
 _SCRATCH_SIZE: Final = 64 * 1024
 _UNREAD_LIMIT: Final = 256 * 1024
@@ -48,7 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         self._owner = owner
         self._loop = loop
         self._scratch = memoryview(bytearray(_SCRATCH_SIZE))
-        self._lent = False
+        self._lent: Straight | None = None
         self._reply: Reply | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._complaint: type[httpx.TimeoutException] = httpx.ReadTimeout
@@ -108,7 +108,7 @@ class Connection(asyncio.BufferedProtocol):
         """Close at once; a reply on its way ends with `error`."""
         if not self.closed:
             self._transport.abort()
-            self._shut(error or httpx.ReadError("the connection was closed"))
+            self._shut(error)
 
     def discard(self) -> None:
         """Say farewell for a loop that no longer runs and cannot close."""
@@ -125,16 +125,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Lend the sink's memory where the next bytes belong there, else our own."""
-        self._lent = False
-        if self._reply is not None:
-            try:
-                room = self._reply.room()
-            except Exception as error:  # noqa: BLE001 - the sink is foreign code
-                self.close(error)
-            else:
-                self._lent = room is not None
-                return room if room is not None else self._scratch
-        return self._scratch
+        self._lent = None if self._reply is None else self._reply.straight
+        if self._lent is None:
+            return self._scratch
+        try:
+            return self._lent.room()
+        except Exception as error:  # noqa: BLE001 - the sink is foreign code
+            self.close(error)
+            return self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
         """Read what has come."""
@@ -144,14 +142,14 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._deadline = self._loop.time() + self._patience
         try:
-            if self._lent:
-                reply.filled(nbytes)
+            if self._lent is not None:
+                self._lent.filled(nbytes)
             else:
                 reply.feed(bytes(self._scratch[:nbytes]))
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
             self.close(error)
-            return
-        self._react(reply)
+        else:
+            self._react(reply)
 
     def eof_received(self) -> bool:
         """Let the transport close itself after a reply that ends so."""
@@ -205,13 +203,15 @@ class Connection(asyncio.BufferedProtocol):
         reply.finish()
         self._wake()
 
-    def _shut(self, error: Exception) -> None:
+    def _shut(self, error: Exception | None) -> None:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
         self._owner.lost(self)
         reply, self._reply = self._reply, None
         if reply is not None:
+            if error is None and not reply.complete:
+                error = httpx.ReadError("the connection was closed")
             reply.finish(error)
         self._wake()
 

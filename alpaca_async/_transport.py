@@ -11,8 +11,9 @@ import anyio.to_thread
 import httpx
 
 from ._connection import Body, Connection
-from ._http1 import Reply, Sink, serialise
+from ._http1 import serialise
 from ._pool import Pool
+from ._reply import Reply, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpaca_async._http1 import HEAD_LIMIT, LINE_LIMIT, STRAIGHT_LIMIT, Reply, serialise
+from alpaca_async._http1 import LINE_LIMIT, serialise
+from alpaca_async._reply import HEAD_LIMIT, STRAIGHT_LIMIT, Reply
 
 from .support import MemorySink
 
@@ -157,13 +158,12 @@ def by_h11(method: str, data: bytes) -> Outcome | None:
 def feed(reply: Reply, data: bytes) -> None:
     """Hand over bytes as a connection does."""
     while data and not reply.complete:
-        room = reply.room()
-        if room is None:
+        if reply.straight is None:
             reply.feed(data)
             return
-        room = room[: len(data)]
+        room = reply.straight.room()[: len(data)]
         room[:] = data[: len(room)]
-        reply.filled(len(room))
+        reply.straight.filled(len(room))
         data = data[len(room) :]
     if data:
         reply.idle_limit = 0
@@ -302,17 +302,15 @@ def test_counted_bodies_go_straight_and_never_further_than_their_end() -> None:
     reply = Reply("GET", sink)
     reply.feed(head(LENGTH) + BODY[:700])
     assert sink.content == BODY[:700]
-    room = reply.room()
-    assert room is not None
-    assert len(room) == 68
+    assert reply.straight is not None
+    assert len(reply.straight.room()) == 68
 
 
 def test_one_read_goes_no_further_than_the_loop_can_wait() -> None:
     reply = Reply("GET", MemorySink(STRAIGHT_LIMIT * 2))
     reply.feed(head(b"Content-Length: 9999999"))
-    room = reply.room()
-    assert room is not None
-    assert len(room) == STRAIGHT_LIMIT
+    assert reply.straight is not None
+    assert len(reply.straight.room()) == STRAIGHT_LIMIT
 
 
 def test_a_sink_without_room_is_told_so() -> None:

@@ -214,3 +214,18 @@ async def test_a_body_that_is_still_read_holds_its_connection() -> None:
         assert isinstance(response.stream, httpx.AsyncByteStream)
         assert b"".join([part async for part in response.stream]) == b"ok"
         assert server.connections == 1
+
+
+async def test_the_next_request_waits_undisturbed_by_the_end_of_the_last() -> None:
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            peer.say(OK[:-1])
+            await asyncio.sleep(0.005)
+            peer.say(OK[-1:])
+
+    async with serving(script) as server, DirectTransport(connections_per_server=1) as transport:
+        async with asyncio.timeout(2):
+            fetched = await asyncio.gather(*(fetch(transport, server.url) for _ in range(4)))
+        assert list(fetched) == [b"ok"] * 4
+        assert server.connections == 1
