@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httpx
 
+from ._http1 import FOREVER
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 _SCRATCH_SIZE: Final = 64 * 1024
 _UNREAD_LIMIT: Final = 256 * 1024
-_FOREVER: Final = float("inf")
 
 
 class Owner(Protocol):
@@ -52,8 +53,8 @@ class Connection(asyncio.BufferedProtocol):
         self._reply: Reply | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._complaint: type[httpx.TimeoutException] = httpx.ReadTimeout
-        self._patience = _FOREVER
-        self._deadline = _FOREVER
+        self._patience = FOREVER
+        self._deadline = FOREVER
         self._timer: asyncio.TimerHandle | None = None
         self._write_paused = False
         self._read_paused = False
@@ -70,7 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self, request: bytes, reply: Reply, *, write: float | None, read: float | None
     ) -> None:
         """Send a request and wait for the head of its reply; closes itself if that fails."""
-        self._deadline = _FOREVER
+        self._deadline = FOREVER
         if self.closed:
             raise httpx.ReadError("the connection was closed before the request")
         try:
@@ -197,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             return
         self._reply = None
-        self._patience = _FOREVER
+        self._patience = FOREVER
         self._set_deadline(reply.idle_limit)
         self._owner.rests(self)
         reply.finish()
@@ -221,7 +222,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _wait(self, seconds: float | None, complaint: type[httpx.TimeoutException]) -> None:
         """Wait for news; raise `complaint` when there was no byte for so many seconds."""
-        self._patience = _FOREVER if seconds is None else seconds
+        self._patience = FOREVER if seconds is None else seconds
         self._complaint = complaint
         self._set_deadline(self._patience)
         waiter = self._waiter = self._loop.create_future()
@@ -247,17 +248,17 @@ class Connection(asyncio.BufferedProtocol):
                 return
             self._timer.cancel()
             self._timer = None
-        if deadline < _FOREVER:
+        if deadline < FOREVER:
             self._timer = self._loop.call_at(deadline, self._look)
 
     def _look(self) -> None:
         self._timer = None
         if (left := self._deadline - self._loop.time()) > 0:
             self._set_deadline(left)
-        elif self._waiter is not None:
-            self._wake(self._complaint(f"no byte for {self._patience:g} s"))
         elif self._reply is None:
             self.close()
+        else:
+            self._wake(self._complaint(f"no byte for {self._patience:g} s"))
 
 
 class Body(httpx.AsyncByteStream):

@@ -9,8 +9,6 @@ import httptools
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     RawHeaders = list[tuple[bytes, bytes]]
 
 LINE_LIMIT: Final = 16 * 1024
@@ -26,6 +24,7 @@ _HEADER_LINES: Final = re.compile(rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+: [^\r\n\0]*\
 _ZONE: Final = re.compile(rb"^(host: \[[^%\r]*)%[^\]\r]*", re.IGNORECASE | re.MULTILINE)
 _LINE_END: Final = re.compile(rb"\r?\n")
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
+_CLOSE: Final = re.compile(rb"(?:^|,)\s*close\s*(?:,|$)", re.IGNORECASE)
 _KEEP_ALIVE: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _KNOWN: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 _IDLE_SHARE: Final = 0.8  # of the time that the server announces
@@ -119,15 +118,11 @@ class Head(NamedTuple):
     @property
     def idle_limit(self) -> float:
         """For how many seconds the server keeps the connection; 0 if it closes it at once."""
-        tokens = _tokens(self.known.get(b"connection", ()))
-        if b"close" in tokens or self.version != b"HTTP/1.1":
+        connection = b",".join(self.known.get(b"connection", ()))
+        if self.version != b"HTTP/1.1" or _CLOSE.search(connection):
             return 0.0
         announced = _KEEP_ALIVE.search(b",".join(self.known.get(b"keep-alive", ())))
         return int(announced[1]) * _IDLE_SHARE if announced else FOREVER
-
-
-def _tokens(values: Sequence[bytes]) -> set[bytes]:
-    return {token.strip() for token in b",".join(values).lower().split(b",")}
 
 
 def _normalised(block: bytes) -> bytes:

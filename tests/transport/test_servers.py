@@ -251,6 +251,8 @@ async def test_tls_is_verified_unless_told_otherwise(authority: trustme.CA) -> N
             assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
         async with DirectTransport(verify=False) as transport:
             assert await fetch(transport, url) == b"ok"
+            pair = await asyncio.gather(fetch(transport, url), fetch(transport, url))
+            assert list(pair) == [b"ok"] * 2
 
 
 async def test_the_name_in_the_certificate_can_be_given(
