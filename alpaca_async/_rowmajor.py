@@ -21,7 +21,7 @@ SLAB_BYTES: Final = 2 << 20
 """What is received before it is put into its place: it stays in the cache until then."""
 
 # Bytes in one read while the system provides the memory of the array.
-_FIRST_READS: Final = 64 << 10
+_FIRST_READS: Final = 16 << 10
 
 # Bytes that a block writes into each row, and reads from each column.
 _ROW_CHUNK: Final = 256
