@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import (
     AlpacaError,
@@ -16,7 +16,7 @@ from ._errors import (
     RequestRejected,
     TransportError,
 )
-from ._facts import CameraInfo, CameraSettings, Exposure
+from ._facts import Exposure
 from ._imaging import Imaging
 from ._informed import Informed, optional
 from ._session import Attempt
@@ -24,15 +24,15 @@ from ._tasks import finish, wait_for_end
 from ._waiting import ImageWait
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
     from ._image import Image
+    from ._informed import Reader
     from ._progress import ProgressCallback
-
-T = TypeVar("T")
 
 _ABORT_LIMIT: Final = 5.0
 _START_GRACE: Final = 2.0
+_FACTS_GRACE: Final = 2.0
 
 logger = logging.getLogger("alpaca_async")
 
@@ -137,44 +137,60 @@ class Exposing(Imaging, Informed):
         ready_timeout: float,
     ) -> Exposure:
         """Wait for the image, and gather its facts meanwhile."""
-        facts = asyncio.create_task(self._describe(start, duration, light))
+        facts: dict[str, Any] = {}
+        gathering = asyncio.create_task(_gather(facts, self._facts_of_the_camera()))
         try:
-            wait = ImageWait(self, duration=duration, timeout=ready_timeout, progress=progress)
-            await wait.run()
-            return await self._timed(await facts)
+            await ImageWait(self, duration=duration, timeout=ready_timeout, progress=progress).run()
+            await self._complete(facts, gathering)
         except AlpacaError:
             await finish(self._abort())
             raise
         finally:
-            facts.cancel()
-            await wait_for_end(facts)
-
-    async def _describe(self, start: _Start, duration: float, light: bool) -> Exposure:
-        """Gather what is known of the exposure while it runs; a fact must not cost the frame."""
+            gathering.cancel()
+            await wait_for_end(gathering)
         half = start.lasted / 2
         return Exposure(
             duration=duration,
             light=light,
             started=start.sent + timedelta(seconds=half),
             started_uncertainty=half,
-            info=await _fact(self.get_info) or CameraInfo(),
-            settings=await _fact(self.get_settings) or CameraSettings(),
-            ccd_temperature=await _fact(self.get_ccd_temperature),
-            cooler_power=await _fact(self.get_cooler_power),
+            **facts,
         )
 
-    async def _timed(self, exposure: Exposure) -> Exposure:
-        """Add what the camera says of the exposure when it is over."""
-        return replace(
-            exposure,
-            last_exposure_start_time=await _fact(self.get_last_exposure_start_time),
-            last_exposure_duration=await _fact(self.get_last_exposure_duration),
-        )
+    async def _complete(self, facts: dict[str, Any], gathering: asyncio.Task[None]) -> None:
+        """Add what the camera tells when the exposure is over; a late fact holds up no frame."""
+        try:
+            async with asyncio.timeout(_FACTS_GRACE):
+                await gathering
+                await _gather(facts, self._facts_of_the_end())
+        except TimeoutError:
+            logger.warning("%r was too slow to tell all about its exposure", self)
+
+    def _facts_of_the_camera(self) -> dict[str, Reader]:
+        return {
+            "info": self.get_info,
+            "settings": self.get_settings,
+            "ccd_temperature": self.get_ccd_temperature,
+            "cooler_power": self.get_cooler_power,
+        }
+
+    def _facts_of_the_end(self) -> dict[str, Reader]:
+        return {
+            "last_exposure_start_time": self.get_last_exposure_start_time,
+            "last_exposure_duration": self.get_last_exposure_duration,
+        }
 
 
-async def _fact(read: Callable[[], Awaitable[T]]) -> T | None:
-    try:
-        return await optional(read)
-    except AlpacaError as error:
-        logger.info("a fact of the exposure is missing: %s", error)
-        return None
+async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader]) -> None:
+    """Read what can be read into `facts`; none that fails costs the frame."""
+
+    async def read_one(name: str, read: Reader) -> None:
+        try:
+            value = await optional(read)
+        except AlpacaError as error:
+            logger.info("a fact of the exposure is missing: %s", error)
+        else:
+            if value is not None:
+                facts[name] = value
+
+    await asyncio.gather(*(read_one(name, read) for name, read in readers.items()))

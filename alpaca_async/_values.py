@@ -69,8 +69,7 @@ def quoted(raw: object) -> str:
 
 def _list(raw: object) -> list[Any]:
     if isinstance(raw, list):
-        items: list[Any] = raw
-        return items
+        return raw  # pyright: ignore[reportUnknownVariableType] - of Any
     raise MalformedResponse(f"{quoted(raw)} is not a list")
 
 

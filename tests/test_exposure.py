@@ -23,6 +23,7 @@ from alpaca_async import (
     Timeouts,
     TransportError,
 )
+from alpaca_async import _exposure as exposure_module
 from alpaca_async import _waiting as waiting_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
@@ -198,6 +199,23 @@ async def test_a_fact_that_cannot_be_read_does_not_cost_the_frame(
     assert image.exposure is not None
     assert image.exposure.settings.gain is None
     assert "camera/0/gain" in caplog.text
+
+
+async def test_a_fact_that_does_not_come_does_not_hold_up_the_frame(
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def silence(_: Request) -> bytes:
+        await asyncio.sleep(30)
+        return b""
+
+    monkeypatch.setattr(exposure_module, "_FACTS_GRACE", 0.1)
+    replies = Forgiving(exposing(gain=silence, ccdtemperature=value(-5.0)))
+    async with ScriptedServer(replies) as server:
+        image = await asyncio.wait_for(client.camera(server.address).expose(0.01), 3)
+    assert image.exposure is not None
+    assert image.exposure.ccd_temperature == -5
+    assert image.exposure.settings.gain is None
+    assert "too slow" in caplog.text
 
 
 async def test_a_camera_in_error_raises_within_a_second_and_is_aborted(

@@ -1,15 +1,17 @@
-"""An event loop under which Ctrl-C is a cancellation that cleans up to its end."""
+"""An event loop under which Ctrl-C, or a request to terminate, is a cancellation that cleans up to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ._console import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
@@ -32,11 +34,12 @@ async def _interruptible(story: Coroutine[Any, Any, None]) -> None:
             pressed = True
             loop.call_soon_threadsafe(task.cancel)
 
-    previous = signal.signal(signal.SIGINT, press)
+    previous = {number: signal.signal(number, press) for number in _SIGNALS}
     try:
         await task
     except asyncio.CancelledError:
         raise Interrupted("interrupted") from None
     finally:
         if not pressed:  # else the process ends, which nothing should disturb either
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
