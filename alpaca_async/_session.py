@@ -11,10 +11,8 @@ import logging
 import os
 import random
 import time
-from base64 import b64encode
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode
 
@@ -23,9 +21,8 @@ import httpx
 
 from ._envelope import Envelope, decode_envelope, rejection
 from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
-from ._transport import DirectTransport
 from ._values import encode
-from ._version import __version__
+from ._wire import CallersWire, DirectWire
 
 if TYPE_CHECKING:
     import ssl
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._transport import Sink
+    from ._wire import Wire
 
 logger = logging.getLogger("alpaca_async")
 
@@ -43,7 +41,6 @@ MAX_REPLY_BYTES: Final = 16 * 2**20
 """The largest reply that is not an image."""
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
-_IMAGE_TYPES: Final = b"application/imagebytes, application/json;q=0.9"
 _OK: Final = 200
 _FOREIGN_ERRORS: Final = (
     httpx.HTTPError,
@@ -111,18 +108,11 @@ class Session:
         self.max_image_bytes = max_image_bytes
         self._downloads = asyncio.Semaphore(max_downloads)
         self._numbers = itertools.cycle(range(1, MAX_ID + 1))
-        self._headers = _headers(auth)
-        if http is None:
-            transport = DirectTransport(
-                verify=verify, connections_per_server=connections_per_server
-            )
-            self._build: Any = httpx.Request
-            self._send: Any = transport.handle_async_request
-            self._close: Any = transport.aclose
-        else:
-            self._build = http.build_request
-            self._send = partial(http.send, stream=True, follow_redirects=False)
-            self._close = None
+        self._wire: Wire = (
+            DirectWire(auth, verify=verify, connections_per_server=connections_per_server)
+            if http is None
+            else CallersWire(auth, http)
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,16 +122,15 @@ class Session:
 
     async def aclose(self) -> None:
         """Close the connections; an injected `httpx.AsyncClient` stays open."""
-        if self._close is not None:
-            await self._close()
+        await self._wire.aclose()
 
     async def get(self, server: str, path: str) -> Envelope:
         """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
-        number = next(self._numbers)
-        request = self._request(
-            "GET", server, f"{path}?{self._ids(number)}", None, self.timeouts.reply
+        number, limit = next(self._numbers), self.timeouts.reply
+        request = self._wire.request(
+            "value", server, path, self._ids(number), {"timeout": self._limits(limit)}
         )
-        return await self._exchange(request, server, path, number, Attempt(), self.timeouts.reply)
+        return await self._exchange(request, server, path, number, Attempt(), limit)
 
     async def put(
         self,
@@ -154,14 +143,13 @@ class Session:
     ) -> Envelope:
         """Send a command to `path`; never twice."""
         number = next(self._numbers)
-        timeout = self.timeouts.reply if timeout is None else timeout
+        limit = self.timeouts.reply if timeout is None else timeout
         attempt = attempt or Attempt()
         form = {name: encode(value) for name, value in fields.items()}
-        content = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
-        request = self._request("PUT", server, path, content.encode(), timeout)
-        request.headers["Content-Type"] = "application/x-www-form-urlencoded"
-        request.extensions["trace"] = attempt.trace
-        return await self._exchange(request, server, path, number, attempt, timeout)
+        parameters = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
+        extensions = {"timeout": self._limits(limit), "trace": attempt.trace}
+        request = self._wire.request("command", server, path, parameters, extensions)
+        return await self._exchange(request, server, path, number, attempt, limit)
 
     @asynccontextmanager
     async def stream_image(
@@ -172,15 +160,13 @@ class Session:
         A transport that knows sinks fills `sink` and says so in the response's extensions;
         after any other the caller does it.
         """
-        number = next(self._numbers)
-        request = self._request(
-            "GET", server, f"{path}?{self._ids(number)}", None, self.timeouts.stall
+        extensions = {"timeout": self._limits(self.timeouts.stall), "sink": sink}
+        request = self._wire.request(
+            "image", server, path, self._ids(next(self._numbers)), extensions
         )
-        request.headers["Accept"] = _IMAGE_TYPES.decode()
-        request.extensions["sink"] = sink
         with self._named_errors(server, path, Attempt()):
             async with self._downloads:
-                response = await self._open(request)
+                response = await self._wire.send(request)
                 try:
                     if response.status_code != _OK:
                         raise rejection(response.status_code, await _read(response))
@@ -191,23 +177,9 @@ class Session:
     def _ids(self, number: int) -> str:
         return f"ClientID={self.client_id}&ClientTransactionID={number}"
 
-    def _request(
-        self, method: str, server: str, target: str, content: bytes | None, timeout: float
-    ) -> httpx.Request:
-        limits = {
-            "connect": self.timeouts.establish,
-            "pool": timeout,
-            "write": timeout,
-            "read": timeout,
-        }
-        request: httpx.Request = self._build(
-            method,
-            f"{server}/{target}",
-            headers=self._headers,
-            content=content,
-            extensions={"timeout": limits},
-        )
-        return request
+    def _limits(self, silence: float) -> dict[str, float]:
+        establish = self.timeouts.establish
+        return {"connect": establish, "pool": silence, "write": silence, "read": silence}
 
     async def _exchange(
         self,
@@ -221,7 +193,7 @@ class Session:
         begun = time.perf_counter()
         with self._named_errors(server, path, attempt):
             async with asyncio.timeout(self.timeouts.establish + timeout):
-                response = await self._open(request)
+                response = await self._wire.send(request)
                 try:
                     body = await _read(response)
                 finally:
@@ -240,13 +212,6 @@ class Session:
                 (time.perf_counter() - begun) * 1e3,
             )
         return envelope
-
-    async def _open(self, request: httpx.Request) -> httpx.Response:
-        try:
-            response: httpx.Response = await self._send(request)
-        except RuntimeError as error:  # of a closed client, or a closed loop
-            raise TransportError(str(error)) from error
-        return response
 
     @contextmanager
     def _named_errors(self, server: str, path: str, attempt: Attempt) -> Generator[None]:
@@ -279,21 +244,6 @@ def _client_id(number: int | None) -> int:
     if not 1 <= number <= MAX_ID:
         raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
     return number
-
-
-def _headers(auth: tuple[str, str] | None) -> httpx.Headers:
-    headers = httpx.Headers(
-        {
-            "Accept": "application/json",
-            # A compressed body could end early, or grow without bound, unseen.
-            "Accept-Encoding": "identity",
-            "User-Agent": f"alpaca_async/{__version__}",
-        }
-    )
-    if auth is not None:
-        credentials = b64encode(":".join(auth).encode()).decode()
-        headers["Authorization"] = f"Basic {credentials}"
-    return headers
 
 
 def member_of(path: str) -> str:

@@ -1,4 +1,4 @@
-"""An event loop under which Ctrl-C, or a request to terminate, is a cancellation that cleans up to its end."""
+"""An event loop under which Ctrl-C, or SIGTERM, is a cancellation that cleans up to its end."""
 
 from __future__ import annotations
 

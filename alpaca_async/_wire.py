@@ -1,0 +1,141 @@
+"""How requests are built and sent: over connections of our own, or by a caller's httpx client."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+
+import httpx
+
+from ._errors import TransportError
+from ._transport import DirectTransport
+from ._version import __version__
+
+if TYPE_CHECKING:
+    import ssl
+
+Kind: TypeAlias = Literal["value", "image", "command"]
+
+_VERBS: Final[dict[Kind, str]] = {"value": "GET", "image": "GET", "command": "PUT"}
+_HEADERS: Final[dict[Kind, dict[str, str]]] = {
+    "value": {"Accept": "application/json"},
+    "image": {"Accept": "application/imagebytes, application/json;q=0.9"},
+    "command": {
+        "Accept": "application/json",
+        "Content-Type": "application/x-www-form-urlencoded",
+    },
+}
+_TEMPLATES: Final = 4096
+
+
+class Wire(Protocol):
+    """Builds and sends requests; `parameters` are the query of a GET, the form of a command."""
+
+    def request(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> httpx.Request:
+        """Return a request for `path` of `server`, an origin."""
+        ...
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the response once its head is there."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is our own."""
+        ...
+
+
+class DirectWire:
+    """Sends over connections of our own, past the layers of an httpx client."""
+
+    def __init__(
+        self,
+        auth: tuple[str, str] | None,
+        *,
+        verify: bool | ssl.SSLContext,
+        connections_per_server: int,
+    ) -> None:
+        self._transport = DirectTransport(
+            verify=verify, connections_per_server=connections_per_server
+        )
+        self._headers = _headers(auth)
+        # To parse a URL costs as much as all else that is done for a small request.
+        self._template = lru_cache(_TEMPLATES)(self._new_template)
+
+    def request(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> httpx.Request:
+        """Return a request whose target is apart from its URL, in the extension `target`."""
+        url, headers = self._template(kind, server, path)
+        if kind == "command":
+            extensions["target"] = url.raw_path
+            stream = httpx.ByteStream(parameters.encode())
+        else:
+            extensions["target"] = b"%s?%s" % (url.raw_path, parameters.encode())
+            stream = _NOTHING
+        request = httpx.Request(
+            _VERBS[kind], url, headers=headers, stream=stream, extensions=extensions
+        )
+        if kind == "command":
+            request.headers["Content-Length"] = str(len(parameters))
+        return request
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the response once its head is there."""
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    def _new_template(self, kind: Kind, server: str, path: str) -> tuple[httpx.URL, httpx.Headers]:
+        built = httpx.Request("GET", f"{server}/{path}", headers=self._headers[kind])
+        return built.url, built.headers
+
+
+class CallersWire:
+    """Sends by an `httpx.AsyncClient` of the caller's, with whatever that adds."""
+
+    def __init__(self, auth: tuple[str, str] | None, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self._headers = _headers(auth)
+
+    def request(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> httpx.Request:
+        """Return a request with the caller's own headers and cookies."""
+        url = f"{server}/{path}"
+        command = kind == "command"
+        return self._http.build_request(
+            _VERBS[kind],
+            url if command else f"{url}?{parameters}",
+            headers=self._headers[kind],
+            content=parameters.encode() if command else None,
+            extensions=extensions,
+        )
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """Return the response once its head is there; redirects are not followed."""
+        try:
+            return await self._http.send(request, stream=True, follow_redirects=False)
+        except RuntimeError as error:  # what httpx raises for a closed client
+            raise TransportError(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Leave the client to its owner."""
+
+
+_NOTHING: Final = httpx.ByteStream(b"")
+
+
+def _headers(auth: tuple[str, str] | None) -> dict[Kind, httpx.Headers]:
+    common = {
+        # A compressed body could end early, or grow without bound, unseen.
+        "Accept-Encoding": "identity",
+        "User-Agent": f"alpaca_async/{__version__}",
+    }
+    if auth is not None:
+        common["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
+    return {kind: httpx.Headers(common | own) for kind, own in _HEADERS.items()}
