@@ -1,0 +1,146 @@
+"""What type checkers make of the public names. Never executed: mypy and pyright read it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, assert_type
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+import alpaca_async as aa
+from alpaca_async import fits, preview
+from alpaca_async.testing import CameraModel, SimulatedCamera, SimulatorServer, run_in_thread
+
+if TYPE_CHECKING:
+    import ssl
+
+    import PIL.Image
+
+
+async def check_client(context: ssl.SSLContext, http: httpx.AsyncClient) -> None:
+    aa.AlpacaClient(auth=("user", "password"), verify=context, max_image_bytes=2**20)
+    aa.AlpacaClient(http=http, client_id=7, timeouts=aa.Timeouts(reply=3), max_downloads=2)
+    httpx.AsyncClient(transport=aa.DirectTransport(connections_per_server=2, verify=False))
+    async with aa.AlpacaClient() as client:
+        assert_type(client, aa.AlpacaClient)
+        assert_type(client.camera("host"), aa.AsyncCamera)
+        assert_type(client.device("host:1", "focuser", 2), aa.AsyncDevice)
+        assert_type(await client.get_api_versions("host"), list[int])
+        assert_type(await client.get_server_description("host"), aa.ServerDescription)
+        assert_type(await client.get_configured_devices("host"), list[aa.ConfiguredDevice])
+
+
+async def check_device() -> None:
+    async with aa.AsyncDevice("host", "dome") as device:
+        assert_type(device, aa.AsyncDevice)
+        assert_type(device.setup_url, str)
+        assert_type(device.device_number, int)
+        assert_type(await device.connect(timeout=3), None)
+        assert_type(await device.get_connected(), bool)
+        assert_type(await device.get_interface_version(), int)
+        assert_type(await device.get_device_state(), list[dict[str, Any]])
+        assert_type(await device.get_supported_actions(), list[str])
+        assert_type(await device.action("name", "parameters"), str)
+        assert_type(await device.command_bool("command", raw=True), bool)
+
+
+async def check_members(camera: aa.AsyncCamera) -> None:
+    assert_type(await camera.get_bin_x(), int)
+    assert_type(await camera.set_bin_x(2), None)
+    assert_type(await camera.get_gain(), int)
+    assert_type(await camera.get_gains(), list[str])
+    assert_type(await camera.get_ccd_temperature(), float)
+    assert_type(await camera.set_ccd_temperature_setpoint(-10), None)
+    assert_type(await camera.get_sensor_type(), aa.SensorType)
+    assert_type(await camera.get_camera_state(), aa.CameraStates)
+    assert_type(await camera.get_image_ready(), bool)
+    assert_type(await camera.get_last_exposure_start_time(), str)
+    assert_type(await camera.start_exposure(1, light=False), None)
+    assert_type(await camera.pulse_guide(aa.GuideDirections.NORTH, 100), None)
+
+
+async def check_members_refuse(camera: aa.AsyncCamera) -> None:
+    await camera.set_gain("high")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a name
+    await camera.expose()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # no time
+
+
+async def check_images() -> None:
+    async with aa.AsyncCamera("host") as camera:
+        assert_type(camera, aa.AsyncCamera)
+        image = await camera.expose(1.0, light=True, progress=check_progress)
+        assert_type(image, aa.Image)
+        assert_type(await camera.get_image(contiguous=False), aa.Image)
+        assert_type(await camera.get_image_array(), NDArray[Any])
+        assert_type(await camera.wait_image_ready(timeout=3), None)
+        assert_type(camera.image_array_info, aa.ImageMetadata | None)
+        assert_type(await camera.get_info(), aa.CameraInfo)
+        assert_type(await camera.get_settings(), aa.CameraSettings)
+        assert_type(await image.save_fits("m42.fits", extra={"OBJECT": "M 42"}), Path)
+        assert_type(await image.save_preview(Path("m42.png"), max_size=None), Path)
+
+
+def check_image(image: aa.Image) -> None:
+    assert_type(image.data, NDArray[Any])
+    assert_type(image.array, NDArray[Any])
+    assert_type(np.asarray(image), NDArray[Any])
+    assert_type(image.metadata, aa.ImageMetadata)
+    assert_type(image.metadata.shape, tuple[int, ...])
+    assert_type(image.exposure, aa.Exposure | None)
+
+
+def check_exposure(exposure: aa.Exposure) -> None:
+    assert_type(exposure.started, datetime)
+    assert_type(exposure.duration, float)
+    assert_type(exposure.ccd_temperature, float | None)
+    assert_type(exposure.info.sensor_type, aa.SensorType | None)
+    assert_type(exposure.settings.gain, int | None)
+
+
+def check_progress(moment: aa.Progress) -> None:
+    assert_type(moment.phase, Literal["exposing", "reading", "downloading"])
+    assert_type(moment.fraction, float | None)
+    assert_type(moment.bytes_received, int)
+
+
+def check_decoder(data: bytes, view: memoryview) -> None:
+    assert_type(aa.decode_imagebytes(data), NDArray[Any])
+    aa.decode_imagebytes(bytearray(data))
+    aa.decode_imagebytes(view)
+
+
+def check_errors(
+    late: aa.TransportTimeout | aa.OperationTimeout,
+    ascom: aa.NotImplementedException,
+    rejected: aa.RequestRejected,
+    short: aa.IncompleteImage,
+) -> None:
+    roots: list[aa.AlpacaError] = [late, ascom, rejected, short]
+    timeouts: list[TimeoutError] = [late]
+    assert_type(roots[0].server, str)
+    assert_type(timeouts[0], TimeoutError)
+    assert_type(ascom.number, int)
+    assert_type(rejected.status, int)
+    assert_type(short.received, int)
+    if isinstance(late, aa.TransportTimeout):
+        assert_type(late.outcome_unknown, bool)
+
+
+async def check_files(image: aa.Image) -> None:
+    assert_type(await fits.save(image, "m42.fits", overwrite=True), Path)
+    assert_type(await preview.save(image, "m42.png"), Path)
+    picture: PIL.Image.Image = preview.render(image, max_size=512)
+    del picture
+
+
+async def check_testing() -> None:
+    camera = SimulatedCamera(width=320, height=240, sensor=aa.SensorType.RGGB, speed_up=10)
+    model: CameraModel = camera
+    del model
+    async with SimulatorServer([camera], port=0) as server:
+        assert_type(server, SimulatorServer)
+        assert_type(server.address, str)
+    with run_in_thread(SimulatorServer([camera])) as server:
+        assert_type(server, SimulatorServer)
