@@ -22,7 +22,13 @@ html_copy_source = False
 
 default_role = "literal"
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_missing"]
+
+# Only our own public names have pages here.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"(?!alpaca_async\.).*"),
+    ("py:class", r"alpaca_async(\.\w+)*\._.*"),
+]
 
 autoclass_content = "class"
 autodoc_member_order = "bysource"
