@@ -1,0 +1,172 @@
+"""What the README and the pages show is run: Python, the command, test files, names."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+import alpaca_async
+from alpaca_async import testing
+from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+ADDRESS = "192.168.1.20:11111"
+
+FENCE = re.compile(
+    r"^(?:<!-- (?P<remark>[^\n]*) -->\n+)?```(?P<language>\w+)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+REASON = "not run here: "
+FILE = "file: "
+
+
+class Block(NamedTuple):
+    page: str
+    line: int
+    language: str
+    remark: str
+    code: str
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start("code"))
+        name = page.relative_to(ROOT).as_posix()
+        yield Block(name, line, match["language"], match["remark"] or "", match["code"])
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def label(block: Block) -> str:
+    return f"{block.page}:{block.line}"
+
+
+def runnable(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language and not block.remark]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SimulatorServer]:
+    cameras = [SimulatedCamera(width=320, height=240, readout_time=0.01) for _ in range(2)]
+    with run_in_thread(SimulatorServer(cameras)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("block", runnable("python"), ids=label)
+def test_an_example_runs(
+    block: Block, server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # Dataclasses and the like look up the module that defines them.
+    code = compile(block.code.replace(ADDRESS, server.address), label(block), "exec")
+    exec(code, {"__name__": "example"})  # noqa: S102 - our own pages
+
+
+@pytest.mark.parametrize("block", runnable("sh"), ids=label)
+def test_a_command_runs(block: Block, tmp_path: Path) -> None:
+    if block.page == "README.md":
+        pytest.skip(".ci/run runs the README's blocks, each in a fresh environment")
+    for line in block.code.splitlines():
+        name, *arguments = line.split()
+        assert name == "alpaca-async", "another command needs a reason not to run"
+        run_module("alpaca_async.cli", arguments, tmp_path)
+
+
+def test_the_test_files_of_the_pages_pass(tmp_path: Path) -> None:
+    files = [block for block in BLOCKS if block.remark.startswith(FILE)]
+    assert len(files) == 3
+    for block in files:
+        (tmp_path / block.remark.removeprefix(FILE)).write_text(block.code, encoding="utf-8")
+    output = run_module("pytest", ["-q", "-p", "no:cacheprovider"], tmp_path)
+    assert "3 passed" in output
+
+
+def run_module(module: str, arguments: list[str], folder: Path) -> str:
+    finished = subprocess.run(  # noqa: S603 - our own interpreter and pages
+        [sys.executable, "-c", RUN, str(ROOT), module, *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=50,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+RUN = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+sys.argv.pop(0)
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+def test_whatever_does_not_run_says_why() -> None:
+    for block in BLOCKS:
+        if block.language in {"python", "sh"}:
+            assert not block.remark or block.remark.startswith((REASON, FILE)), label(block)
+
+
+def test_a_broken_example_would_be_seen(
+    server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = (block for block in runnable("python") if block.page == "README.md")
+    broken = block._replace(code=block.code.replace(".expose(", ".exposse("))
+    with pytest.raises(AttributeError, match="exposse"):
+        test_an_example_runs(broken, server, tmp_path, monkeypatch)
+
+
+def test_the_readme_shows_eight_lines() -> None:
+    (block,) = (block for block in runnable("python") if block.page == "README.md")
+    assert len([line for line in block.code.splitlines() if line]) == 8
+
+
+def test_giving_up_prints_what_the_tutorial_says(
+    server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = (block for block in runnable("python") if "too long" in block.code)
+    output = io.StringIO()
+    with redirect_stdout(output):
+        test_an_example_runs(block, server, tmp_path, monkeypatch)
+    assert output.getvalue() == "too long: IDLE\n"
+
+
+def reference() -> str:
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+@pytest.mark.parametrize("module", [alpaca_async, testing], ids=lambda module: module.__name__)
+def test_the_reference_has_every_public_name(module: object) -> None:
+    listed = set(re.findall(r"^\.\. auto\w+:: (\S+)$", reference(), re.MULTILINE))
+    assert set(vars(module)["__all__"]) - {"__version__"} <= listed
+
+
+def test_the_reference_has_every_member_of_a_camera() -> None:
+    listed = set(
+        re.findall(r"^\.\. auto\w+:: Async(?:Camera|Device)\.(\S+)$", reference(), re.MULTILINE)
+    )
+    members = inspect.getmembers(alpaca_async.AsyncCamera)
+    assert listed == {name for name, _ in members if not name.startswith("_")}
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page, target)
