@@ -59,6 +59,10 @@ def runnable(language: str) -> list[Block]:
     return [block for block in BLOCKS if block.language == language and not block.remark]
 
 
+# .ci/run runs the commands of the README, each block in a fresh environment.
+COMMANDS = [block for block in runnable("sh") if block.page != "README.md"]
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatorServer]:
     cameras = [SimulatedCamera(width=320, height=240, readout_time=0.01) for _ in range(2)]
@@ -71,27 +75,25 @@ def test_an_example_runs(
     block: Block, server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # Dataclasses and the like look up the module that defines them.
     code = compile(block.code.replace(ADDRESS, server.address), label(block), "exec")
     exec(code, {"__name__": "example"})  # noqa: S102 - our own pages
 
 
-@pytest.mark.parametrize("block", runnable("sh"), ids=label)
+@pytest.mark.parametrize("block", COMMANDS, ids=label)
 def test_a_command_runs(block: Block, tmp_path: Path) -> None:
-    if block.page == "README.md":
-        pytest.skip(".ci/run runs the README's blocks, each in a fresh environment")
     for line in block.code.splitlines():
         name, *arguments = line.split()
         assert name == "alpaca-async", "another command needs a reason not to run"
         run_module("alpaca_async.cli", arguments, tmp_path)
 
 
-def test_the_test_files_of_the_pages_pass(tmp_path: Path) -> None:
-    files = [block for block in BLOCKS if block.remark.startswith(FILE)]
-    assert len(files) == 3
-    for block in files:
-        (tmp_path / block.remark.removeprefix(FILE)).write_text(block.code, encoding="utf-8")
-    output = run_module("pytest", ["-q", "-p", "no:cacheprovider"], tmp_path)
+def test_the_test_files_of_the_pages_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for block in BLOCKS:
+        if block.remark.startswith(FILE):
+            (tmp_path / block.remark.removeprefix(FILE)).write_text(block.code, encoding="utf-8")
+    # The fixtures come from this tree, whether the package is installed or not.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    output = run_module("pytest", ["-q", "-p", "alpaca_async.testing.pytest_plugin"], tmp_path)
     assert "3 passed" in output
 
 
