@@ -80,7 +80,7 @@ def _lifted(levels: NDArray[np.float32], sky: float) -> NDArray[np.float32]:
     """
     if sky >= _SKY:
         return levels
-    midtone = np.float32(sky * (_SKY - 1) / ((2 * _SKY - 1) * sky - _SKY))
+    midtone = np.float32(max(sky * (_SKY - 1) / ((2 * _SKY - 1) * sky - _SKY), 1 / _HUGE))
     bent = levels * (midtone - 1)
     bent /= levels * (2 * midtone - 1) - midtone
     return bent

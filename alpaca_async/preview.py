@@ -72,6 +72,7 @@ def _save(image: Image, path: Path, max_size: int | None) -> Path:
     return path
 
 
+@np.errstate(over="ignore", invalid="ignore")  # too large for float32 is infinite
 def _reduced(image: Image, max_size: int | None) -> NDArray[np.float32]:
     """Return `(planes, height, width)`, one plane for grey or three for RGB."""
     mosaic = mosaic_of(image)

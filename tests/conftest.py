@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[None]:
     """Fail a test in which the library makes a blocking call on the event loop."""
-    with blockbuster_ctx("alpaca_async"):
+    with blockbuster_ctx("alpaca_async") as guard:
+        # Coverage takes a lock of its own wherever it counts a line.
+        guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield
 
 

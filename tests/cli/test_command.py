@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-import runpy
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,13 +66,10 @@ def test_main_runs_the_command(
     assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
 
 
-def test_the_package_can_be_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["alpaca-async", "--version"])
-    with pytest.raises(SystemExit):
-        runpy.run_module("alpaca_async.cli", run_name="__main__")
-    assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
+def test_the_package_can_be_run() -> None:
+    command = [sys.executable, "-m", "alpaca_async.cli", "--version"]
+    output = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603 - ours
+    assert output == f"alpaca-async {alpaca_async.__version__}\n"
 
 
 def test_all_missing_extras_are_named_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,8 @@ def alpaca_simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         1: CAMERA | {"cameraxsize": 32, "numx": 32},
         2: CAMERA | {"interfaceversion": 4},
     }
-    config.write_text(json.dumps({"devices": {"camera": cameras}}))
+    entries = "".join(f"    {number}: {json.dumps(facts)}\n" for number, facts in cameras.items())
+    config.write_text(f"devices:\n  camera:\n{entries}")
     port = free_port()
     with serve(port, config):
         yield f"127.0.0.1:{port}"
