@@ -142,9 +142,10 @@ class Connection(asyncio.BufferedProtocol):
             self.close()  # nobody asked
             return
         self._deadline = self._loop.time() + self._patience
+        lent, self._lent = self._lent, None  # or a resting connection would keep a frame alive
         try:
-            if self._lent is not None:
-                self._lent.filled(nbytes)
+            if lent is not None:
+                lent.filled(nbytes)
             else:
                 reply.feed(bytes(self._scratch[:nbytes]))
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
@@ -206,6 +207,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _shut(self, error: Exception | None) -> None:
         self.closed = True
+        self._lent = None
         if self._timer is not None:
             self._timer.cancel()
         self._owner.lost(self)
