@@ -1,0 +1,75 @@
+"""What the library costs, beside a floor or a peer: `python -m benchmarks --help`.
+
+How to read the table: docs/explanation/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+from . import calls, crowd, images, report
+from .measure import FULL, QUICK
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from .measure import Row, Scale
+
+GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
+    "array": images.array,
+    "image": images.image,
+    "stalls": images.stalls,
+    "calls": calls.one_by_one,
+    "flight": calls.in_flight,
+    "servers": crowd.own_servers,
+    "server": crowd.one_server,
+    "tls": images.tls,
+    "alpyca": images.alpyca,
+    "guider": calls.guider,
+    "others": images.others,
+}
+
+
+def main() -> None:
+    options = _parser().parse_args()
+    scale = QUICK if options.quick else FULL
+    rows = asyncio.run(measure(options.only or GROUPS, scale))
+    if options.json:
+        print(json.dumps({"machine": report.machine(), "rows": report.as_data(rows)}, indent=1))
+    elif options.markdown:
+        print(report.as_markdown(rows, judged=not options.quick))
+    else:
+        print(report.heading(), report.as_text(rows, judged=not options.quick), sep="\n\n")
+    if options.check and any(row.met is False for row in rows):
+        sys.exit(1)
+
+
+async def measure(groups: Iterable[str], scale: Scale) -> list[Row]:
+    """Return the rows of some groups, one after the other."""
+    rows: list[Row] = []
+    for group in groups:
+        print(f"{group} ...", file=sys.stderr, flush=True)
+        rows += await GROUPS[group](scale)
+    return rows
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", choices=GROUPS, metavar="NAME", help=f"of {', '.join(GROUPS)}"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="every run, for machines")
+    form.add_argument("--markdown", action="store_true", help="the table for the documentation")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="small frames, few runs, no bounds")
+    extent.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""One image in a process of its own: `python -m benchmarks.child WAY PORT WIDTH HEIGHT`.
+
+Prints the seconds that it took, and the bytes by which the process grew at the most beyond what
+it had when it was connected and had made one small call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from alpaca_async import AlpacaClient
+
+from .measure import blocking
+from .peers import BlockingClient, alpyca_camera, alpyca_image
+from .server import HOST, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .measure import Work
+    from .wire import Frame
+
+_STATUS: Final = Path("/proc/self/status")
+_RESET: Final = Path("/proc/self/clear_refs")
+_FORGET_PEAK: Final = "5"
+
+
+class Footprint(NamedTuple):
+    """Seconds, and bytes beyond the idle client's at the peak."""
+
+    wall: float
+    peak: int
+
+
+def in_child(way: str, port: int, frame: Frame) -> Footprint:
+    """Run one of `WAYS` in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.child", way, str(port), *map(str, frame)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, check=True)  # noqa: S603
+    wall, peak = json.loads(done.stdout)
+    return Footprint(wall, peak)
+
+
+def _kilobytes(field: str) -> int:
+    found = re.search(rf"^{field}:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+async def _footprint(work: Work) -> Footprint:
+    gc.collect()
+    _RESET.write_text(_FORGET_PEAK)
+    idle = _kilobytes("VmRSS")
+    start = perf_counter()
+    result = await work()
+    wall = perf_counter() - start
+    peak = _kilobytes("VmHWM")
+    del result
+    return Footprint(wall, (peak - idle) * 1024)
+
+
+async def _array(port: int, _frame: Frame) -> Footprint:
+    async with AlpacaClient() as client:
+        camera = client.camera(f"{HOST}:{port}")
+        await camera.get_image_ready()
+        return await _footprint(camera.get_image_array)
+
+
+async def _image(port: int, _frame: Frame) -> Footprint:
+    async with AlpacaClient() as client:
+        camera = client.camera(f"{HOST}:{port}")
+        await camera.get_image_ready()
+        return await _footprint(camera.get_image)
+
+
+async def _floor(port: int, frame: Frame) -> Footprint:
+    with BlockingClient(port, frame) as client:
+        client.ready()
+        return await _footprint(blocking(client.download))
+
+
+async def _floor_rows(port: int, frame: Frame) -> Footprint:
+    with BlockingClient(port, frame) as client:
+        client.ready()
+        return await _footprint(blocking(client.download_rows))
+
+
+async def _alpyca(port: int, _frame: Frame) -> Footprint:
+    camera = alpyca_camera(port)
+    assert camera.ImageReady
+    return await _footprint(blocking(lambda: alpyca_image(camera)))
+
+
+WAYS: Final[dict[str, Callable[[int, Frame], Awaitable[Footprint]]]] = {
+    "array": _array,
+    "image": _image,
+    "floor": _floor,
+    "floor rows": _floor_rows,
+    "alpyca": _alpyca,
+}
+
+
+async def _run(way: str, port: str, width: str, height: str) -> Footprint:
+    return await WAYS[way](int(port), (int(width), int(height)))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_run(*sys.argv[1:]))))

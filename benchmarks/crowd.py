@@ -1,0 +1,150 @@
+"""Rows about many cameras at once: their rate, and what calls wait for meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from statistics import quantiles
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from alpaca_async import AlpacaClient
+
+from . import wire
+from .measure import Bound, Row, interleave
+from .server import HOST, Content, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from alpaca_async import AsyncCamera
+
+    from .measure import Scale, Work
+
+_POLL: Final = 0.05
+_QUIET: Final = 0.5
+_LIMIT: Final = 25.0
+
+
+@dataclass(slots=True)
+class Result:
+    """MB/s of all cameras together, and the ms that each small call took."""
+
+    rate: float = 0.0
+    polls: list[float] = field(default_factory=list[float])
+    aborts: list[float] = field(default_factory=list[float])
+
+
+async def own_servers(scale: Scale) -> list[Row]:
+    """Cameras with a server each."""
+    ports = [Content("image", scale.crowd_frame)] * scale.cameras
+    with serving(*ports) as found:
+        addresses = [(f"{HOST}:{port}", 0) for port in found]
+        return await _measure("own servers", addresses, scale)
+
+
+async def one_server(scale: Scale) -> list[Row]:
+    """Cameras of one server."""
+    with serving(Content("image", scale.crowd_frame)) as (port,):
+        addresses = [(f"{HOST}:{port}", number) for number in range(scale.cameras)]
+        return await _measure("one server", addresses, scale)
+
+
+async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) -> list[Row]:
+    size = wire.nbytes(scale.crowd_frame) / 1e6
+    async with AlpacaClient() as client:
+        cameras = [client.camera(*address) for address in addresses]
+        ways: dict[str, Callable[[], Awaitable[Result]]] = {}
+        for member in ("get_image_array", "get_image"):
+            ways[f"one {member}"] = partial(_alone, cameras[0], member, scale.frames_each, size)
+            ways[f"all {member}"] = partial(_together, cameras, member, scale.frames_each, size)
+        ways["quiet"] = partial(_quiet, cameras)
+        found = await interleave(scale.few_runs, ways)
+    rows: list[Row] = []
+    for member in ("get_image_array", "get_image"):
+        what = f"{len(cameras)} cameras, {name}, {member}()"
+        rows += _rows(what, found[f"all {member}"], found[f"one {member}"], found["quiet"])
+    return rows
+
+
+def _rows(what: str, crowd: list[Result], alone: list[Result], quiet: list[Result]) -> list[Row]:
+    polls, quiet_polls = ([_p99(each.polls) for each in some] for some in (crowd, quiet))
+    aborts, quiet_aborts = ([max(each.aborts) for each in some] for some in (crowd, quiet))
+    rates, rate_alone = ([each.rate for each in some] for some in (crowd, alone))
+    at_most, no_load = Bound("ours", "<=", _LIMIT), "without downloads"
+    return [
+        Row(what, "MB/s", rates, "one camera alone", rate_alone, Bound("ratio", ">=", 0.9)),
+        Row(f"{what}, polls p99", "ms", polls, no_load, quiet_polls, at_most),
+        Row(f"{what}, abort", "ms", aborts, no_load, quiet_aborts, at_most),
+    ]
+
+
+def _p99(some: list[float]) -> float:
+    return quantiles(some, n=100, method="inclusive")[98]
+
+
+async def _alone(camera: AsyncCamera, member: str, frames: int, size: float) -> Result:
+    start = perf_counter()
+    await _download(camera, member, frames)
+    return Result(rate=frames * size / (perf_counter() - start))
+
+
+async def _together(cameras: list[AsyncCamera], member: str, frames: int, size: float) -> Result:
+    result = Result()
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as watchers:
+        _watch(watchers, cameras, result, over)
+        start = perf_counter()
+        async with asyncio.TaskGroup() as downloads:
+            for camera in cameras:
+                downloads.create_task(_download(camera, member, frames))
+        result.rate = frames * len(cameras) * size / (perf_counter() - start)
+        over.set()
+    return result
+
+
+async def _quiet(cameras: list[AsyncCamera]) -> Result:
+    result = Result()
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as watchers:
+        _watch(watchers, cameras, result, over)
+        await asyncio.sleep(_QUIET)
+        over.set()
+    return result
+
+
+def _watch(
+    watchers: asyncio.TaskGroup, cameras: list[AsyncCamera], result: Result, over: asyncio.Event
+) -> None:
+    """Poll each camera, the first now and the others spread over the time between two polls."""
+    for number, camera in enumerate(cameras):
+        phase = _POLL * number / len(cameras)
+        poll = _every(_POLL, phase, camera.get_image_ready, result.polls, over)
+        watchers.create_task(poll)
+    turns = cycle(cameras)
+
+    async def abort() -> None:
+        await next(turns).abort_exposure()
+
+    watchers.create_task(_every(_POLL, _POLL / 10, abort, result.aborts, over))
+
+
+async def _every(
+    period: float, phase: float, call: Work, took: list[float], over: asyncio.Event
+) -> None:
+    """Make a call now and then, once at least; note the ms until it is answered."""
+    await asyncio.sleep(phase)
+    while True:
+        start = perf_counter()
+        await call()
+        took.append((perf_counter() - start) * 1e3)
+        if over.is_set():
+            return
+        await asyncio.sleep(period)
+
+
+async def _download(camera: AsyncCamera, member: str, frames: int) -> None:
+    for _ in range(frames):
+        await getattr(camera, member)()

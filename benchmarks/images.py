@@ -1,0 +1,194 @@
+"""Rows about one image at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiohttp
+import httpx
+import trustme
+
+from alpaca_async import AlpacaClient
+
+from . import wire
+from .child import in_child
+from .measure import (
+    MIB,
+    Bound,
+    Row,
+    blocking,
+    costs,
+    cpus,
+    interleave,
+    largest_gap,
+    rates,
+    walls,
+)
+from .peers import HAS_ALPYCA, BlockingClient, aiohttp_array, httpx_array, httpx_content, url
+from .server import HOST, Content, serving
+
+if TYPE_CHECKING:
+    from .child import Footprint
+    from .measure import Scale, Work
+    from .wire import Frame
+
+FLOOR = "recv_into, blocking"
+MS = 1e3
+
+
+async def array(scale: Scale) -> list[Row]:
+    """get_image_array(): one frame in ASCOM's order."""
+    size = wire.nbytes(scale.frame)
+    with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
+        async with AlpacaClient() as client:
+            camera = client.camera(f"{HOST}:{port}")
+            ways: dict[str, Work] = {
+                "floor": blocking(b.download),
+                "ours": camera.get_image_array,
+                "discard": blocking(b.discard),
+            }
+            found = await costs(scale.runs, ways)
+        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="array", theirs="floor")
+    ours, floor = found["ours"], found["floor"]
+    what = "get_image_array()"
+    at_most = Bound("ours", "<=", (size + 8 * MIB) / MIB)
+    return [
+        Row(what, "ms", walls(ours, MS), FLOOR, walls(floor, MS), Bound("ratio", "<=", 1.15)),
+        Row(
+            f"{what}, CPU", "ms", cpus(ours, MS), FLOOR, cpus(floor, MS), Bound("ratio", "<=", 1.3)
+        ),
+        Row(f"{what}, memory", "MiB", *_pair(peaks, FLOOR), at_most),
+        Row(
+            what, "ms", walls(ours, MS), "server alone, bytes dropped", walls(found["discard"], MS)
+        ),
+    ]
+
+
+async def image(scale: Scale) -> list[Row]:
+    """get_image(): one frame, rows first and contiguous."""
+    size = wire.nbytes(scale.frame)
+    with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
+        async with AlpacaClient() as client:
+            camera = client.camera(f"{HOST}:{port}")
+            ways: dict[str, Work] = {
+                "floor": blocking(b.download),
+                "ours": camera.get_image,
+                "numpy": blocking(b.download_rows),
+            }
+            found = await costs(scale.runs, ways)
+        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="image", theirs="floor rows")
+    ours = walls(found["ours"], MS)
+    what, rows = "get_image()", f"{FLOOR}, ascontiguousarray"
+    at_most = Bound("ours", "<=", (2 * size + 16 * MIB) / MIB)
+    return [
+        Row(what, "ms", ours, FLOOR, walls(found["floor"], MS), Bound("ratio", "<=", 2.5)),
+        Row(what, "ms", ours, rows, walls(found["numpy"], MS)),
+        Row(f"{what}, memory", "MiB", *_pair(peaks, rows), at_most),
+    ]
+
+
+async def stalls(scale: Scale) -> list[Row]:
+    """The longest time for which the event loop stands still during a download."""
+    image_port, json_port = Content("image", scale.frame), Content("json", scale.json_frame)
+    with (
+        serving(image_port, json_port) as ports,
+        BlockingClient(ports[0], scale.frame) as blocking_client,
+    ):
+        async with AlpacaClient() as client:
+            binary, text = (client.camera(f"{HOST}:{port}") for port in ports)
+            works: dict[str, Work] = {
+                "get_image_array()": binary.get_image_array,
+                "get_image()": binary.get_image,
+                "get_image() of JSON": text.get_image,
+                "": partial(asyncio.to_thread, blocking_client.download),
+            }
+            found = await interleave(
+                scale.runs, {name: partial(largest_gap, work) for name, work in works.items()}
+            )
+    idle, limit = found.pop(""), Bound("ours", "<=", 20.0)
+    return [
+        Row(f"stall of the loop, {name}", "ms", ours, f"{FLOOR}, in a thread", idle, limit)
+        for name, ours in found.items()
+    ]
+
+
+async def tls(scale: Scale) -> list[Row]:
+    """get_image_array() over TLS."""
+    authority = trustme.CA()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "server.pem")
+        authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(path)
+        context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+        with (
+            serving(Content("image", scale.frame, str(path))) as (port,),
+            BlockingClient(port, scale.frame, context) as floor,
+        ):
+            async with AlpacaClient(verify=context) as client:
+                camera = client.camera(f"https://{HOST}:{port}")
+                ways: dict[str, Work] = {
+                    "floor": blocking(floor.download),
+                    "ours": camera.get_image_array,
+                }
+                found = await costs(scale.few_runs, ways)
+    amount = wire.nbytes(scale.frame) / 1e6
+    ours, theirs = (rates(found[name], amount) for name in ("ours", "floor"))
+    limit = Bound("ratio", ">=", 0.6)
+    return [Row("get_image_array(), TLS", "MB/s", ours, f"ssl {FLOOR}", theirs, limit)]
+
+
+async def alpyca(scale: Scale) -> list[Row]:
+    """get_image() and what alpyca's documentation recommends, each in processes of its own."""
+    if not HAS_ALPYCA:
+        return []
+    with serving(Content("image", scale.frame)) as (port,):
+        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="image", theirs="alpyca")
+    name = "alpyca, np.array(ImageArray).T"
+    ours, theirs = ([each.wall * MS for each in some] for some in peaks)
+    return [
+        Row("get_image(), fresh process", "ms", ours, name, theirs, Bound("ratio", "<=", 0.1)),
+        Row("get_image(), memory", "MiB", *_pair(peaks, name), Bound("ratio", "<=", 1 / 3)),
+    ]
+
+
+async def others(scale: Scale) -> list[Row]:
+    """get_image_array() and what other clients make of the same bytes."""
+    with serving(Content("image", scale.frame)) as (port,):
+        address = url(port, wire.IMAGE_PATH)
+        async with (
+            AlpacaClient() as client,
+            aiohttp.ClientSession() as session,
+            httpx.AsyncClient() as stock,
+        ):
+            ways: dict[str, Work] = {
+                "ours": client.camera(f"{HOST}:{port}").get_image_array,
+                "aiohttp, streamed into an array": partial(aiohttp_array, session, address),
+                "httpx, aiter_raw() into an array": partial(httpx_array, stock, address),
+                "httpx, response.content": partial(httpx_content, stock, address),
+            }
+            found = await costs(scale.few_runs, ways)
+    ours = walls(found.pop("ours"), MS)
+    return [
+        Row("get_image_array()", "ms", ours, name, walls(some, MS)) for name, some in found.items()
+    ]
+
+
+async def _peaks(
+    runs: int, port: int, frame: Frame, *, ours: str, theirs: str
+) -> tuple[list[Footprint], list[Footprint]]:
+    found: dict[str, list[Footprint]] = {ours: [], theirs: []}
+    for _ in range(runs):
+        for way, some in found.items():
+            some.append(in_child(way, port, frame))
+    return found[ours], found[theirs]
+
+
+def _pair(
+    peaks: tuple[list[Footprint], list[Footprint]], name: str
+) -> tuple[list[float], str, list[float]]:
+    ours, theirs = ([each.peak / MIB for each in some] for some in peaks)
+    return ours, name, theirs

@@ -1,0 +1,166 @@
+"""How things are measured: in turn, several times over, the median counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter, process_time
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[], Awaitable[object]]
+
+MIB: Final = 2**20
+TICK: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How large and how often; frames are widths and heights."""
+
+    runs: int = 9
+    few_runs: int = 3
+    frame: tuple[int, int] = (9576, 6388)
+    crowd_frame: tuple[int, int] = (6248, 4176)
+    json_frame: tuple[int, int] = (3000, 2000)
+    guider_frame: tuple[int, int] = (1024, 1024)
+    cameras: int = 8
+    frames_each: int = 4
+    calls: int = 500
+    guider_frames: int = 50
+
+
+FULL: Final = Scale()
+QUICK: Final = Scale(
+    runs=3,
+    few_runs=1,
+    frame=(2400, 1600),
+    crowd_frame=(1600, 1200),
+    json_frame=(800, 600),
+    cameras=8,
+    frames_each=3,
+    calls=100,
+    guider_frames=15,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What `figure`, the ratio or our own figure, shall not exceed or fall short of."""
+
+    figure: Literal["ratio", "ours"]
+    sign: Literal["<=", ">="]
+    limit: float
+
+    def holds(self, value: float) -> bool:
+        return value <= self.limit if self.sign == "<=" else value >= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: the same thing done by us and by another, once in each run."""
+
+    what: str
+    unit: str
+    ours: list[float]
+    other: str
+    theirs: list[float]
+    bound: Bound | None = None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Ours by theirs, run by run."""
+        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    @property
+    def judged(self) -> list[float]:
+        """What the bound is about, run by run; the ratios if there is none."""
+        return self.ours if self.bound and self.bound.figure == "ours" else self.ratios
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median keeps the bound; None without one."""
+        return None if self.bound is None else self.bound.holds(median(self.judged))
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock, and of the processors."""
+
+    wall: float
+    cpu: float
+
+
+async def cost(work: Work) -> Cost:
+    """Return what `work` takes; what it returns is let go of afterwards."""
+    wall, cpu = perf_counter(), process_time()
+    result = await work()
+    spent = Cost(perf_counter() - wall, process_time() - cpu)
+    del result
+    return spent
+
+
+async def interleave(runs: int, ways: dict[str, Callable[[], Awaitable[T]]]) -> dict[str, list[T]]:
+    """Go all ways once without counting, then in turn, `runs` times."""
+    for way in ways.values():
+        await way()
+    results: dict[str, list[T]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, way in ways.items():
+            results[name].append(await way())
+    return results
+
+
+async def costs(runs: int, ways: dict[str, Work]) -> dict[str, list[Cost]]:
+    """Return what each way costs, measured in turn."""
+    return await interleave(runs, {name: _costing(work) for name, work in ways.items()})
+
+
+def _costing(work: Work) -> Callable[[], Awaitable[Cost]]:
+    return lambda: cost(work)
+
+
+def blocking(function: Callable[[], object]) -> Work:
+    """Return `function` as work that holds up the loop, of which nobody else has need."""
+
+    async def work() -> object:
+        return function()
+
+    return work
+
+
+def walls(some: list[Cost], unit: float) -> list[float]:
+    return [each.wall * unit for each in some]
+
+
+def cpus(some: list[Cost], unit: float) -> list[float]:
+    return [each.cpu * unit for each in some]
+
+
+def rates(some: list[Cost], amount: float) -> list[float]:
+    return [amount / each.wall for each in some]
+
+
+async def largest_gap(work: Work) -> float:
+    """Return the longest time in ms for which the loop left a task that ticks every ms waiting."""
+    ticker = _Ticker()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ticker.run())
+        await asyncio.sleep(TICK)
+        await work()
+        ticker.over = True
+    return ticker.largest * 1e3
+
+
+class _Ticker:
+    over = False
+    largest = 0.0
+
+    async def run(self) -> None:
+        last = perf_counter()
+        while not self.over:
+            await asyncio.sleep(TICK)
+            now = perf_counter()
+            self.largest = max(self.largest, now - last)
+            last = now

@@ -1,0 +1,161 @@
+"""A process that answers with prepared bytes and does nothing else: `python -m benchmarks.server`.
+
+Its argument is a JSON list of `Content`; it prints the ports and ends when its input does.
+Images go out by `sendall` of one buffer, from a thread for each connection; `calls` are answered
+by one thread that waits for all its connections at once.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from threading import Thread
+from typing import TYPE_CHECKING, Final, Literal
+
+from . import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .wire import Frame
+
+ROOT: Final = Path(__file__).parents[1]
+HOST: Final = "127.0.0.1"
+
+_BACKLOG: Final = 128
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What one port serves: an image of `frame`, as ImageBytes or JSON, or small replies alone."""
+
+    kind: Literal["image", "json", "calls"]
+    frame: Frame = (1, 1)
+    certificate: str | None = None
+
+
+@contextmanager
+def serving(*contents: Content) -> Generator[list[int]]:
+    """Run the server; the ports are those of `contents`, in order."""
+    argument = json.dumps([asdict(content) for content in contents])
+    command = [sys.executable, "-m", "benchmarks.server", argument]
+    with subprocess.Popen(  # noqa: S603 - this very module
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        ports: list[int] = json.loads(process.stdout.readline())
+        yield ports
+
+
+def main(argument: str) -> None:
+    ports = [_open(_content(**fields)) for fields in json.loads(argument)]
+    print(json.dumps(ports), flush=True)
+    sys.stdin.read()
+
+
+def _content(
+    kind: Literal["image", "json", "calls"], frame: list[int], certificate: str | None
+) -> Content:
+    width, height = frame
+    return Content(kind, (width, height), certificate)
+
+
+def _open(content: Content) -> int:
+    listener = socket.create_server((HOST, 0), backlog=_BACKLOG)
+    port: int = listener.getsockname()[1]
+    if content.kind == "calls":
+        _start(_answer_calls, listener)
+    else:
+        prepare = wire.image_reply if content.kind == "image" else wire.json_reply
+        _start(_accept, listener, prepare(content.frame), _context(content.certificate))
+    return port
+
+
+def _context(certificate: str | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def _start(work: Callable[..., None], *arguments: object) -> None:
+    Thread(target=work, args=arguments, daemon=True).start()
+
+
+def _accept(listener: socket.socket, image: bytes, context: ssl.SSLContext | None) -> None:
+    while True:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _start(_answer, connection, image, context)
+
+
+def _answer(connection: socket.socket, image: bytes, context: ssl.SSLContext | None) -> None:
+    ready = wire.ready_reply()
+    with suppress(OSError), connection:
+        if context is not None:
+            connection = context.wrap_socket(connection, server_side=True)
+        while request := _receive(connection):
+            line = request[: request.index(b"\r\n")]
+            connection.sendall(image if b"/imagearray" in line else ready)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """Return one request, empty at the end of the connection; nobody here sends two at once."""
+    request = connection.recv(65536)
+    while request and not _complete(request):
+        more = connection.recv(65536)
+        request = request + more if more else b""
+    return request
+
+
+def _complete(request: bytes) -> bool:
+    head, end, body = request.partition(_END_OF_HEAD)
+    if not request.startswith(b"PUT"):
+        return bool(end)
+    _, _, length = head.lower().partition(b"content-length:")
+    return bool(end) and len(body) >= int(length.partition(b"\r\n")[0])
+
+
+def _answer_calls(listener: socket.socket) -> None:
+    """Answer every GET of every connection with the same bytes; none is cut by the network."""
+    reply = wire.ready_reply()
+    with DefaultSelector() as selector:
+        selector.register(listener, EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                connection = key.fileobj
+                assert isinstance(connection, socket.socket)
+                if connection is listener:
+                    _take_in(listener, selector)
+                elif not _reply_once(connection, reply):
+                    selector.unregister(connection)
+                    connection.close()
+
+
+def _take_in(listener: socket.socket, selector: DefaultSelector) -> None:
+    connection, _ = listener.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    selector.register(connection, EVENT_READ)
+
+
+def _reply_once(connection: socket.socket, reply: bytes) -> bool:
+    try:
+        request = connection.recv(65536)
+        if request.endswith(_END_OF_HEAD):
+            connection.sendall(reply)
+    except OSError:
+        return False
+    return bool(request)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

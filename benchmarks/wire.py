@@ -1,0 +1,66 @@
+"""The bytes that the benchmarks' server sends, prepared once."""
+
+from __future__ import annotations
+
+import json
+import struct
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+Frame = tuple[int, int]
+"""Width and height, in pixels of UInt16."""
+
+READY_PATH: Final = "/api/v1/camera/0/imageready?ClientID=4711&ClientTransactionID=12345"
+IMAGE_PATH: Final = "/api/v1/camera/0/imagearray?ClientID=4711&ClientTransactionID=12345"
+
+_HEADER: Final = struct.Struct("<iiIIiiiiiii")
+_INT32, _UINT16 = 2, 8
+_ENVELOPE: Final = {
+    "ClientTransactionID": 0,
+    "ServerTransactionID": 0,
+    "ErrorNumber": 0,
+    "ErrorMessage": "",
+}
+
+
+def nbytes(frame: Frame) -> int:
+    return frame[0] * frame[1] * 2
+
+
+def head(media_type: str, length: int) -> bytes:
+    lines = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
+    return lines.encode()
+
+
+def image_opening(frame: Frame) -> bytes:
+    """Return what comes before the pixels: the head of the reply, and the image's header."""
+    fields = (1, 0, 0, 0, _HEADER.size, _INT32, _UINT16, 2, *frame, 0)
+    length = _HEADER.size + nbytes(frame)
+    return head("application/imagebytes", length) + _HEADER.pack(*fields)
+
+
+def pixels(frame: Frame) -> bytes:
+    return np.random.default_rng(0).bytes(nbytes(frame))
+
+
+@lru_cache(maxsize=1)
+def image_reply(frame: Frame) -> bytes:
+    return image_opening(frame) + pixels(frame)
+
+
+def json_reply(frame: Frame) -> bytes:
+    columns = np.frombuffer(pixels(frame), "<u2").reshape(frame)
+    value = {"Type": _INT32, "Rank": 2, "Value": columns.tolist()}
+    body = json.dumps(_ENVELOPE | value, separators=(",", ":")).encode()
+    return head("application/json", len(body)) + body
+
+
+def ready_reply() -> bytes:
+    body = json.dumps(_ENVELOPE | {"Value": True}).encode()
+    return head("application/json", len(body)) + body
+
+
+def request(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
