@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _STATUS: Final = Path("/proc/self/status")
 _RESET: Final = Path("/proc/self/clear_refs")
+MEASURABLE: Final = _RESET.exists()
 _FORGET_PEAK: Final = "5"
 
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
-from statistics import quantiles
+from statistics import median, quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .measure import Scale, Work
 
 _POLL: Final = 0.05
-_QUIET: Final = 0.5
 _LIMIT: Final = 25.0
 
 
@@ -60,7 +59,7 @@ async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) ->
         for member in ("get_image_array", "get_image"):
             ways[f"one {member}"] = partial(_alone, cameras[0], member, scale.frames_each, size)
             ways[f"all {member}"] = partial(_together, cameras, member, scale.frames_each, size)
-        ways["quiet"] = partial(_quiet, cameras)
+        ways["quiet"] = partial(_quiet, cameras, scale.quiet)
         found = await interleave(scale.few_runs, ways)
     rows: list[Row] = []
     for member in ("get_image_array", "get_image"):
@@ -71,11 +70,13 @@ async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) ->
 
 def _rows(what: str, crowd: list[Result], alone: list[Result], quiet: list[Result]) -> list[Row]:
     polls, quiet_polls = ([_p99(each.polls) for each in some] for some in (crowd, quiet))
+    usual, quiet_usual = ([median(each.polls) for each in some] for some in (crowd, quiet))
     aborts, quiet_aborts = ([max(each.aborts) for each in some] for some in (crowd, quiet))
     rates, rate_alone = ([each.rate for each in some] for some in (crowd, alone))
     at_most, no_load = Bound("ours", "<=", _LIMIT), "without downloads"
     return [
         Row(what, "MB/s", rates, "one camera alone", rate_alone, Bound("ratio", ">=", 0.9)),
+        Row(f"{what}, polls median", "ms", usual, no_load, quiet_usual),
         Row(f"{what}, polls p99", "ms", polls, no_load, quiet_polls, at_most),
         Row(f"{what}, abort", "ms", aborts, no_load, quiet_aborts, at_most),
     ]
@@ -105,12 +106,12 @@ async def _together(cameras: list[AsyncCamera], member: str, frames: int, size: 
     return result
 
 
-async def _quiet(cameras: list[AsyncCamera]) -> Result:
+async def _quiet(cameras: list[AsyncCamera], seconds: float) -> Result:
     result = Result()
     over = asyncio.Event()
     async with asyncio.TaskGroup() as watchers:
         _watch(watchers, cameras, result, over)
-        await asyncio.sleep(_QUIET)
+        await asyncio.sleep(seconds)
         over.set()
     return result
 

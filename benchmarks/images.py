@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import httpx
+import numpy as np
 import trustme
 
 from alpaca_async import AlpacaClient
@@ -47,6 +48,7 @@ async def array(scale: Scale) -> list[Row]:
     with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
         async with AlpacaClient() as client:
             camera = client.camera(f"{HOST}:{port}")
+            assert np.array_equal(await camera.get_image_array(), b.download())
             ways: dict[str, Work] = {
                 "floor": blocking(b.download),
                 "ours": camera.get_image_array,
@@ -75,6 +77,7 @@ async def image(scale: Scale) -> list[Row]:
     with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
         async with AlpacaClient() as client:
             camera = client.camera(f"{HOST}:{port}")
+            assert np.array_equal((await camera.get_image()).data, b.download_rows())
             ways: dict[str, Work] = {
                 "floor": blocking(b.download),
                 "ours": camera.get_image,

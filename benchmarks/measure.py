@@ -18,7 +18,7 @@ TICK: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large and how often; frames are widths and heights."""
+    """How large, how often, how many; frames are widths and heights, `quiet` is in seconds."""
 
     runs: int = 9
     few_runs: int = 3
@@ -30,6 +30,7 @@ class Scale:
     frames_each: int = 4
     calls: int = 500
     guider_frames: int = 50
+    quiet: float = 0.5
 
 
 FULL: Final = Scale()
@@ -39,7 +40,6 @@ QUICK: Final = Scale(
     frame=(2400, 1600),
     crowd_frame=(1600, 1200),
     json_frame=(800, 600),
-    cameras=8,
     frames_each=3,
     calls=100,
     guider_frames=15,

@@ -41,9 +41,10 @@ def as_data(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def as_text(rows: Iterable[Row], *, judged: bool) -> str:
-    """Return the table in columns."""
-    table = _table(rows, judged=judged)
-    return "\n".join("  ".join(cells).rstrip() for cells in _padded(table))
+    """Return the machine and the table in columns."""
+    table = _padded(_table(rows, judged=judged))
+    lines = "\n".join("  ".join(cells).rstrip() for cells in table)
+    return f"{_sentence(machine())}\n\n{lines}"
 
 
 def as_markdown(rows: Iterable[Row], *, judged: bool) -> str:
@@ -52,10 +53,6 @@ def as_markdown(rows: Iterable[Row], *, judged: bool) -> str:
     table.insert(1, ["---"] * len(_TITLES))
     lines = "\n".join(f"| {' | '.join(cells)} |" for cells in _padded(table))
     return f"{_sentence(machine())}\n\n{lines}"
-
-
-def heading() -> str:
-    return _sentence(machine())
 
 
 def _sentence(about: dict[str, str]) -> str:
