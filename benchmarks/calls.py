@@ -14,7 +14,7 @@ import httpx
 from alpaca_async import AlpacaClient
 
 from . import wire
-from .measure import Bound, Row, blocking, costs, rates, walls
+from .measure import Bound, Row, blocking, costs, cpus, rates, walls
 from .peers import HAS_ALPYCA, BlockingClient, aiohttp_ready, alpyca_camera, httpx_ready, url
 from .server import HOST, Content, serving
 
@@ -110,13 +110,15 @@ async def guider(scale: Scale) -> list[Row]:
 
 
 def _rows(how: str, count: int, found: dict[str, list[Cost]]) -> list[Row]:
-    each = {name: walls(some, 1e6 / count) for name, some in found.items()}
-    ours = each.pop(_OURS)
+    what, each = f"{_OURS}, {how}", 1e6 / count
+    ours = found.pop(_OURS)
     bounds = {_AIOHTTP: Bound("ratio", "<=", 1.5)}
-    return [
-        Row(f"{_OURS}, {how}", "us", ours, name, theirs, bounds.get(name))
-        for name, theirs in each.items()
+    clock = [
+        Row(what, "us", walls(ours, each), name, walls(theirs, each), bounds.get(name))
+        for name, theirs in found.items()
     ]
+    theirs = cpus(found[_AIOHTTP], each)
+    return [*clock, Row(f"{what}, CPU", "us", cpus(ours, each), _AIOHTTP, theirs)]
 
 
 async def _repeat(call: Work, count: int) -> None:
