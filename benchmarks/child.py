@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -81,6 +82,13 @@ async def _image(port: int, _frame: Frame) -> Footprint:
         return await _footprint(camera.get_image)
 
 
+async def _view(port: int, _frame: Frame) -> Footprint:
+    async with AlpacaClient() as client:
+        camera = client.camera(f"{HOST}:{port}")
+        await camera.get_image_ready()
+        return await _footprint(partial(camera.get_image, contiguous=False))
+
+
 async def _floor(port: int, frame: Frame) -> Footprint:
     with BlockingClient(port, frame) as client:
         client.ready()
@@ -102,6 +110,7 @@ async def _alpyca(port: int, _frame: Frame) -> Footprint:
 WAYS: Final[dict[str, Callable[[int, Frame], Awaitable[Footprint]]]] = {
     "array": _array,
     "image": _image,
+    "view": _view,
     "floor": _floor,
     "floor rows": _floor_rows,
     "alpyca": _alpyca,

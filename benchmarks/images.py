@@ -145,16 +145,19 @@ async def tls(scale: Scale) -> list[Row]:
 
 
 async def alpyca(scale: Scale) -> list[Row]:
-    """get_image() and what alpyca's documentation recommends, each in processes of its own."""
+    """What alpyca's documentation recommends and what gives the same, in processes of their own.
+
+    Both deliver a transposed view.
+    """
     if not HAS_ALPYCA:
         return []
     with serving(Content("image", scale.frame)) as (port,):
-        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="image", theirs="alpyca")
-    name = "alpyca, np.array(ImageArray).T"
+        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="view", theirs="alpyca")
+    what, name = "get_image(contiguous=False)", "alpyca, np.array(ImageArray).T"
     ours, theirs = ([each.wall * MS for each in some] for some in peaks)
     return [
-        Row("get_image(), fresh process", "ms", ours, name, theirs, Bound("ratio", "<=", 0.1)),
-        Row("get_image(), memory", "MiB", *_pair(peaks, name), Bound("ratio", "<=", 1 / 3)),
+        Row(f"{what}, fresh process", "ms", ours, name, theirs, Bound("ratio", "<=", 0.1)),
+        Row(f"{what}, memory", "MiB", *_pair(peaks, name), Bound("ratio", "<=", 1 / 3)),
     ]
 
 

@@ -11,7 +11,7 @@ import time
 import tracemalloc
 import weakref
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -121,9 +121,9 @@ async def test_the_loop_does_not_work_on_pixels_for_long(
 async def test_a_frame_dies_with_its_last_reference(
     remote: AsyncCamera, download: Callable[[AsyncCamera], Awaitable[Any]]
 ) -> None:
-    array = await download(remote)
+    array: np.ndarray[Any, Any] = await download(remote)
     while isinstance(array.base, np.ndarray):
-        array = array.base
+        array = cast("np.ndarray[Any, Any]", array.base)
     gc.disable()
     try:
         alive = weakref.ref(array)
