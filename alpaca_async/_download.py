@@ -78,8 +78,7 @@ async def download(
         shortage = sink.shortage
         if shortage is None:
             raise
-        shortage.server, shortage.member = error.server, error.member
-        raise shortage from error
+        raise shortage.at(error.server, error.member) from error
     return await layout.arrange(array), metadata
 
 
@@ -123,6 +122,8 @@ async def _parse(
             if meter is not None:
                 meter.update(received)
     await to_thread.run_sync(parser.feed, bytes(piece))
+    if meter is not None:
+        meter.finish(received + len(piece))
     return await to_thread.run_sync(parser.close)
 
 

@@ -342,10 +342,16 @@ class ICameraV4(AsyncDevice):
         Most cameras answer at once; some only when the pulse is over.
         """
         fields = {
-            "Direction": GuideDirections(check_int("direction", direction)),
+            "Direction": _check_direction(direction),
             "Duration": _check_pulse(duration),
         }
         await self._call("PulseGuide", fields, timeout=duration / 1000 + self._long)
+
+
+def _check_direction(direction: int) -> int:
+    if check_int("direction", direction) not in set(GuideDirections):
+        raise ValueError(f"direction must be one of {list(GuideDirections)}, not {direction}")
+    return direction
 
 
 def _check_pulse(duration: int) -> int:

@@ -152,6 +152,14 @@ async def test_a_device_that_claims_platform_7_without_connect_falls_back(
         assert not await camera.get_connected()
 
 
+async def test_a_device_of_another_type_has_the_common_members(client: AlpacaClient) -> None:
+    async with ScriptedServer(old_device(interfaceversion=value(1))) as server:
+        device = client.device(server.address, "SafetyMonitor", 2)
+        await device.connect()
+        assert await device.get_connected()
+    assert device.device_type == "safetymonitor"
+
+
 async def test_a_device_without_a_version_is_an_old_one(client: AlpacaClient) -> None:
     async with ScriptedServer(old_device(interfaceversion=BAD_REQUEST)) as server:
         await client.camera(server.address).connect()

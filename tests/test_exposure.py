@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -111,6 +111,21 @@ async def test_a_wrong_duration_is_refused_before_any_request(
     simulated.requests.clear()
     with pytest.raises((TypeError, ValueError), match="duration"):
         await camera.expose(duration)
+    assert not simulated.requests
+
+
+@pytest.mark.parametrize(
+    ("direction", "duration"), [(4, 100), (True, 100), (0, -1), (0, 1.5), ("north", 100)]
+)
+async def test_a_wrong_pulse_is_refused_before_any_request(
+    direction: Any,
+    duration: Any,
+    camera: AsyncCamera,
+    simulated: SimulatedCamera,  # noqa: ANN401
+) -> None:
+    simulated.requests.clear()
+    with pytest.raises((TypeError, ValueError), match=r"direction|duration"):
+        await camera.pulse_guide(direction, duration)
     assert not simulated.requests
 
 

@@ -251,6 +251,16 @@ async def test_progress_of_a_download_ends_with_all_bytes(contiguous: bool) -> N
     assert [p.bytes_received for p in seen] == sorted(p.bytes_received for p in seen)
 
 
+async def test_progress_of_a_json_image_ends_with_all_bytes_of_its_text() -> None:
+    seen: list[Progress] = []
+    text = json.dumps({"Type": 2, "Rank": 2, "Value": ramp(300, 300).tolist()}).encode()
+    async with OneImage(http(text)) as camera:
+        await camera.get_image(progress=seen.append)
+    assert len(seen) >= 2
+    assert (seen[0].bytes_total, seen[0].fraction) == (None, None)
+    assert (seen[-1].bytes_received, seen[-1].fraction) == (len(text), 1)
+
+
 async def test_an_error_in_a_progress_function_reaches_the_caller_as_it_is() -> None:
     def broken(_: Progress) -> None:
         raise RuntimeError("mine")
