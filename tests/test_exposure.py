@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -118,14 +118,11 @@ async def test_a_wrong_duration_is_refused_before_any_request(
     ("direction", "duration"), [(4, 100), (True, 100), (0, -1), (0, 1.5), ("north", 100)]
 )
 async def test_a_wrong_pulse_is_refused_before_any_request(
-    direction: Any,
-    duration: Any,
-    camera: AsyncCamera,
-    simulated: SimulatedCamera,  # noqa: ANN401
+    direction: object, duration: object, camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     simulated.requests.clear()
     with pytest.raises((TypeError, ValueError), match=r"direction|duration"):
-        await camera.pulse_guide(direction, duration)
+        await camera.pulse_guide(cast("int", direction), cast("int", duration))
     assert not simulated.requests
 
 
