@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from ._reply import Reply, Straight
 
-_SCRATCH_SIZE: Final = 64 * 1024
 _UNREAD_LIMIT: Final = 256 * 1024
 
 
@@ -44,11 +43,13 @@ class Connection(asyncio.BufferedProtocol):
     neither a request nor a read costs a timer.
     """
 
+    scratch_size = 64 * 1024
+
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self.closed = False
         self._owner = owner
         self._loop = loop
-        self._scratch = memoryview(bytearray(_SCRATCH_SIZE))
+        self._scratch = memoryview(bytearray(self.scratch_size))
         self._lent: Straight | None = None
         self._reply: Reply | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -261,6 +262,19 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         else:
             self._wake(self._complaint(f"no byte for {self._patience:g} s"))
+
+
+class TlsConnection(Connection):
+    """Reads all through memory of its own, as large as what asyncio may hold decrypted.
+
+    When the peer closes, asyncio asks for memory once more and drops what does not fit in.
+    """
+
+    scratch_size = 512 * 1024
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Lend our own memory; a sink gets a copy."""
+        return self._scratch
 
 
 class Body(httpx.AsyncByteStream):

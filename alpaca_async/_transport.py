@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import anyio.to_thread
 import httpx
 
-from ._connection import Body, Connection
+from ._connection import Body, Connection, TlsConnection
 from ._http1 import serialise
 from ._pool import Pool
 from ._reply import Reply, Sink
@@ -131,7 +132,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         try:
             async with asyncio.timeout(timeout):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(pool, loop),
+                    partial(TlsConnection if origin.tls else Connection, pool, loop),
                     origin.host,
                     origin.port,
                     ssl=await self._ssl_context() if origin.tls else None,

@@ -13,6 +13,7 @@ from alpaca_async import (
     AlpacaClient,
     AsyncCamera,
     CameraStates,
+    GuideDirections,
     InvalidOperationException,
     InvalidValueException,
     NotConnectedException,
@@ -122,7 +123,7 @@ async def test_a_wrong_pulse_is_refused_before_any_request(
 ) -> None:
     simulated.requests.clear()
     with pytest.raises((TypeError, ValueError), match=r"direction|duration"):
-        await camera.pulse_guide(cast("int", direction), cast("int", duration))
+        await camera.pulse_guide(cast("GuideDirections", direction), cast("int", duration))
     assert not simulated.requests
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
-from contextlib import asynccontextmanager, contextmanager
+import time
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -223,6 +225,47 @@ async def test_tls_bodies_that_end_with_the_connection(
         assert await fetch(transport, url) == BODY
         await fetch(transport, url, sink=sink)
         assert bytes(sink.content) == BODY
+
+
+@contextmanager
+def abrupt_tls(authority: trustme.CA, reply: bytes) -> Generator[str]:
+    """Answer each connection once and close its socket, from a thread."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with context.wrap_socket(listener.accept()[0], server_side=True) as peer:
+                        peer.recv(65536)
+                        peer.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+async def test_tls_that_ends_together_with_its_last_bytes_loses_none(
+    authority: trustme.CA, client_context: ssl.SSLContext
+) -> None:
+    """As asyncio asks only once for memory when it finds the end already there."""
+    body = BODY[:200_000]
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    async def dawdle(*_: object) -> None:
+        """Find all of the reply, and its end, in one turn of the loop."""
+        asyncio.get_running_loop().call_later(0.005, time.sleep, 0.1)
+
+    with abrupt_tls(authority, reply) as url:
+        async with DirectTransport(verify=client_context) as transport:
+            for _ in range(3):
+                sink = MemorySink(1000)
+                await fetch(transport, url, sink=sink, trace=dawdle)
+                assert bytes(sink.content) == body
+                assert await fetch(transport, url, trace=dawdle) == body
 
 
 async def test_tls_that_breaks_off_is_an_error(
