@@ -72,6 +72,10 @@ class Exposing(Imaging, Informed):
         start = await self._start(duration, light)
         try:
             exposure = await self._integrate(start, duration, light, progress, ready_timeout)
+        except (Exception, asyncio.CancelledError):
+            await finish(self._abort())
+            raise
+        try:
             image = await self.get_image(contiguous=contiguous, progress=progress)
         except asyncio.CancelledError:
             await finish(self._abort())
@@ -102,8 +106,8 @@ class Exposing(Imaging, Informed):
         except asyncio.CancelledError:
             await finish(self._take_back(request, attempt))
             raise
-        except TransportError as error:
-            if error.outcome_unknown:
+        except AlpacaError as error:
+            if _may_have_started(error):
                 await finish(self._abort())
             raise
         return _Start(sent, time.monotonic() - clock)
@@ -111,10 +115,11 @@ class Exposing(Imaging, Informed):
     async def _take_back(self, request: asyncio.Task[None], attempt: Attempt) -> None:
         if attempt.sent:
             await asyncio.wait([request], timeout=_START_GRACE)
-        refused = request.done() and isinstance(request.exception(), AscomError | RequestRejected)
         request.cancel()
         await wait_for_end(request)
-        if attempt.sent and not refused:
+        # Whoever ends the loop may have cancelled the request itself.
+        error = None if request.cancelled() else request.exception()
+        if attempt.sent and (error is None or _may_have_started(error)):
             await self._abort()
 
     async def _abort(self) -> None:
@@ -142,9 +147,6 @@ class Exposing(Imaging, Informed):
         try:
             await ImageWait(self, duration=duration, timeout=ready_timeout, progress=progress).run()
             await self._complete(facts, gathering)
-        except AlpacaError:
-            await finish(self._abort())
-            raise
         finally:
             gathering.cancel()
             await wait_for_end(gathering)
@@ -179,6 +181,13 @@ class Exposing(Imaging, Informed):
             "last_exposure_start_time": self.get_last_exposure_start_time,
             "last_exposure_duration": self.get_last_exposure_duration,
         }
+
+
+def _may_have_started(error: BaseException) -> bool:
+    """Whether the camera may expose although StartExposure ended with `error`."""
+    if isinstance(error, TransportError):
+        return error.outcome_unknown
+    return not isinstance(error, AscomError | RequestRejected)
 
 
 async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader]) -> None:

@@ -16,6 +16,7 @@ from alpaca_async import (
     GuideDirections,
     InvalidOperationException,
     InvalidValueException,
+    MalformedResponse,
     NotConnectedException,
     OperationFailed,
     OperationTimeout,
@@ -394,6 +395,60 @@ async def test_cancelled_twice_still_aborts(
         await task
     assert simulated.count("abortexposure") == 1
     assert simulated.state is CameraStates.IDLE
+
+
+async def test_an_error_in_a_progress_function_aborts(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    def broken(_: Progress) -> None:
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        await camera.expose(10, progress=broken)
+    assert simulated.count("abortexposure") == 1
+    assert simulated.state is CameraStates.IDLE
+
+
+async def test_cancelled_while_an_error_is_being_aborted_aborts_once(
+    client: AlpacaClient,
+) -> None:
+    async def slow_abort(_: Request) -> bytes:
+        await asyncio.sleep(0.2)
+        return value(None)
+
+    replies = exposing(imageready=ascom_error(0x500, "broken"), abortexposure=slow_abort)
+    async with ScriptedServer(Forgiving(replies)) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.15):
+                await client.camera(server.address).expose(0.01)
+    assert server.count("abortexposure") == 1
+
+
+async def test_a_start_that_is_answered_by_nonsense_is_aborted(client: AlpacaClient) -> None:
+    async with ScriptedServer(Forgiving(exposing(startexposure=http(b"<html>")))) as server:
+        with pytest.raises(MalformedResponse):
+            await client.camera(server.address).expose(1)
+    assert server.count("abortexposure") == 1
+
+
+async def test_the_end_of_the_program_while_the_start_is_in_flight_aborts(
+    client: AlpacaClient,
+) -> None:
+    async def silence(_: Request) -> bytes:
+        await asyncio.sleep(30)
+        return b""
+
+    async with ScriptedServer(Forgiving(exposing(startexposure=silence))) as server:
+        before = asyncio.all_tasks()
+        exposing_task = asyncio.create_task(client.camera(server.address).expose(1))
+        await asyncio.sleep(0.1)
+        started = {task for task in asyncio.all_tasks() - before if "_serve" not in repr(task)}
+        for task in started:  # as asyncio.run does when its main function has ended
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await exposing_task
+    assert len(started) == 2
+    assert server.count("abortexposure") == 1
 
 
 async def test_cancelled_at_any_moment_the_camera_is_idle_and_takes_the_next_exposure(
