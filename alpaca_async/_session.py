@@ -107,7 +107,7 @@ class Session:
         self.timeouts = timeouts
         self.max_image_bytes = max_image_bytes
         self._downloads = asyncio.Semaphore(max_downloads)
-        self._numbers = itertools.cycle(range(1, MAX_ID + 1))
+        self._numbers = itertools.count()
         self._wire: Wire = (
             DirectWire(auth, verify=verify, connections_per_server=connections_per_server)
             if http is None
@@ -126,7 +126,7 @@ class Session:
 
     async def get(self, server: str, path: str) -> Envelope:
         """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
-        number, limit = next(self._numbers), self.timeouts.reply
+        number, limit = self._next_number(), self.timeouts.reply
         request = self._wire.request(
             "value", server, path, self._ids(number), {"timeout": self._limits(limit)}
         )
@@ -142,7 +142,7 @@ class Session:
         attempt: Attempt | None = None,
     ) -> Envelope:
         """Send a command to `path`; never twice."""
-        number = next(self._numbers)
+        number = self._next_number()
         limit = self.timeouts.reply if timeout is None else timeout
         attempt = attempt or Attempt()
         form = {name: encode(value) for name, value in fields.items()}
@@ -162,7 +162,7 @@ class Session:
         """
         extensions = {"timeout": self._limits(self.timeouts.stall), "sink": sink}
         request = self._wire.request(
-            "image", server, path, self._ids(next(self._numbers)), extensions
+            "image", server, path, self._ids(self._next_number()), extensions
         )
         with self._named_errors(server, path, Attempt()):
             async with self._downloads:
@@ -173,6 +173,9 @@ class Session:
                     yield response
                 finally:
                     await response.aclose()
+
+    def _next_number(self) -> int:
+        return next(self._numbers) % MAX_ID + 1
 
     def _ids(self, number: int) -> str:
         return f"ClientID={self.client_id}&ClientTransactionID={number}"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import anyio
@@ -55,6 +56,21 @@ async def test_transaction_ids_start_again_after_the_largest(
         for _ in range(3):
             await client.camera(server.address).get_gain()
     assert [request.number for request in server.requests] == [1, 2, 1]
+
+
+async def test_transaction_ids_take_no_memory() -> None:
+    ours = tracemalloc.Filter(inclusive=True, filename_pattern=session_module.__file__)
+    async with ScriptedServer({"gain": value(3)}) as server, AlpacaClient() as client:
+        camera = client.camera(server.address)
+        await camera.get_gain()
+        tracemalloc.start()
+        try:
+            for _ in range(600):
+                await camera.get_gain()
+            held = tracemalloc.take_snapshot().filter_traces([ours]).statistics("filename")
+        finally:
+            tracemalloc.stop()
+    assert sum(file.size for file in held) < 6000
 
 
 async def test_two_cameras_poll_a_slow_server_side_by_side() -> None:
