@@ -11,7 +11,10 @@ from ._errors import MalformedResponse, RequestRejected, ascom_error
 from ._values import decode, decode_record, quoted
 
 _MAX_QUOTED_BODY: Final = 200
-_TAGS: Final = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+# What is not closed goes to the end: else each opening would search all of the rest in vain.
+_TAGS: Final = re.compile(
+    r"<(script|style)\b.*?(?:</\1>|\Z)|<[a-z/!?][^>]*(?:>|\Z)", re.DOTALL | re.IGNORECASE
+)
 
 
 def _refuse_constant(name: str) -> NoReturn:

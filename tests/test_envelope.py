@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
 
 import pytest
@@ -95,6 +96,17 @@ def test_a_rejection_quotes_the_text_of_a_page_without_its_tags() -> None:
     assert str(error).startswith("HTTP status 404: 404 Camera 1 does not exist xxx")
     assert len(str(error)) < 230
     assert (error.status, error.number) == (404, 0)
+
+
+@pytest.mark.parametrize("opening", [b"<script", b"<", b"<a", b"<style>"])
+def test_a_page_of_openings_takes_no_time(opening: bytes) -> None:
+    begun = time.perf_counter()
+    rejection(500, opening * (65536 // len(opening)))
+    assert time.perf_counter() - begun < 0.2
+
+
+def test_what_is_no_tag_is_quoted() -> None:
+    assert str(rejection(400, b"gain must be < 5 and > 0")).endswith("gain must be < 5 and > 0")
 
 
 def test_a_rejection_with_an_alpaca_error_keeps_its_number() -> None:
