@@ -264,9 +264,9 @@ async def _read(response: httpx.Response) -> bytes:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise MalformedResponse(f"the reply is compressed ({encoding}), which was not asked for")
-    body = b""
+    body = bytearray()
     async for chunk in stream_of(response):
         body += chunk
         if len(body) > MAX_REPLY_BYTES:
             raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
-    return body
+    return bytes(body)

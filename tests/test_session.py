@@ -26,7 +26,7 @@ from alpaca_async import _session as session_module
 from .scripted import Request, ScriptedServer, ascom_error, http, value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
 QUICK = Timeouts(establish=0.5, reply=0.2, long=0.4, stall=0.2)
 
@@ -111,6 +111,33 @@ async def test_a_drip_of_bytes_does_not_keep_a_call_alive() -> None:
         async with AlpacaClient(timeouts=QUICK) as client:
             with pytest.raises(TransportTimeout, match="no complete reply"):
                 await client.camera(server.address).get_gain()
+
+
+async def longest_pause(busy: Awaitable[object]) -> float:
+    """Return for how long the loop stood still while it was `busy`."""
+    task = asyncio.ensure_future(busy)
+    longest = 0.0
+    while not task.done():
+        before = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - before)
+    await task
+    return longest
+
+
+async def test_a_reply_in_tiny_chunks_does_not_hold_up_the_loop(client: AlpacaClient) -> None:
+    async def crumbs(_: Request) -> AsyncIterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        yield b"100000\r\n" + b" " * 2**20 + b"\r\n"
+        for _round in range(5):
+            yield b"1\r\n \r\n" * 10_000
+            await asyncio.sleep(0.01)
+        yield b'14\r\n{"Value": "reached"}\r\n0\r\n\r\n'
+
+    async with ScriptedServer({"name": crumbs}) as server:
+        camera = client.camera(server.address)
+        assert await longest_pause(camera.get_name()) < 0.15
+        assert await camera.get_name() == "reached"
 
 
 async def test_a_command_without_an_answer_says_that_its_outcome_is_unknown() -> None:
