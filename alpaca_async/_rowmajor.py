@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import mmap
-from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -129,8 +128,9 @@ class _Blocks:
     def slabs(self, slab_bytes: int) -> Iterator[tuple[slice, slice]]:
         """Yield the x and y of each slab, in the order of transmission."""
         columns, rows = self.slab_shape(slab_bytes)
-        xs = (slice(x, x + columns) for x in range(0, self._width, columns))
-        return product(xs, self._cuts(self._height, rows))
+        for xs in self._cuts(self._width, columns):
+            for ys in self._cuts(self._height, rows):
+                yield xs, ys
 
     def transpose(self, source: NDArray[Any], target: NDArray[Any]) -> None:
         """Copy a slab `[x, y, plane]` to its place, `[y, x, plane]`."""

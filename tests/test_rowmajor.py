@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -122,3 +123,13 @@ def test_the_first_reads_are_small_while_the_memory_is_provided() -> None:
     assert len(slabs.get_buffer()) <= 16384
     receive(source, slabs, [65536, 9999])
     np.testing.assert_array_equal(slabs.array, source.T)
+
+
+def test_the_slabs_of_the_widest_image_are_not_listed_in_advance() -> None:
+    tracemalloc.start()
+    try:
+        slabs = ColumnSlabs((1 << 26, 1), np.uint8)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < slabs.array.nbytes + (1 << 22)
