@@ -106,7 +106,8 @@ class Session:
         self.client_id = _client_id(client_id)
         self.timeouts = timeouts
         self.max_image_bytes = max_image_bytes
-        self._downloads = asyncio.Semaphore(max_downloads)
+        self._max_downloads = max_downloads
+        self._downloads: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self._numbers = itertools.count()
         self._wire: Wire = (
             DirectWire(auth, verify=verify, connections_per_server=connections_per_server)
@@ -160,19 +161,29 @@ class Session:
         A transport that knows sinks fills `sink` and says so in the response's extensions;
         after any other the caller does it.
         """
-        extensions = {"timeout": self._limits(self.timeouts.stall), "sink": sink}
+        # Images before this one take as long as they take: none of them is stalled.
+        limits = self._limits(self.timeouts.stall) | {"pool": None}
+        extensions = {"timeout": limits, "sink": sink}
         request = self._wire.request(
             "image", server, path, self._ids(self._next_number()), extensions
         )
         with self._named_errors(server, path, Attempt()):
-            async with self._downloads:
+            async with self._download_turn():
                 response = await self._wire.send(request)
                 try:
                     if response.status_code != _OK:
-                        raise rejection(response.status_code, await _read(response))
+                        async with asyncio.timeout(self.timeouts.reply):
+                            raise rejection(response.status_code, await _read(response))
                     yield response
                 finally:
                     await response.aclose()
+
+    def _download_turn(self) -> asyncio.Semaphore:
+        """Return what limits the downloads in this loop; it cannot be taken into another."""
+        loop = asyncio.get_running_loop()
+        if self._downloads is None or self._downloads[0] is not loop:
+            self._downloads = loop, asyncio.Semaphore(self._max_downloads)
+        return self._downloads[1]
 
     def _next_number(self) -> int:
         return next(self._numbers) % MAX_ID + 1
@@ -180,7 +191,7 @@ class Session:
     def _ids(self, number: int) -> str:
         return f"ClientID={self.client_id}&ClientTransactionID={number}"
 
-    def _limits(self, silence: float) -> dict[str, float]:
+    def _limits(self, silence: float) -> dict[str, float | None]:
         establish = self.timeouts.establish
         return {"connect": establish, "pool": silence, "write": silence, "read": silence}
 

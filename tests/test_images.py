@@ -288,6 +288,43 @@ async def test_at_most_max_downloads_run_at_once_and_none_waits_for_a_poll() -> 
     assert most == 2
 
 
+def test_downloads_are_limited_in_one_event_loop_after_another() -> None:
+    client = AlpacaClient(max_downloads=1)
+
+    async def download_twice() -> None:
+        async with ScriptedServer({"imagearray": http(GOOD, IMAGEBYTES)}) as server:
+            camera = client.camera(server.address)
+            await asyncio.gather(camera.get_image_array(), camera.get_image_array())
+            await client.aclose()
+
+    for _ in range(2):
+        asyncio.run(download_twice())
+
+
+async def test_an_image_waits_for_those_before_it_however_long_they_take() -> None:
+    async def slow(_: Request) -> AsyncIterator[bytes]:
+        reply = http(GOOD, IMAGEBYTES)
+        for start in range(0, len(reply), 20):
+            yield reply[start : start + 20]
+            await asyncio.sleep(0.05)
+
+    limits = Timeouts(stall=0.2)
+    async with OneImage(slow, timeouts=limits, connections_per_server=1) as camera:
+        await asyncio.gather(*(camera.get_image_array() for _ in range(3)))
+
+
+async def test_a_rejection_that_drips_ends_at_the_limit_of_a_reply() -> None:
+    async def drip(_: Request) -> AsyncIterator[bytes]:
+        yield b"HTTP/1.1 500 Oops\r\nContent-Length: 1000\r\n\r\n"
+        while True:
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    async with OneImage(drip, timeouts=Timeouts(reply=0.2)) as camera:
+        with pytest.raises(TransportTimeout):
+            await asyncio.wait_for(camera.get_image_array(), 3)
+
+
 async def test_an_image_survives_asarray_and_its_copy_semantics() -> None:
     async with OneImage(http(GOOD, IMAGEBYTES)) as camera:
         found = await camera.get_image()
