@@ -52,7 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         self._scratch = memoryview(bytearray(self.scratch_size))
         self._lent: Straight | None = None
         self._reply: Reply | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
         self._complaint: type[httpx.TimeoutException] = httpx.ReadTimeout
         self._patience = FOREVER
         self._deadline = FOREVER
@@ -85,14 +85,13 @@ class Connection(asyncio.BufferedProtocol):
         except BaseException:
             self.close()
             raise
-        if reply.error is not None and not reply.status:
-            raise reply.error
+        if not reply.status:
+            reply.check()
 
     async def more(self, reply: Reply, read: float | None) -> bytes | None:
         """Return the next part of the body of `reply`, None at its end."""
         while (part := reply.take()) is None:
-            if reply.error is not None:
-                raise reply.error
+            reply.check()
             if reply.complete:
                 return None
             await self._wait(read, httpx.ReadTimeout)
@@ -230,18 +229,16 @@ class Connection(asyncio.BufferedProtocol):
         self._set_deadline(self._patience)
         waiter = self._waiter = self._loop.create_future()
         try:
-            await waiter
+            in_time = await waiter
         finally:
             if self._waiter is waiter:  # else the next request waits already
                 self._waiter = None
+        if not in_time:
+            raise self._complaint(f"no byte for {self._patience:g} s")
 
-    def _wake(self, error: Exception | None = None) -> None:
-        if self._waiter is None or self._waiter.done():
-            return
-        if error is None:
-            self._waiter.set_result(None)
-        else:
-            self._waiter.set_exception(error)
+    def _wake(self, in_time: bool = True) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(in_time)
 
     def _set_deadline(self, seconds: float) -> None:
         """Have the timer look in that many seconds; one that looks earlier will do."""
@@ -261,7 +258,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._reply is None:
             self.close()
         else:
-            self._wake(self._complaint(f"no byte for {self._patience:g} s"))
+            self._wake(in_time=False)
 
 
 class TlsConnection(Connection):

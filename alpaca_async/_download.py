@@ -75,10 +75,9 @@ async def download(
     except TransportTimeout:
         raise
     except TransportError as error:
-        shortage = sink.shortage
-        if shortage is None:
+        if sink.shortage is None:
             raise
-        raise shortage.at(error.server, error.member) from error
+        raise sink.shortage.at(error.server, error.member) from error
     return await layout.arrange(array), metadata
 
 

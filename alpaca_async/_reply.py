@@ -171,7 +171,7 @@ class Reply:
 
     `status` is 0 until the head is complete; `straight` is the way to take, if there is one, for
     bytes that have not been read yet; `idle_limit` says for how many seconds the connection can be
-    kept afterwards, `error` why the body broke off, `news` that whoever waits should look. Bytes
+    kept afterwards, `news` that whoever waits should look. Bytes
     wait in the reply until they are taken, unless the sink took the body.
     """
 
@@ -184,7 +184,8 @@ class Reply:
         self.straight: Straight | None = None
         self.begun = False
         self.news = False
-        self.error: Exception | None = None
+        self._broken = False
+        self._error: Exception | None = None
         self.idle_limit = idle_limit
         self.unread = 0
         self.on_done: Callable[[], None] | None = None
@@ -199,18 +200,31 @@ class Reply:
     @property
     def complete(self) -> bool:
         """Whether all of it has come and arrived where it belongs."""
-        return self._framing is not None and self._framing.complete and self.error is None
+        return self._framing is not None and self._framing.complete and not self._broken
 
     @property
     def done(self) -> bool:
         """Whether nothing more will come."""
-        return self.complete or self.error is not None
+        return self.complete or self._broken
 
     def finish(self, error: Exception | None = None) -> None:
         """End the reply, broken off by `error` if there is one."""
-        self.error = error
+        self._broken = error is not None
+        self._error = error
         if self.on_done is not None:
             self.on_done()
+
+    def check(self) -> None:
+        """Raise what broke it off, if anything did; from then on it keeps the error no more.
+
+        An error keeps the frames that it came through, they keep the reply and its sink: a frame
+        would be held until the garbage collector finds them.
+        """
+        if self._broken:
+            try:
+                raise self._error or httpx.ReadError("the reply broke off")
+            finally:
+                self._error = None
 
     def take(self) -> bytes | None:
         """Return the next part of the body, None if none has come."""

@@ -176,6 +176,7 @@ class Session:
                             raise rejection(response.status_code, await _read(response))
                     yield response
                 finally:
+                    request.extensions.pop("sink")  # a response of httpx is a cycle: it would stay
                     await response.aclose()
 
     def _download_turn(self) -> asyncio.Semaphore:
@@ -229,18 +230,23 @@ class Session:
 
     @contextmanager
     def _named_errors(self, server: str, path: str, attempt: Attempt) -> Generator[None]:
-        """Give every error its server and member; turn foreign errors into ours."""
+        """Give every error its server and member; turn foreign errors into ours.
+
+        No variable holds an error: it would keep this frame, and so all memory of a download.
+        """
         try:
             yield
         except AlpacaError as error:
             raise error.at(server, member_of(path)) from error.__cause__
         except TimeoutError as error:
-            late = TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent)
-            raise late.at(server, member_of(path)) from error
+            raise TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent).at(
+                server, member_of(path)
+            ) from error
         except _FOREIGN_ERRORS as error:
             kind = TransportTimeout if isinstance(error, httpx.TimeoutException) else TransportError
-            broken = kind(self._reason(error), outcome_unknown=attempt.sent)
-            raise broken.at(server, member_of(path)) from error
+            raise kind(self._reason(error), outcome_unknown=attempt.sent).at(
+                server, member_of(path)
+            ) from error
 
     def _reason(self, error: Exception) -> str:
         pattern = _TIMEOUT_REASONS.get(type(error))

@@ -23,7 +23,10 @@ async def wait_for_end(task: asyncio.Task[Any]) -> None:
             except asyncio.CancelledError as error:
                 cancelled = error
     if cancelled is not None:
-        raise cancelled
+        try:
+            raise cancelled
+        finally:
+            del cancelled  # it would keep this frame, and with it all that it came through
 
 
 async def finish(coroutine: Coroutine[Any, Any, T]) -> T:

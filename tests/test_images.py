@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
+from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +28,10 @@ from alpaca_async import (
     Timeouts,
     TransportTimeout,
 )
+from alpaca_async import _imaging as imaging_module
+from alpaca_async._download import COLUMNS
 from alpaca_async._imagebytes import DTYPES
+from alpaca_async._sink import Columns
 
 from .scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
@@ -174,6 +181,7 @@ async def test_a_media_type_with_parameters_or_without_a_name_is_tolerated(
 
 
 GOOD = image(ramp(3, 7))
+LARGE = image(ramp(300, 200))
 
 
 @pytest.mark.parametrize(
@@ -323,6 +331,48 @@ async def test_a_rejection_that_drips_ends_at_the_limit_of_a_reply() -> None:
     async with OneImage(drip, timeouts=Timeouts(reply=0.2)) as camera:
         with pytest.raises(TransportTimeout):
             await asyncio.wait_for(camera.get_image_array(), 3)
+
+
+async def broken_off(_: Request) -> AsyncIterator[bytes]:
+    yield http(LARGE, IMAGEBYTES)[:-10]
+    raise ConnectionError
+
+
+async def silent(_: Request) -> AsyncIterator[bytes]:
+    yield http(LARGE, IMAGEBYTES)[:-10]
+    await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize(
+    "reply",
+    [http(LARGE, IMAGEBYTES), chunked(LARGE + b"x"), broken_off, silent],
+    ids=["good", "too long", "broken off", "silent"],
+)
+async def test_no_pixels_outlive_the_image_or_its_error(
+    reply: Reply, injected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memories: list[weakref.ref[Any]] = []
+
+    def spied(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Columns:
+        memory = Columns(shape, dtype)
+        memories.append(weakref.ref(memory.array))
+        return memory
+
+    layout = replace(COLUMNS, receive=spied)
+    monkeypatch.setattr(imaging_module, "COLUMNS", layout)
+    async with httpx.AsyncClient() as own:
+        options = {"http": own if injected else None, "timeouts": Timeouts(stall=0.2)}
+        async with OneImage(reply, **options) as camera:
+            gc.collect()
+            gc.disable()
+            try:
+                with suppress(AlpacaError):
+                    await camera.get_image_array()
+                await asyncio.sleep(0.02)
+                assert [memory() for memory in memories] == [None]
+            finally:
+                gc.enable()
 
 
 async def test_an_image_survives_asarray_and_its_copy_semantics() -> None:
