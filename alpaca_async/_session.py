@@ -51,6 +51,13 @@ _FOREIGN_ERRORS: Final = (
     anyio.ClosedResourceError,
     OSError,
 )
+_NEVER_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+)
 _TIMEOUT_REASONS: Final[dict[type[Exception], str]] = {
     httpx.ConnectTimeout: "no connection within {establish:g} s",
     httpx.PoolTimeout: "all connections to this server stayed in use",
@@ -83,6 +90,8 @@ class Attempt:
         """Follow the transport, which calls this as its `trace` extension."""
         if event.endswith("send_request_headers.started"):
             self.sent = True
+        elif event.startswith("connection.connect_"):
+            self.sent = False
 
 
 class Session:
@@ -244,7 +253,8 @@ class Session:
             ) from error
         except _FOREIGN_ERRORS as error:
             kind = TransportTimeout if isinstance(error, httpx.TimeoutException) else TransportError
-            raise kind(self._reason(error), outcome_unknown=attempt.sent).at(
+            sent = attempt.sent and not isinstance(error, _NEVER_SENT)
+            raise kind(self._reason(error), outcome_unknown=sent).at(
                 server, member_of(path)
             ) from error
 

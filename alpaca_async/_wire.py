@@ -117,7 +117,12 @@ class CallersWire:
         )
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head is there; redirects are not followed."""
+        """Return the response once its head is there; redirects are not followed.
+
+        Not every transport traces: the request counts as sent until one says that it connects.
+        """
+        if (trace := request.extensions.get("trace")) is not None:
+            await trace("send_request_headers.started", {})
         try:
             return await self._http.send(request, stream=True, follow_redirects=False)
         except RuntimeError as error:  # what httpx raises for a closed client

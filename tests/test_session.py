@@ -252,6 +252,39 @@ async def test_outcome_unknown_is_known_through_any_transport() -> None:
     assert caught.value.outcome_unknown
 
 
+class Untraced(httpx.AsyncBaseTransport):
+    """A transport that ends each request by an error, and does not know traces."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "unknown"),
+    [
+        (httpx.ReadError("x"), True),
+        (httpx.ConnectError("x"), False),
+        (httpx.PoolTimeout(""), False),
+    ],
+    ids=repr,
+)
+async def test_outcome_unknown_needs_no_trace(error: Exception, unknown: bool) -> None:
+    async with httpx.AsyncClient(transport=Untraced(error)) as http:
+        with pytest.raises(TransportError) as caught:
+            await AlpacaClient(http=http).camera("pi").set_gain(5)
+    assert caught.value.outcome_unknown is unknown
+
+
+async def test_the_outcome_is_known_where_httpx_found_no_server(unused_tcp_port: int) -> None:
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(TransportError) as caught:
+            await AlpacaClient(http=http).camera(f"127.0.0.1:{unused_tcp_port}").set_gain(5)
+    assert not caught.value.outcome_unknown
+
+
 def test_a_client_works_in_one_event_loop_after_another() -> None:
     client = AlpacaClient()
 
