@@ -62,6 +62,7 @@ class ImageWait:
             if now >= self._next_state:
                 await self._look_at_state()
                 self._next_state = self._now() + self._state_interval
+                continue  # that may have taken a while
             self._report("exposing", (now - self._begun) / self._duration, over - now)
             await asyncio.sleep(min(over - now, self._next_state - now, self._step))
         self._next_state = over + _STATE_INTERVAL

@@ -397,6 +397,20 @@ async def test_cancelled_twice_still_aborts(
     assert simulated.state is CameraStates.IDLE
 
 
+async def test_a_slow_look_at_the_state_does_not_put_off_the_image(
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow_state(_: Request) -> bytes:
+        await asyncio.sleep(0.4)
+        return value(2)
+
+    monkeypatch.setattr(waiting_module, "_FIRST_STATE", 0.1)
+    async with ScriptedServer(Forgiving(exposing(camerastate=slow_state))) as server:
+        begun = time.monotonic()
+        await client.camera(server.address).expose(0.6)
+    assert time.monotonic() - begun < 0.85
+
+
 async def test_an_error_in_a_progress_function_aborts(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
