@@ -60,6 +60,7 @@ class DirectWire:
         self._transport = DirectTransport(
             verify=verify, connections_per_server=connections_per_server
         )
+        self._closed = False
         self._headers = _headers(auth)
         # To parse a URL costs as much as all else that is done for a small request.
         self._template = lru_cache(_TEMPLATES)(self._new_template)
@@ -84,10 +85,13 @@ class DirectWire:
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Return the response once its head is there."""
+        if self._closed:
+            raise TransportError("the client is closed")
         return await self._transport.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, and open none again."""
+        self._closed = True
         await self._transport.aclose()
 
     def _new_template(self, kind: Kind, server: str, path: str) -> tuple[httpx.URL, httpx.Headers]:

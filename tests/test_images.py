@@ -26,6 +26,7 @@ from alpaca_async import (
     Progress,
     RequestRejected,
     Timeouts,
+    TransportError,
     TransportTimeout,
 )
 from alpaca_async import _imaging as imaging_module
@@ -303,10 +304,26 @@ def test_downloads_are_limited_in_one_event_loop_after_another() -> None:
         async with ScriptedServer({"imagearray": http(GOOD, IMAGEBYTES)}) as server:
             camera = client.camera(server.address)
             await asyncio.gather(camera.get_image_array(), camera.get_image_array())
-            await client.aclose()
 
     for _ in range(2):
         asyncio.run(download_twice())
+    asyncio.run(client.aclose())
+
+
+async def test_a_client_that_is_closed_begins_no_download_that_waited() -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(0.1)
+        return http(GOOD, IMAGEBYTES)
+
+    async with ScriptedServer({"imagearray": slow}) as server:
+        client = AlpacaClient(max_downloads=1)
+        camera = client.camera(server.address)
+        downloads = [asyncio.create_task(camera.get_image_array()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await client.aclose()
+        results = await asyncio.gather(*downloads, return_exceptions=True)
+    assert {type(result) for result in results} == {TransportError}
+    assert server.count("imagearray") == 1
 
 
 async def test_an_image_waits_for_those_before_it_however_long_they_take() -> None:
