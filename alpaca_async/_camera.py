@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ._exposure import Exposing
+from ._framing import Framing
 
 
-class AsyncCamera(Exposing):
+class AsyncCamera(Exposing, Framing):
     """A camera of an Alpaca server.
 
     `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;

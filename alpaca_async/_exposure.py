@@ -26,6 +26,7 @@ from ._waiting import ImageWait
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ._facts import CameraSettings
     from ._image import Image
     from ._informed import Reader
     from ._progress import ProgressCallback
@@ -80,7 +81,9 @@ class Exposing(Imaging, Informed):
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
-        return replace(image, exposure=exposure)
+        image = replace(image, exposure=exposure)
+        self._compare(image, exposure.settings)
+        return image
 
     async def wait_image_ready(
         self, *, timeout: float | None = None, progress: ProgressCallback | None = None
@@ -95,6 +98,18 @@ class Exposing(Imaging, Informed):
             OperationFailed: the camera reports an error, or is idle without an image.
         """
         await ImageWait(self, duration=0.0, timeout=timeout, progress=progress).run()
+
+    def _compare(self, image: Image, settings: CameraSettings) -> None:
+        """Log if the camera delivered another frame than its settings promise."""
+        if (mismatch := image.frame_mismatch) is not None:
+            logger.warning(
+                "%r delivered %d x %d pixels, but its settings say %s x %s%s",
+                self,
+                *image.metadata.shape[:2],
+                settings.num_x,
+                settings.num_y,
+                ": the axes are swapped" if mismatch == "swapped" else "",
+            )
 
     async def _start(self, duration: float, light: bool) -> _Start:
         """Send StartExposure; cancelled on its way, wait for its reply to know what to abort."""

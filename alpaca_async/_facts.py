@@ -59,6 +59,10 @@ class CameraSettings:
     """Binned pixels."""
     start_y: int | None = None
     """Binned pixels."""
+    num_x: int | None = None
+    """Binned pixels."""
+    num_y: int | None = None
+    """Binned pixels."""
     gain: int | None = None
     """The value, or the index into the camera's list of names."""
     offset: int | None = None

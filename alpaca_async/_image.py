@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from anyio import to_thread
@@ -37,6 +37,21 @@ class Image:
     def array(self) -> NDArray[Any]:
         """The same pixels in ASCOM's order `[x, y(, plane)]`; always a view, never a copy."""
         return self.data.swapaxes(0, 1)
+
+    @property
+    def frame_mismatch(self) -> Literal["swapped", "size"] | None:
+        """How width and height differ from NumX and NumY of the exposure's settings.
+
+        `swapped`: the camera confuses its axes; `size`: it delivered another frame than the one
+        that was set. None if they agree, or nobody knows.
+        """
+        delivered = self.metadata.shape[:2]
+        settings = self.exposure and self.exposure.settings
+        if not settings or delivered == (settings.num_x, settings.num_y):
+            return None
+        if settings.num_x is None or settings.num_y is None:
+            return None
+        return "swapped" if delivered == (settings.num_y, settings.num_x) else "size"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
         """Let `np.asarray(image)` be `image.data`."""

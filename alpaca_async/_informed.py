@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -11,6 +10,7 @@ from ._errors import AscomError, NotConnectedException, RequestRejected
 from ._facts import CameraInfo, CameraSettings
 from ._icamera import ICameraV4
 from ._management import get_configured_devices
+from ._tasks import together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,6 +107,8 @@ class Informed(ICameraV4):
             "bin_y": self.get_bin_y,
             "start_x": self.get_start_x,
             "start_y": self.get_start_y,
+            "num_x": self.get_num_x,
+            "num_y": self.get_num_y,
             "gain": self.get_gain,
             "offset": self.get_offset,
             "electrons_per_adu": self.get_electrons_per_adu,
@@ -135,9 +137,5 @@ async def optional(read: Callable[[], Awaitable[T]]) -> T | None:
 
 
 async def _read_all(readers: Mapping[str, Reader]) -> dict[str, Any]:
-    reads = (optional(read) for read in readers.values())
-    results = await asyncio.gather(*reads, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    results = await together(optional(read) for read in readers.values())
     return dict(zip(readers, results, strict=True))

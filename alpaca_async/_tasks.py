@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from anyio import CancelScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -30,10 +31,51 @@ async def wait_for_end(task: asyncio.Task[Any]) -> None:
 
 
 async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run `coroutine` to its end, even if the caller is cancelled meanwhile."""
+    """Run `coroutine` to its end, even if the caller is cancelled meanwhile.
+
+    That cancellation then takes the place of its result, or of its error.
+    """
     task = asyncio.ensure_future(coroutine)
-    await wait_for_end(task)
+    try:
+        await wait_for_end(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            task.exception()  # else the loop would report an error that nobody saw
+        raise
     return task.result()
+
+
+async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
+    """Run all of `coroutines` to their ends; return their results, or raise the first error."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("list[T]", results)
+
+
+class Turns:
+    """Lets one task at a time into `async with turns():`, in the order in which they came.
+
+    Bound to no event loop while nobody is inside.
+    """
+
+    def __init__(self) -> None:
+        self._lock: asyncio.Lock | None = None
+        self._callers = 0
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncGenerator[None]:
+        """Wait for the turn, and hold it for the length of the block."""
+        self._lock = self._lock or asyncio.Lock()
+        self._callers += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self._callers -= 1
+            if not self._callers:
+                self._lock = None
 
 
 class SingleFlight(Generic[T]):

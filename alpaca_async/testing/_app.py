@@ -57,6 +57,13 @@ class _Call:
     client_id: int
     server_id: int
 
+    def answer(self) -> object:
+        """Do what is asked for, and return its value."""
+        if self.verb == "GET":
+            return _interface.read(self.camera, self.member)
+        self.camera.consider(self.member)
+        return _interface.WRITES[self.member](self.camera, self.parameters)
+
     def envelope(self, error: AscomError | None = None) -> dict[str, Any]:
         return envelope(self.client_id, self.server_id, error)
 
@@ -132,12 +139,10 @@ class Application:
         if call.member == "imagearray":
             return await self._image(call, request.headers.get("accept", ""))
         try:
-            if call.verb == "PUT":
-                value = _interface.WRITES[call.member](call.camera, call.parameters)
-            else:
-                value = _interface.read(call.camera, call.member)
+            value = call.answer()
         except AscomError as error:
             return Response(reply(None, call.envelope(error)), media_type=_JSON)
+        await asyncio.sleep(call.camera.answer_delay(call.verb, call.member))
         return Response(reply(value, call.envelope()), media_type=_JSON)
 
     async def _call(self, request: Request) -> _Call:

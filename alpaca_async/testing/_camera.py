@@ -209,6 +209,9 @@ class SimulatedCamera(CameraSettings):
 
     def _shot(self, duration: float, light: bool) -> Shot:
         steps = self.exposure_resolution or 1e-9
+        frame = (self.start_x, self.start_y, self.num_x, self.num_y)
+        if self.ignores_subframes:
+            frame = (0, 0, self.width // self.bin_x, self.height // self.bin_y)
         return Shot(
             number=self._exposure_count,
             duration=round(round(duration / steps) * steps, 9),
@@ -219,10 +222,10 @@ class SimulatedCamera(CameraSettings):
             read_noise=self.read_noise * (_FAST_NOISE if self.reads_fast else 1.0),
             bin_x=self.bin_x,
             bin_y=self.bin_y,
-            start_x=self.start_x,
-            start_y=self.start_y,
-            num_x=self.num_x,
-            num_y=self.num_y,
+            start_x=frame[0],
+            start_y=frame[1],
+            num_x=frame[2],
+            num_y=frame[3],
             pointing=self._pointing,
         )
 
@@ -246,6 +249,12 @@ class SimulatedCamera(CameraSettings):
         moved = seconds * self.guide_rate
         self._pointing = (self._pointing[0] + x * moved, self._pointing[1] + y * moved)
         self._guiding_until = max(self._guiding_until, self.now + seconds)
+
+    def answer_delay(self, verb: str, member: str) -> float:
+        """Return how long an answer is held back after the deed, in real seconds."""
+        if self.pulse_guide_blocks and (verb, member) == ("PUT", "pulseguide"):
+            return max(self._guiding_until - self.now, 0.0) / self.speed_up
+        return super().answer_delay(verb, member)
 
     # Common
 

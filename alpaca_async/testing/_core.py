@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from alpaca_async._errors import (
+    InvalidOperationException,
     InvalidValueException,
     NotConnectedException,
     NotImplementedException,
@@ -16,6 +18,8 @@ from ._model import CameraModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from alpaca_async._errors import AscomError
 
 N = TypeVar("N", int, float)
 
@@ -35,6 +39,21 @@ class ReceivedRequest(NamedTuple):
     """Ids of client and transaction included; of a GET, the names are in lower case."""
 
 
+@dataclass
+class _Refusal:
+    """A command that will be refused."""
+
+    member: str
+    """Any, where it is empty."""
+    countdown: int
+    error: AscomError
+
+    def meets(self, member: str) -> bool:
+        """Count a command, and tell whether it is the one."""
+        self.countdown -= self.member in {"", member}
+        return self.countdown == 0
+
+
 class DeviceCore(CameraModel):
     """Clock, connection, record of requests, and the checks that all members share."""
 
@@ -44,6 +63,7 @@ class DeviceCore(CameraModel):
         self.requests: deque[ReceivedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
         """The most recent requests, oldest first."""
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._refusals: list[_Refusal] = []
         self._zero = self.clock()
         self._is_connected = self.initially_connected
         self._connection_changes = 0.0
@@ -62,6 +82,28 @@ class DeviceCore(CameraModel):
         """Return how many requests for `member` have come, of one verb or of both."""
         verbs = ("GET", "PUT") if verb is None else (verb,)
         return sum(self._counts[verb, member.lower()] for verb in verbs)
+
+    # Misbehaviour
+
+    def refuse(self, member: str = "", *, nth: int = 1, error: AscomError | None = None) -> None:
+        """Refuse the `nth` command from now on, once: of `member`, or of all of them.
+
+        `error` is what is answered, an `InvalidOperationException` unless given.
+        """
+        refused = error or InvalidOperationException(0x40B, f"{self.name} does not want to")
+        self._refusals.append(_Refusal(member.lower(), nth, refused))
+
+    def consider(self, member: str) -> None:
+        """Raise the error of a command that is to be refused; the server calls this first."""
+        met = [refusal for refusal in self._refusals if refusal.meets(member)]
+        for refusal in met:
+            self._refusals.remove(refusal)
+        if met:
+            raise met[0].error
+
+    def answer_delay(self, verb: str, member: str) -> float:  # noqa: ARG002 - to be overridden
+        """Return how long an answer is held back after the deed, in real seconds."""
+        return 0.0
 
     # Connection
 

@@ -93,6 +93,8 @@ class CameraModel:
     can_fast_readout: bool = False
     """True replaces the readout modes, as ICameraV4 demands."""
     can_pulse_guide: bool = True
+    pulse_guide_blocks: bool = False
+    """Whether PulseGuide is answered only when the pulse is over."""
 
     # cooling
     has_cooler: bool = True
@@ -114,6 +116,10 @@ class CameraModel:
     """Seconds for the full frame; a part of it takes its share."""
     image_delay: float = 0.0
     """Seconds of Idle after the readout until the image is ready; infinite: it never is."""
+    ignores_subframes: bool = False
+    """Whether the whole frame is delivered whatever StartX to NumY say."""
+    swaps_axes: bool = False
+    """Whether images come as `[y, x]`, against ASCOM's rules."""
 
     def __post_init__(self) -> None:
         """Give the camera an identity."""

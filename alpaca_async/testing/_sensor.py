@@ -105,7 +105,8 @@ class Sensor:
         shift = (shot.pointing[0] + float(drift_x), shot.pointing[1] + float(drift_y))
         for plane, pattern in enumerate(patterns):
             self._expose(shot, pattern, shift, rng, planes[:, :, plane])
-        return planes if len(patterns) > 1 else planes[:, :, 0]
+        frame = planes if len(patterns) > 1 else planes[:, :, 0]
+        return np.ascontiguousarray(frame.swapaxes(0, 1)) if self._model.swaps_axes else frame
 
     def _patterns(self) -> list[NDArray[np.float64]]:
         """One array `[x, y, colour]` of filters per plane of the image."""

@@ -44,6 +44,8 @@ STORIES: Final = frozenset(
         "get_image",
         "get_info",
         "get_settings",
+        "reset_frame",
+        "set_frame",
         "wait_image_ready",
     }
 )
