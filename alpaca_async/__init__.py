@@ -30,6 +30,7 @@ from ._errors import (
 from ._facts import CameraInfo, CameraSettings, Exposure
 from ._image import Image
 from ._imagebytes import ImageMetadata, decode_imagebytes
+from ._levels import Level, LevelNames, LevelRange
 from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
 from ._session import Timeouts
@@ -57,6 +58,9 @@ __all__ = [
     "IncompleteImage",
     "InvalidOperationException",
     "InvalidValueException",
+    "Level",
+    "LevelNames",
+    "LevelRange",
     "MalformedResponse",
     "NotConnectedException",
     "NotImplementedException",

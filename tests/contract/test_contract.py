@@ -41,11 +41,17 @@ STORIES: Final = frozenset(
     {
         "aclose",
         "expose",
+        "get_gain_level",
+        "get_gain_levels",
         "get_image",
         "get_info",
+        "get_offset_level",
+        "get_offset_levels",
         "get_settings",
         "reset_frame",
         "set_frame",
+        "use_gain",
+        "use_offset",
         "wait_image_ready",
     }
 )
