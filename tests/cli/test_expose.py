@@ -101,17 +101,6 @@ def test_a_region_is_read_in_binned_pixels(run: Run, address: str, tmp_path: Pat
     assert shape_and_place == [16, 10, 4, 6]
 
 
-def test_every_step_to_a_region_is_legal_and_in_order(
-    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
-) -> None:
-    run("expose", address, "-t", 0.01, "--bin", 2, "--roi", "4,6,16,10", "-o", tmp_path)
-    names = {"startx", "starty", "binx", "biny", "numx", "numy"}
-    puts = [r for r in simulated.requests if r.verb == "PUT" and r.member in names]
-    assert [request.member for request in puts] == [
-        *("startx", "starty", "binx", "biny", "numx", "numy", "startx", "starty"),
-    ]
-
-
 @pytest.mark.parametrize(("gain", "number"), [("7", 7), ("300", 300)])
 def test_a_gain_can_be_a_number(
     run: Run, address: str, tmp_path: Path, gain: str, number: int
@@ -138,7 +127,7 @@ class TestGainsWithNames:
 
     def test_an_unknown_name_is_answered_with_the_names(self, run: Run, address: str) -> None:
         result = run("expose", address, "--gain", "low")
-        message = "the camera has no gain 'low'; it has ISO 100, 200, Extra High"
+        message = "there is no gain 'low'; there are ISO 100, 200, Extra High"
         assert (result.exit_code, result.stderr) == (1, f"alpaca-async: {message}\n")
 
 
@@ -195,7 +184,7 @@ def test_frames_are_kept_when_the_camera_cannot_be_left(
         (["--roi", "0,0,-1,5"], "--roi '0,0,-1,5' is not X,Y,WIDTH,HEIGHT in binned pixels"),
         (["--name", "a/b"], "--name 'a/b' cannot be the beginning of a file's name"),
         (["--name", ""], "--name '' cannot be the beginning of a file's name"),
-        (["--gain", "low"], "the camera's gains have no names, so --gain 'low' must be a number"),
+        (["--gain", "low"], "there is no gain 'low'; it is a number from 0 to 300"),
         (["--output", "/dev/null"], "/dev/null: File exists"),
     ],
 )
@@ -210,12 +199,12 @@ def test_a_wrong_option_is_one_line(
     "options",
     [["--bin", 9], ["--gain", 9999], ["--roi", "60,0,10,10"], ["--device", 3], ["-t", 99999]],
 )
-def test_what_the_camera_refuses_is_one_line_and_leaves_no_file(
+def test_what_the_camera_cannot_do_is_one_line_and_leaves_no_file(
     run: Run, address: str, tmp_path: Path, options: list[object]
 ) -> None:
     result = run("expose", address, "-o", tmp_path, *options)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"alpaca-async: http://{address} camera/")
+    assert result.stderr.startswith("alpaca-async: ")
     assert result.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
