@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ._exposure import Exposing
 from ._framing import Framing
+from ._guiding import Guiding
 from ._levels import Leveled
 
 
-class AsyncCamera(Exposing, Framing, Leveled):
+class AsyncCamera(Exposing, Framing, Leveled, Guiding):
     """A camera of an Alpaca server.
 
     `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;

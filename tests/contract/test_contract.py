@@ -53,6 +53,7 @@ STORIES: Final = frozenset(
         "use_gain",
         "use_offset",
         "wait_image_ready",
+        "wait_pulse_guide",
     }
 )
 """Public methods of a camera that tell a story with several members, or need none."""

@@ -1,0 +1,34 @@
+"""Waiting for the end of a guiding pulse."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Final
+
+from ._errors import OperationTimeout
+from ._icamera import ICameraV4
+
+_PAUSE: Final = 0.05
+
+
+class Guiding(ICameraV4):
+    """A camera whose guiding pulses can be waited for."""
+
+    async def wait_pulse_guide(self, *, timeout: float | None = None) -> None:
+        """Wait until no guiding pulse is under way; `timeout` in seconds.
+
+        Cameras that answer `pulse_guide` only when the pulse is over have nothing to wait for.
+        Raises what the camera reports of a pulse that failed.
+
+        Raises:
+            OperationTimeout: the pulse goes on after `timeout` seconds.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = math.inf if timeout is None else clock() + timeout
+        while await self.get_is_pulse_guiding():
+            left = deadline - clock()
+            if left <= 0:
+                late = OperationTimeout(f"a guiding pulse goes on after {timeout:g} s")
+                raise late.at(self._server, self._member("ispulseguiding"))
+            await asyncio.sleep(min(_PAUSE, left))
