@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._camera import AsyncCamera
 from ._client import AlpacaClient
+from ._cooling import CoolingPace, CoolingProgress
 from ._device import AsyncDevice
 from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
 from ._errors import (
@@ -48,6 +49,8 @@ __all__ = [
     "CameraSettings",
     "CameraStates",
     "ConfiguredDevice",
+    "CoolingPace",
+    "CoolingProgress",
     "DirectTransport",
     "DriverException",
     "Exposure",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 STORIES: Final = frozenset(
     {
         "aclose",
+        "cool_to",
         "expose",
         "get_gain_level",
         "get_gain_levels",
@@ -54,6 +55,7 @@ STORIES: Final = frozenset(
         "use_offset",
         "wait_image_ready",
         "wait_pulse_guide",
+        "warm_up",
     }
 )
 """Public methods of a camera that tell a story with several members, or need none."""
