@@ -77,7 +77,7 @@ def alpaca_simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     config = tmp_path_factory.mktemp("simulators") / "cameras.yaml"
     cameras = {
         0: CAMERA,
-        1: CAMERA | {"cameraxsize": 32, "numx": 32},
+        1: CAMERA | {"cameraxsize": 32, "numx": 32, "cooling_time": 0.5},
         2: CAMERA | {"interfaceversion": 4},
     }
     entries = "".join(f"    {number}: {json.dumps(facts)}\n" for number, facts in cameras.items())

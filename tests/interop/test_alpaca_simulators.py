@@ -9,6 +9,10 @@ from alpaca_async import (
     AlpacaClient,
     AsyncCamera,
     CameraStates,
+    CoolingPace,
+    GuideDirections,
+    Level,
+    LevelNames,
     MalformedResponse,
     NotImplementedException,
     OperationFailed,
@@ -48,20 +52,48 @@ async def test_a_dark_frame_arrives_with_its_facts(camera: AsyncCamera) -> None:
 
 
 async def test_binning_and_a_subframe_change_what_is_delivered(camera: AsyncCamera) -> None:
-    await camera.set_bin_x(2)
-    await camera.set_bin_y(2)
-    await camera.set_num_x(20)
-    await camera.set_num_y(10)
+    await camera.set_frame(start_x=10, start_y=20, num_x=40, num_y=20)
     try:
+        await camera.set_frame(bin_x=2, bin_y=2)
         image = await camera.expose(0.1, light=False)
         assert image.data.shape == (10, 20)
+        assert image.frame_mismatch is None
         assert image.exposure is not None
-        assert (image.exposure.settings.bin_x, image.exposure.settings.bin_y) == (2, 2)
+        settings = image.exposure.settings
+        assert (settings.bin_x, settings.bin_y, settings.start_x, settings.start_y) == (2, 2, 5, 10)
     finally:
-        await camera.set_bin_x(1)
-        await camera.set_bin_y(1)
-        await camera.set_num_x(96)
-        await camera.set_num_y(64)
+        await camera.reset_frame()
+    assert (await camera.expose(0.1, light=False)).data.shape == (64, 96)
+
+
+async def test_gain_and_offset_have_names(camera: AsyncCamera) -> None:
+    assert await camera.get_gain_levels() == LevelNames(("1", "2", "3"))
+    # It takes an index from 0, and then tells it from 1.
+    await camera.use_gain("2")
+    assert await camera.get_gain_level() == Level(2, "3")
+    await camera.use_offset("low")
+    assert await camera.get_offset_level() == Level(0, "Low")
+    with pytest.raises(ValueError, match="there are Low, High"):
+        await camera.use_offset("Higher")
+
+
+async def test_a_pulse_ends(camera: AsyncCamera) -> None:
+    await camera.pulse_guide(GuideDirections.EAST, 100)
+    await camera.wait_pulse_guide(timeout=5)
+    assert not await camera.get_is_pulse_guiding()
+
+
+async def test_the_cooler_gets_where_it_should(
+    alpaca_simulators: str, client: AlpacaClient
+) -> None:
+    camera = client.camera(alpaca_simulators, 1)
+    await camera.connect()
+    pace = CoolingPace(interval=0.02, settled=0.1, stalled=5.0)
+    await camera.cool_to(-30, timeout=10, pace=pace)
+    assert await camera.get_cooler_on()
+    assert await camera.get_ccd_temperature() == pytest.approx(-30, abs=0.5)
+    await camera.warm_up(timeout=10, pace=pace)
+    assert not await camera.get_cooler_on()
 
 
 async def test_three_cameras_expose_at_once(alpaca_simulators: str, client: AlpacaClient) -> None:
