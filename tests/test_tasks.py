@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from typing import Any
 
 import pytest
 
-from alpaca_async._tasks import finish
+from alpaca_async._tasks import Turns, finish, together
 
 
 class Frame:
@@ -34,3 +35,60 @@ async def test_a_cancelled_wait_keeps_nothing_of_its_callers() -> None:
         assert held[0]() is None
     finally:
         gc.enable()
+
+
+async def fail(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    raise ValueError(seconds)
+
+
+async def test_an_error_that_a_cancellation_overtakes_is_not_reported_by_the_loop() -> None:
+    reports = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+    task = asyncio.create_task(finish(fail(0.02)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    del task
+    gc.collect()
+    assert reports == []
+
+
+async def test_a_coroutine_that_cancels_itself_is_cancelled() -> None:
+    async def give_up() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await finish(give_up())
+
+
+async def test_the_first_error_comes_when_all_have_ended() -> None:
+    ended = list[int]()
+
+    async def slow() -> None:
+        await asyncio.sleep(0.02)
+        ended.append(1)
+
+    with pytest.raises(ValueError, match="0"):
+        await together([fail(0.0), slow(), fail(0.01)])
+    assert ended == [1]
+
+
+async def test_turns_are_taken_in_order_and_given_up_ones_are_skipped() -> None:
+    turns = Turns()
+    order = list[str]()
+
+    async def take(name: str) -> None:
+        async with turns():
+            order.append(f"{name} in")
+            await asyncio.sleep(0.01)
+            order.append(f"{name} out")
+
+    tasks = [asyncio.create_task(take(name)) for name in "abc"]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    await asyncio.wait(tasks)
+    assert order == ["a in", "a out", "c in", "c out"]
+    await take("d")
+    assert order[-1] == "d out"

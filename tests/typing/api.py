@@ -62,6 +62,23 @@ async def check_members(camera: aa.AsyncCamera) -> None:
     assert_type(await camera.pulse_guide(aa.GuideDirections.NORTH, 100), None)
 
 
+async def check_stories(camera: aa.AsyncCamera) -> None:
+    assert_type(await camera.set_frame(bin_x=2, num_y=10, even=True), None)
+    assert_type(await camera.reset_frame(2, 2), None)
+    assert_type(await camera.use_gain("High"), None)
+    assert_type(await camera.use_offset(10), None)
+    assert_type(await camera.get_gain_level(), aa.Level)
+    assert_type(await camera.get_offset_levels(), aa.LevelRange | aa.LevelNames)
+    assert_type(await camera.cool_to(-10, rate=5, progress=check_cooling), None)
+    assert_type(await camera.warm_up(pace=aa.CoolingPace(interval=1)), None)
+    assert_type(await camera.wait_pulse_guide(timeout=5), None)
+
+
+def check_cooling(moment: aa.CoolingProgress) -> None:
+    assert_type(moment.temperature, float)
+    assert_type(moment.power, float | None)
+
+
 async def check_members_refuse(camera: aa.AsyncCamera) -> None:
     await camera.set_gain("high")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a name
     await camera.expose()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # no time
@@ -89,6 +106,7 @@ def check_image(image: aa.Image) -> None:
     assert_type(image.metadata, aa.ImageMetadata)
     assert_type(image.metadata.shape, tuple[int, ...])
     assert_type(image.exposure, aa.Exposure | None)
+    assert_type(image.frame_mismatch, Literal["swapped", "size"] | None)
 
 
 def check_exposure(exposure: aa.Exposure) -> None:
