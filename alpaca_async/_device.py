@@ -307,7 +307,7 @@ class AsyncDevice:
             try:
                 await self._call("Connect" if connected else "Disconnect", timeout=self._long)
             except (NotImplementedException, RequestRejected) as error:
-                if not _is_missing(error):
+                if not is_missing(error):
                     raise
             else:
                 return
@@ -339,14 +339,16 @@ class AsyncDevice:
         try:
             return await self._get("Connecting", bool)
         except (NotImplementedException, RequestRejected) as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
             return False
 
 
-def _is_missing(error: NotImplementedException | RequestRejected) -> bool:
+def is_missing(error: AlpacaError) -> bool:
     """Whether the device lacks the member, rather than refusing its use."""
-    return not isinstance(error, RequestRejected) or error.status in _MISSING_STATUSES
+    if isinstance(error, RequestRejected):
+        return error.status in _MISSING_STATUSES
+    return isinstance(error, NotImplementedException)
 
 
 def _command(command: str, raw: bool) -> dict[str, object]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ._errors import MalformedResponse, TransportError, TransportTimeout
 from ._imagejson import ImageJsonParser
-from ._progress import DownloadMeter
+from ._progress import DownloadMeter, ProgressFailed
 from ._rowmajor import ColumnSlabs, row_major_shape, transpose_blocked
 from ._session import stream_of
 from ._sink import IMAGEBYTES, Columns, ImageSink, NewPixelBuffer, encoding, media_type
@@ -72,6 +72,8 @@ async def download(
             parser = ImageJsonParser(max_image_bytes=session.max_image_bytes)
             meter = new_meter(None) if new_meter else None
             array, metadata = await _parse(parser, meter, first, chunks)
+    except ProgressFailed as failure:
+        raise failure.error from None
     except TransportTimeout:
         raise
     except TransportError as error:

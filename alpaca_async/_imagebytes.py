@@ -25,6 +25,9 @@ HEADER_SIZE: Final = _HEADER.size
 MAX_DATA_START: Final = 65536
 """The farthest offset of the pixels that is believed."""
 
+MAX_PLANES: Final = 1024
+"""The largest number of planes that is believed."""
+
 DTYPES: Final[dict[ImageArrayElementTypes, np.dtype[Any]]] = {
     ImageArrayElementTypes.INT16: np.dtype("<i2"),
     ImageArrayElementTypes.INT32: np.dtype("<i4"),
@@ -109,6 +112,8 @@ class ImageHeader(NamedTuple):
         dimensions = (self.dimension1, self.dimension2, self.dimension3)
         if self.rank not in (2, 3):
             raise MalformedResponse(f"image rank {self.rank} is neither 2 nor 3")
+        if self.dimension3 > MAX_PLANES:
+            raise MalformedResponse(f"an image of {self.dimension3} planes exceeds {MAX_PLANES}")
         if min(dimensions[: self.rank]) < 1 or any(dimensions[self.rank :]):
             raise MalformedResponse(f"image dimensions {dimensions} do not fit rank {self.rank}")
         return ImageMetadata(

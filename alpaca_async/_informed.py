@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from ._device import NO_FIELDS
+from ._device import NO_FIELDS, is_missing
 from ._errors import AscomError, NotConnectedException, RequestRejected
 from ._facts import CameraInfo, CameraSettings
 from ._icamera import ICameraV4
@@ -36,11 +36,16 @@ class Informed(ICameraV4):
     async def get_info(self) -> CameraInfo:
         """Return the facts that do not change, read concurrently and then remembered.
 
-        What the camera does not implement is None. Errors as those of the single members.
+        What the camera does not implement is None; if it could not tell something else, all is
+        read again the next time. Errors as those of the single members.
         """
-        if self._info is None:
-            self._info = CameraInfo(**await _read_all(self._info_readers()))
-        return self._info
+        if self._info is not None:
+            return self._info
+        facts, final = await _read_all(self._info_readers())
+        info = CameraInfo(**facts)
+        if final:
+            self._info = info
+        return info
 
     async def get_settings(self) -> CameraSettings:
         """Return the present settings, read concurrently.
@@ -51,7 +56,8 @@ class Informed(ICameraV4):
         if self._settings is not None:
             return self._settings
         commands = self._commands
-        settings = CameraSettings(**await _read_all(self._settings_readers()))
+        facts, _ = await _read_all(self._settings_readers())
+        settings = CameraSettings(**facts)
         if commands == self._commands:
             self._settings = settings
         return settings
@@ -128,14 +134,21 @@ class Informed(ICameraV4):
 
 async def optional(read: Callable[[], Awaitable[T]]) -> T | None:
     """Return what `read` does; None where the device does not have it or cannot tell."""
+    value, _ = await _read_or_miss(read)
+    return value
+
+
+async def _read_or_miss(read: Callable[[], Awaitable[T]]) -> tuple[T | None, bool]:
+    """Return what `read` does, and whether the device will not say otherwise later."""
     try:
-        return await read()
+        return await read(), True
     except NotConnectedException:
         raise
-    except (AscomError, RequestRejected):
-        return None
+    except (AscomError, RequestRejected) as error:
+        return None, is_missing(error)
 
 
-async def _read_all(readers: Mapping[str, Reader]) -> dict[str, Any]:
-    results = await together(optional(read) for read in readers.values())
-    return dict(zip(readers, results, strict=True))
+async def _read_all(readers: Mapping[str, Reader]) -> tuple[dict[str, Any], bool]:
+    results = await together(_read_or_miss(read) for read in readers.values())
+    values = (value for value, _ in results)
+    return dict(zip(readers, values, strict=True)), all(final for _, final in results)

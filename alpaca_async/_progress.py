@@ -31,6 +31,14 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
+class ProgressFailed(Exception):
+    """Carries what a caller's function raised past those who would take it for the network's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class DownloadMeter:
     """Reports a growing number of bytes, ten times a second at most and once at the end."""
 
@@ -55,13 +63,15 @@ class DownloadMeter:
         elapsed = now - self._begun
         rate = received / elapsed if elapsed > 0 else None
         total = self._total
-        self._callback(
-            Progress(
-                phase="downloading",
-                fraction=received / total if total else None,
-                seconds_left=(total - received) / rate if total and rate else None,
-                bytes_received=received,
-                bytes_total=total,
-                bytes_per_second=rate,
-            )
+        progress = Progress(
+            phase="downloading",
+            fraction=received / total if total else None,
+            seconds_left=(total - received) / rate if total and rate else None,
+            bytes_received=received,
+            bytes_total=total,
+            bytes_per_second=rate,
         )
+        try:
+            self._callback(progress)
+        except Exception as error:
+            raise ProgressFailed(error) from error

@@ -37,8 +37,8 @@ logger = logging.getLogger("alpaca_async")
 MAX_ID: Final = 2**31 - 1
 """The largest id that every server can echo."""
 
-MAX_REPLY_BYTES: Final = 16 * 2**20
-"""The largest reply that is not an image."""
+MAX_REPLY_BYTES: Final = 512 * 1024
+"""The largest reply that is not an image; to parse more would hold up the loop."""
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200

@@ -92,7 +92,9 @@ class SingleFlight(Generic[T]):
         return self._task is not None
 
     async def __call__(self) -> T:
-        """Join the present run, or start one."""
+        """Join the present run, or start one; a run that was given up ends first."""
+        while self._task is not None and not self._callers:
+            await asyncio.wait([self._task])
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         task = self._task
@@ -102,6 +104,8 @@ class SingleFlight(Generic[T]):
         finally:
             self._callers -= 1
             if not self._callers:
-                self._task = None
                 task.cancel()
-                await wait_for_end(task)
+                try:
+                    await wait_for_end(task)
+                finally:
+                    self._task = None

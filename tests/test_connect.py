@@ -98,6 +98,30 @@ async def test_a_cancelled_connect_is_taken_back(client: AlpacaClient) -> None:
         assert simulated.connected
 
 
+async def test_a_new_connect_waits_until_a_given_up_one_is_taken_back(
+    client: AlpacaClient,
+) -> None:
+    commands: list[str] = []
+
+    async def connected(request: Request) -> bytes:
+        if request.verb == "GET":
+            return value(True)
+        commands.append(request.parameters["Connected"])
+        await asyncio.sleep(0.1)
+        return value(None)
+
+    async with ScriptedServer(old_device(connected=connected)) as server:
+        camera = client.camera(server.address)
+        first = asyncio.create_task(camera.connect())
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.sleep(0)
+        await camera.connect()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    assert commands == ["True", "False", "True"]
+
+
 async def test_a_blocking_connect_that_is_cancelled_is_taken_back(client: AlpacaClient) -> None:
     commands: list[str] = []
 

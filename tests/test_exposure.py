@@ -96,6 +96,16 @@ async def test_a_setting_that_changes_while_all_are_read_is_not_remembered(
     assert (await camera.get_settings()).gain == 9
 
 
+async def test_info_that_could_not_be_told_is_read_again(client: AlpacaClient) -> None:
+    answers = iter([ascom_error(0x500, "USB is slow"), value("IMX455")])
+    replies = Forgiving(sensorname=lambda _: next(answers))
+    async with ScriptedServer(replies) as server:
+        camera = client.camera(server.address)
+        assert (await camera.get_info()).sensor_name is None
+        assert (await camera.get_info()).sensor_name == "IMX455"
+        assert (await camera.get_info()).sensor_name == "IMX455"
+
+
 async def test_info_of_a_camera_that_is_not_connected_is_not_remembered(
     server: SimulatorServer, client: AlpacaClient
 ) -> None:

@@ -198,10 +198,15 @@ def test_a_contradictory_header_is_malformed(changes: dict[str, int], reason: st
 
 def test_nothing_is_allocated_for_dimensions_that_lie() -> None:
     huge = 2**31 - 1
-    lying = header(rank=3, dimension1=huge, dimension2=huge, dimension3=huge)
+    lying = header(rank=3, dimension1=huge, dimension2=huge, dimension3=1024)
     with pytest.raises(IncompleteImage) as caught:
         decode_imagebytes(lying)
-    assert caught.value.expected == huge**3 * 2
+    assert caught.value.expected == huge**2 * 1024 * 2
+
+
+def test_more_planes_than_any_camera_has_are_refused() -> None:
+    with pytest.raises(MalformedResponse, match="1025 planes"):
+        decode_imagebytes(header(rank=3, dimension1=1, dimension2=1, dimension3=1025))
 
 
 def test_the_error_of_the_device_comes_before_all_else_in_the_header() -> None:
