@@ -34,7 +34,9 @@ from ._imagebytes import ImageMetadata, decode_imagebytes
 from ._levels import Level, LevelNames, LevelRange
 from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
+from ._sequence import ExposureRequest
 from ._session import Timeouts
+from ._stream import Stream
 from ._transport import DirectTransport
 from ._version import __version__
 
@@ -54,6 +56,7 @@ __all__ = [
     "DirectTransport",
     "DriverException",
     "Exposure",
+    "ExposureRequest",
     "GuideDirections",
     "Image",
     "ImageArrayElementTypes",
@@ -76,6 +79,7 @@ __all__ = [
     "SensorType",
     "ServerDescription",
     "SlavedException",
+    "Stream",
     "Timeouts",
     "TransportError",
     "TransportTimeout",

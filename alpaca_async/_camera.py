@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ._cooling import Cooling
-from ._exposure import Exposing
 from ._framing import Framing
 from ._guiding import Guiding
 from ._levels import Leveled
+from ._sequence import Sequencing
 
 
-class AsyncCamera(Exposing, Framing, Leveled, Cooling, Guiding):
+class AsyncCamera(Sequencing, Framing, Leveled, Cooling, Guiding):
     """A camera of an Alpaca server.
 
     `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;

@@ -44,6 +44,7 @@ STORIES: Final = frozenset(
         "expose",
         "get_gain_level",
         "get_gain_levels",
+        "exposures",
         "get_image",
         "get_info",
         "get_offset_level",

@@ -89,6 +89,10 @@ async def check_images() -> None:
         assert_type(camera, aa.AsyncCamera)
         image = await camera.expose(1.0, light=True, progress=check_progress)
         assert_type(image, aa.Image)
+        async with camera.exposures([1, aa.ExposureRequest(2, light=False)], count=2) as frames:
+            assert_type(frames, aa.Stream[aa.Image])
+            async for each in frames:
+                assert_type(each, aa.Image)
         assert_type(await camera.get_image(contiguous=False), aa.Image)
         assert_type(await camera.get_image_array(), NDArray[Any])
         assert_type(await camera.wait_image_ready(timeout=3), None)

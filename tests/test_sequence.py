@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async import (
+    AsyncCamera,
+    CameraStates,
+    DriverException,
+    ExposureRequest,
+    InvalidValueException,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from alpaca_async import Image, Progress
+    from alpaca_async.testing import SimulatedCamera
+
+
+def durations_of(simulated: SimulatedCamera) -> list[tuple[float, str]]:
+    starts = (r.parameters for r in simulated.requests if r.member == "startexposure")
+    return [(float(each["Duration"]), each["Light"]) for each in starts]
+
+
+async def soon(condition: Callable[[], bool], limit: float = 0.5) -> None:
+    """Wait until `condition` holds."""
+    async with asyncio.timeout(limit):
+        while not condition():  # noqa: ASYNC110 - of a camera in the same loop
+            await asyncio.sleep(0.005)
+
+
+def settled(simulated: SimulatedCamera, tasks: int) -> Callable[[], bool]:
+    """Return whether one abort has come and nothing of ours still runs."""
+
+    def check() -> bool:
+        others = [t for t in asyncio.all_tasks() if "uvicorn" not in repr(t.get_coro())]
+        return simulated.count("abortexposure") == 1 and len(others) <= tasks
+
+    return check
+
+
+def our_tasks() -> int:
+    return len([t for t in asyncio.all_tasks() if "uvicorn" not in repr(t.get_coro())])
+
+
+async def test_count_images_come_in_their_order(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    tasks = our_tasks()
+    async with camera.exposures(0.01, count=3, light=False) as frames:
+        images = [image async for image in frames]
+    assert len(images) == 3
+    begun = [image.exposure.started for image in images if image.exposure]
+    assert begun == sorted(begun)
+    assert durations_of(simulated) == [(0.01, "False")] * 3
+    assert simulated.count("abortexposure") == 0
+    assert our_tasks() == tasks
+
+
+async def test_none_are_taken_when_none_are_asked_for(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    assert [image async for image in camera.exposures(1, count=0)] == []
+    assert simulated.count("startexposure") == 0
+
+
+async def test_nothing_starts_before_the_first_step(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async with camera.exposures(1):
+        await asyncio.sleep(0.02)
+    assert simulated.count("startexposure") == 0
+
+
+async def test_the_next_exposure_runs_while_the_caller_works(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    await camera.expose(0.01)
+    simulated.requests.clear()
+    arrivals: list[float] = []
+    async with camera.exposures(0.2, count=4) as frames:
+        async for image in frames:
+            arrivals.append(time.monotonic())
+            assert image.data.size
+            await asyncio.sleep(0.05)
+    starts = [r.time for r in simulated.requests if r.member == "startexposure"]
+    downloads = [r.time for r in simulated.requests if r.member == "imagearray"]
+    assert len(starts) == 4
+    # The best of several, since other programs run on this machine as well.
+    assert min(b - a for a, b in zip(arrivals, starts[1:], strict=False)) < 0.01
+    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.01
+
+
+@pytest.mark.parametrize("work", [0.0, 0.06], ids=["a fast caller", "a slow caller"])
+async def test_never_are_three_images_alive(camera: AsyncCamera, work: float) -> None:
+    alive: set[int] = set()
+    most = 0
+    download = camera.get_image
+
+    async def counted(*, contiguous: bool = True, progress: object = None) -> Image:
+        nonlocal most
+        most = max(most, len(alive) + 1)  # with the one that begins to come
+        image = await download(contiguous=contiguous)
+        alive.add(id(image.data))
+        weakref.finalize(image.data, alive.discard, id(image.data))
+        return image
+
+    camera.get_image = counted  # type: ignore[method-assign]
+    async for image in camera.exposures(0.01, count=8):
+        most = max(most, len(alive))
+        await asyncio.sleep(work)
+        assert image.data.size
+    assert most == 2
+
+
+async def test_each_exposure_has_its_request(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    requests: list[float | ExposureRequest] = [
+        0.01,
+        ExposureRequest(0.02, light=False, prepare=lambda: camera.set_gain(7)),
+        ExposureRequest(0.03, prepare=lambda: camera.set_gain(9)),
+    ]
+    images = [image async for image in camera.exposures(requests)]
+    assert durations_of(simulated) == [(0.01, "True"), (0.02, "False"), (0.03, "True")]
+    gains = [image.exposure.settings.gain for image in images if image.exposure]
+    assert gains == [0, 7, 9]
+
+
+async def test_requests_may_come_with_time_and_without_end(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async def growing() -> AsyncIterator[float]:
+        duration = 0.01
+        while True:
+            yield duration
+            await asyncio.sleep(0)
+            duration += 0.01
+
+    source = growing()
+    images = [image async for image in camera.exposures(source, count=3, light=False)]
+    await source.aclose()  # type: ignore[attr-defined]
+    assert len(images) == 3
+    assert durations_of(simulated) == [(0.01, "False"), (0.02, "False"), (0.03, "False")]
+
+
+async def test_before_each_is_awaited_and_a_pause_is_made_between(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    moved: list[tuple[int, float]] = []
+
+    async def dither(number: int) -> None:
+        await asyncio.sleep(0.01)
+        moved.append((number, time.monotonic()))
+
+    begun = time.monotonic()
+    async with camera.exposures(0.01, count=3, pause=0.1, before_each=dither) as frames:
+        assert len([image async for image in frames]) == 3
+    starts = [r.time for r in simulated.requests if r.member == "startexposure"]
+    assert [number for number, _ in moved] == [0, 1, 2]
+    assert starts[0] - begun < 0.1
+    for (_, before), start in zip(moved, starts, strict=True):
+        assert before <= start < before + 0.1
+    assert all(b - a > 0.1 for a, b in pairwise(starts))
+
+
+async def test_leaving_the_block_early_aborts_once_before_it_ends(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    tasks = our_tasks()
+    seen: list[Progress] = []
+    async with camera.exposures(0.05, progress=seen.append) as frames:
+        async for _ in frames:
+            await asyncio.sleep(0.02)  # the second exposure is on its way
+            break
+    assert settled(simulated, tasks)()
+    assert simulated.state is CameraStates.IDLE
+    assert seen
+    assert (await camera.expose(0.01)).data.shape == (48, 64)
+
+
+async def test_an_error_of_the_caller_aborts_once(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async def work() -> None:
+        async with camera.exposures(0.05) as frames:
+            async for _ in frames:
+                await asyncio.sleep(0.02)
+                raise ZeroDivisionError
+
+    tasks = our_tasks()
+    with pytest.raises(ZeroDivisionError):
+        await work()
+    assert settled(simulated, tasks)()
+
+
+@pytest.mark.parametrize("exposure", [1, 2], ids=["while it waits", "while it works"])
+async def test_cancelling_the_caller_aborts_once(
+    camera: AsyncCamera, simulated: SimulatedCamera, exposure: int
+) -> None:
+    async def work() -> None:
+        async with camera.exposures(0.15) as frames:
+            async for _ in frames:
+                await asyncio.sleep(10)
+
+    tasks = our_tasks()
+    task = asyncio.create_task(work())
+    await soon(lambda: simulated.count("startexposure") == exposure, 5)
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert settled(simulated, tasks)()
+
+
+async def test_a_bare_loop_that_is_left_aborts_soon(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    tasks = our_tasks()
+    async for _ in camera.exposures(0.1):
+        await asyncio.sleep(0.02)
+        break
+    gc.collect()
+    await soon(settled(simulated, tasks), 0.2)
+
+
+async def test_an_error_is_raised_at_the_next_step_and_ends_the_stream(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    frames = camera.exposures([0.01, 1e9, 0.01])
+    assert (await anext(frames)).data.size
+    await asyncio.sleep(0.1)
+    with pytest.raises(InvalidValueException):
+        await anext(frames)
+    with pytest.raises(StopAsyncIteration):
+        await anext(frames)
+    assert simulated.count("startexposure") == 2
+
+
+async def test_an_error_that_nobody_waits_for_is_logged(
+    camera: AsyncCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "alpaca_async")
+    async with camera.exposures([0.01, 1e9]) as frames:
+        await anext(frames)
+        await asyncio.sleep(0.1)
+    assert "nobody waited for" in caplog.text
+
+
+async def test_a_failing_exposure_and_a_failing_dither_reach_the_caller(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    simulated.fail_exposure("shutter stuck")
+    with pytest.raises(DriverException, match="shutter stuck"):
+        await anext(camera.exposures(0.01))
+
+    async def refuse(_: int) -> None:
+        raise DriverException(0x500, "guiding lost")
+
+    with pytest.raises(DriverException, match="guiding lost"):
+        await anext(camera.exposures(0.01, before_each=refuse))
+    assert simulated.count("startexposure") == 1
+
+
+@pytest.mark.parametrize("wrong", [{"count": -1}, {"pause": -1.0}])
+async def test_wrong_arguments_are_refused_at_once(
+    camera: AsyncCamera, wrong: dict[str, int]
+) -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        camera.exposures(1, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="duration"):
+        camera.exposures(-1)
+    with pytest.raises(TypeError, match="light"):
+        ExposureRequest(1, light=1)  # type: ignore[arg-type]
