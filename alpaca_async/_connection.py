@@ -83,7 +83,7 @@ class Connection(asyncio.BufferedProtocol):
             while not (reply.status or reply.done):
                 await self._wait(read, httpx.ReadTimeout)
         except BaseException:
-            self.close()
+            self.leave(reply)  # the connection may rest already, or be another's
             raise
         if not reply.status:
             reply.check()

@@ -7,13 +7,18 @@ import random
 import tracemalloc
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from alpaca_async._pool import Pool
 from alpaca_async._transport import DirectTransport
 
 from .support import MemorySink, Peer, content, fetch, request, serving, settle
+
+if TYPE_CHECKING:
+    from alpaca_async._connection import Connection
 
 BODY = bytes(range(256)) * 300
 BATCH = 120
@@ -142,6 +147,31 @@ async def test_cancelling_while_writing_closes_the_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_cancelling_when_the_reply_is_there_does_not_close_it_under_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds: list[asyncio.Task[bytes]] = []
+    rests = Pool.rests
+
+    async def cancel_first(event: str, info: object) -> None:
+        first.cancel()
+
+    def rests_and_is_taken(pool: Pool, connection: Connection) -> None:
+        """Let the second request have it before the first learns that its reply is complete."""
+        rests(pool, connection)
+        if not seconds:
+            second = fetch(transport, server.url, "PUT", trace=cancel_first)
+            seconds.append(asyncio.create_task(second))
+
+    monkeypatch.setattr(Pool, "rests", rests_and_is_taken)
+    async with serving(lambda peer: peer.answer_all()) as server, DirectTransport() as transport:
+        first = asyncio.create_task(fetch(transport, server.url))
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await seconds[0]
+        assert server.connections == 1
 
 
 async def test_cancelling_while_connecting_leaves_no_socket() -> None:
