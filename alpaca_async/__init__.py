@@ -36,6 +36,7 @@ from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
 from ._sequence import ExposureRequest
 from ._session import Timeouts
+from ._status import CameraStatus
 from ._stream import Stream
 from ._transport import DirectTransport
 from ._version import __version__
@@ -50,6 +51,7 @@ __all__ = [
     "CameraInfo",
     "CameraSettings",
     "CameraStates",
+    "CameraStatus",
     "ConfiguredDevice",
     "CoolingPace",
     "CoolingProgress",

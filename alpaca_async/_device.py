@@ -303,7 +303,7 @@ class AsyncDevice:
             logger.info("taking back a failed connect: %s", error)
 
     async def _change_connection(self, *, connected: bool) -> None:
-        if await self._has_connect():
+        if await self._is_platform_7():
             try:
                 await self._call("Connect" if connected else "Disconnect", timeout=self._long)
             except (NotImplementedException, RequestRejected) as error:
@@ -313,7 +313,7 @@ class AsyncDevice:
                 return
         await self.set_connected(connected)
 
-    async def _has_connect(self) -> bool:
+    async def _is_platform_7(self) -> bool:
         try:
             version = await self.get_interface_version()
         except (AscomError, RequestRejected, MalformedResponse):

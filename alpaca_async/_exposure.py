@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,9 +19,11 @@ from ._errors import (
 )
 from ._facts import Exposure
 from ._imaging import Imaging
-from ._informed import Informed, optional
+from ._informed import optional
 from ._session import Attempt
+from ._status import Reporting
 from ._tasks import finish, wait_for_end
+from ._values import check_duration
 from ._waiting import ImageWait
 
 if TYPE_CHECKING:
@@ -46,8 +49,13 @@ class _Start:
     lasted: float
 
 
-class Exposing(Imaging, Informed):
+class Exposing(Imaging, Reporting):
     """A camera that takes pictures."""
+
+    _due = -math.inf
+    """When the last exposure is over, by the loop's clock; `_ghost_due` of the last aborted."""
+    _ghost_due = -math.inf
+    _waits: frozenset[ImageWait] = frozenset()
 
     async def expose(
         self,
@@ -97,7 +105,45 @@ class Exposing(Imaging, Informed):
             OperationTimeout: no image within `timeout`.
             OperationFailed: the camera reports an error, or is idle without an image.
         """
-        await ImageWait(self, duration=0.0, timeout=timeout, progress=progress).run()
+        await self._wait(0.0, timeout, progress)
+
+    async def stop_exposure(self) -> None:
+        """End the exposure now and keep what it has gathered.
+
+        An `expose` or `wait_image_ready` of this object goes on to the image at once; others
+        notice when the exposure would have been over.
+        """
+        await super().stop_exposure()
+        for wait in self._waits:
+            wait.stop()
+
+    async def abort_exposure(self) -> None:
+        """End the exposure now and discard it. Does nothing if the camera is idle."""
+        self._ghost_due = self._due
+        await super().abort_exposure()
+
+    async def _start_exposure(
+        self, duration: float, light: bool, attempt: Attempt | None = None
+    ) -> None:
+        self._due = asyncio.get_running_loop().time() + check_duration("duration", duration)
+        await super()._start_exposure(duration, light, attempt)
+
+    async def _wait(
+        self, duration: float, timeout: float | None, progress: ProgressCallback | None
+    ) -> None:
+        wait = ImageWait(
+            self,
+            self._ask_device_state,
+            duration=duration,
+            timeout=timeout,
+            progress=progress,
+            ghost_due=self._ghost_due,
+        )
+        self._waits |= {wait}
+        try:
+            await wait.run()
+        finally:
+            self._waits -= {wait}
 
     def _compare(self, image: Image, settings: CameraSettings) -> None:
         """Log if the camera delivered another frame than its settings promise."""
@@ -160,7 +206,9 @@ class Exposing(Imaging, Informed):
         facts: dict[str, Any] = {}
         gathering = asyncio.create_task(_gather(facts, self._facts_of_the_camera()))
         try:
-            await ImageWait(self, duration=duration, timeout=ready_timeout, progress=progress).run()
+            # Some drivers answer StartExposure only when the exposure is over.
+            left = 0.0 if start.lasted >= duration else duration
+            await self._wait(left, ready_timeout, progress)
             await self._complete(facts, gathering)
         finally:
             gathering.cancel()

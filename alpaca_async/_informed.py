@@ -41,7 +41,7 @@ class Informed(ICameraV4):
         """
         if self._info is not None:
             return self._info
-        facts, final = await _read_all(self._info_readers())
+        facts, final = await read_all(self._info_readers())
         info = CameraInfo(**facts)
         if final:
             self._info = info
@@ -56,7 +56,7 @@ class Informed(ICameraV4):
         if self._settings is not None:
             return self._settings
         commands = self._commands
-        facts, _ = await _read_all(self._settings_readers())
+        facts, _ = await read_all(self._settings_readers())
         settings = CameraSettings(**facts)
         if commands == self._commands:
             self._settings = settings
@@ -148,7 +148,11 @@ async def _read_or_miss(read: Callable[[], Awaitable[T]]) -> tuple[T | None, boo
         return None, is_missing(error)
 
 
-async def _read_all(readers: Mapping[str, Reader]) -> tuple[dict[str, Any], bool]:
+async def read_all(readers: Mapping[str, Reader]) -> tuple[dict[str, Any], bool]:
+    """Return what `readers` read at once, and whether none of it will be said otherwise later.
+
+    What `optional` says so of is None.
+    """
     results = await together(_read_or_miss(read) for read in readers.values())
     values = (value for value, _ in results)
     return dict(zip(readers, values, strict=True)), all(final for _, final in results)

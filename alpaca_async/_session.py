@@ -115,6 +115,7 @@ class Session:
         self.client_id = _client_id(client_id)
         self.timeouts = timeouts
         self.max_image_bytes = max_image_bytes
+        self.connections_per_server = connections_per_server
         self._max_downloads = max_downloads
         self._downloads: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self._numbers = itertools.count()

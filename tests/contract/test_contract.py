@@ -54,6 +54,7 @@ STORIES: Final = frozenset(
         "set_frame",
         "use_gain",
         "use_offset",
+        "get_status",
         "wait_image_ready",
         "wait_pulse_guide",
         "warm_up",

@@ -110,6 +110,21 @@ async def test_the_error_state_is_an_error_and_abort_returns_to_idle(camera: Asy
     assert await camera.get_camera_state() is CameraStates.IDLE
 
 
+async def test_the_image_of_an_aborted_exposure_is_not_taken_for_the_next(
+    camera: AsyncCamera,
+) -> None:
+    """An aborted exposure goes on there, and its image appears when it would have been over."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await camera.expose(0.8, light=False)
+    task = asyncio.create_task(camera.expose(1.5, light=False))
+    await asyncio.sleep(1.0)
+    assert await camera.get_image_ready()  # too early: the ghost
+    image = await task
+    await asyncio.sleep(0.3)  # ours has come in any case
+    np.testing.assert_array_equal(await camera.get_image_array(), image.array)
+
+
 async def test_a_header_that_lies_about_the_payload_is_caught(camera: AsyncCamera) -> None:
     await camera.expose(0.05, light=False)
     await camera.set_num_x(40)
