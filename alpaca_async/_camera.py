@@ -7,9 +7,10 @@ from ._framing import Framing
 from ._guiding import Guiding
 from ._levels import Leveled
 from ._sequence import Sequencing
+from ._watch import Watching
 
 
-class AsyncCamera(Sequencing, Framing, Leveled, Cooling, Guiding):
+class AsyncCamera(Sequencing, Watching, Framing, Leveled, Cooling, Guiding):
     """A camera of an Alpaca server.
 
     `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;

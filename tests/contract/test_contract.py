@@ -58,6 +58,7 @@ STORIES: Final = frozenset(
         "wait_image_ready",
         "wait_pulse_guide",
         "warm_up",
+        "watch",
     }
 )
 """Public methods of a camera that tell a story with several members, or need none."""

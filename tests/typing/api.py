@@ -99,6 +99,8 @@ async def check_images() -> None:
         assert_type(camera.image_array_info, aa.ImageMetadata | None)
         assert_type(await camera.get_info(), aa.CameraInfo)
         assert_type(await camera.get_settings(), aa.CameraSettings)
+        async with camera.watch(interval=0.5) as statuses:
+            assert_type(await anext(statuses), aa.CameraStatus)
         assert_type((await camera.get_status()).camera_state, aa.CameraStates | None)
         assert_type(await image.save_fits("m42.fits", extra={"OBJECT": "M 42"}), Path)
         assert_type(await image.save_preview(Path("m42.png"), max_size=None), Path)
