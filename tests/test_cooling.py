@@ -15,7 +15,7 @@ from alpaca_async import (
     OperationFailed,
     OperationTimeout,
 )
-from alpaca_async.testing import SimulatedCamera
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +132,21 @@ class TestACoolerThatDoesNotTellItsPower:
             await camera.cool_to(-20, timeout=0.4, pace=PACE, progress=seen.append)
         assert set_points(simulated) == [-20.0, pytest.approx(-5.0, abs=0.2)]
         assert {moment.power for moment in seen} == {None}
+
+
+async def test_full_power_is_no_stall_while_it_comes_closer() -> None:
+    # A time constant of a fifth of a second, at 99 % from the beginning to the end.
+    simulated = SimulatedCamera(
+        width=8,
+        height=8,
+        initially_connected=True,
+        max_cooling=20.0,
+        cooling_rate=4.0,
+        settling_time=5.0,
+        speed_up=25.0,
+    )
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
+        await camera.cool_to(-4.8, pace=PACE)
 
 
 async def test_cancelled_it_stays_at_the_present_temperature(

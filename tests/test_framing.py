@@ -19,14 +19,17 @@ from alpaca_async import (
     Timeouts,
     TransportTimeout,
 )
+from alpaca_async import _frame as frame_module
 from alpaca_async import _framing as framing_module
-from alpaca_async._frame import Axis, Limits, Request, plan
+from alpaca_async._frame import Axis, Limits, plan
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
-from .scripted import Reply, ScriptedServer, ascom_error, value
+from .scripted import ScriptedServer, ascom_error, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from .scripted import Answer, Reply, Request
 
 WIDTH, HEIGHT = 67, 50
 
@@ -409,12 +412,12 @@ async def test_a_command_without_an_answer_is_undone(
         await asyncio.sleep(10)
         return b""
 
-    def num_x(request: object) -> object:
-        return silence() if getattr(request, "verb", "") == "PUT" else value(100)
+    def num_x(request: Request) -> Answer:
+        return silence() if request.verb == "PUT" else value(100)
 
     monkeypatch.setattr(framing_module, "_RESTORE_LIMIT", 0.05)
     async with (
-        ScriptedServer(replies(numx=num_x)) as server,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # an answer
+        ScriptedServer(replies(numx=num_x)) as server,
         AlpacaClient(timeouts=Timeouts(reply=0.1)) as client,
     ):
         with pytest.raises(TransportTimeout):
@@ -422,6 +425,31 @@ async def test_a_command_without_an_answer_is_undone(
         sent = [r.parameters["NumX"] for r in server.requests if r.verb == "PUT"]
     assert sent == ["10", "100"]
     assert "could not be restored" in caplog.text
+
+
+async def test_a_command_that_is_carried_out_late_does_not_overtake_its_undoing(
+    client: AlpacaClient,
+) -> None:
+    width = 100
+
+    async def change(parameters: Mapping[str, str]) -> bytes:
+        nonlocal width
+        if parameters["NumX"] == "10":
+            await asyncio.sleep(0.1)
+        width = int(parameters["NumX"])
+        return value(None)
+
+    def num_x(request: Request) -> Answer:
+        return change(request.parameters) if request.verb == "PUT" else value(width)
+
+    async with ScriptedServer(replies(numx=num_x)) as server:
+        task = asyncio.create_task(client.camera(server.address).set_frame(num_x=10))
+        await until(lambda: [r for r in server.requests if r.verb == "PUT"])
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0.15)
+    assert task.cancelled()
+    assert width == 100
 
 
 async def test_a_camera_that_does_not_tell_its_limits_raises_that(client: AlpacaClient) -> None:
@@ -479,7 +507,7 @@ def test_another_binning_alone_always_fits(data: st.DataObject) -> None:
     num = data.draw(st.integers(1, full.num - start), "num")
     binning = data.draw(st.integers(1, 16), "to")
     present = full._replace(start=start, num=num)
-    wanted = Request(binning=binning).applied(present, limits, even=False)
+    wanted = frame_module.Request(binning=binning).applied(present, limits, even=False)
     assert wanted.start >= 0
     assert 1 <= wanted.num <= limits.size // binning - wanted.start
 
