@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _ABORT_LIMIT: Final = 5.0
 _START_GRACE: Final = 2.0
 _FACTS_GRACE: Final = 2.0
+_FACTS_PAUSE: Final = 0.1
+"""Seconds in which the exposures of other cameras can start before this one is asked for facts."""
 
 logger = logging.getLogger("alpaca_async")
 
@@ -204,7 +206,8 @@ class Exposing(Imaging, Reporting):
     ) -> Exposure:
         """Wait for the image, and gather its facts meanwhile."""
         facts: dict[str, Any] = {}
-        gathering = asyncio.create_task(_gather(facts, self._facts_of_the_camera()))
+        pause = min(_FACTS_PAUSE, duration / 2)
+        gathering = asyncio.create_task(_gather(facts, self._facts_of_the_camera(), pause))
         try:
             # Some drivers answer StartExposure only when the exposure is over.
             left = 0.0 if start.lasted >= duration else duration
@@ -253,8 +256,8 @@ def _may_have_started(error: BaseException) -> bool:
     return not isinstance(error, AscomError | RequestRejected)
 
 
-async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader]) -> None:
-    """Read what can be read into `facts`; none that fails costs the frame."""
+async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader], pause: float = 0.0) -> None:
+    """Read what can be read into `facts` after a pause; none that fails costs the frame."""
 
     async def read_one(name: str, read: Reader) -> None:
         try:
@@ -265,4 +268,5 @@ async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader]) -> None:
             if value is not None:
                 facts[name] = value
 
+    await asyncio.sleep(pause)
     await asyncio.gather(*(read_one(name, read) for name, read in readers.items()))
