@@ -29,6 +29,7 @@ from ._errors import (
     ValueNotSetException,
 )
 from ._facts import CameraInfo, CameraSettings, Exposure
+from ._group import CameraAddress, CameraGroup, Outcome
 from ._image import Image
 from ._imagebytes import ImageMetadata, decode_imagebytes
 from ._levels import Level, LevelNames, LevelRange
@@ -48,6 +49,8 @@ __all__ = [
     "AscomError",
     "AsyncCamera",
     "AsyncDevice",
+    "CameraAddress",
+    "CameraGroup",
     "CameraInfo",
     "CameraSettings",
     "CameraStates",
@@ -75,6 +78,7 @@ __all__ = [
     "OperationCancelledException",
     "OperationFailed",
     "OperationTimeout",
+    "Outcome",
     "ParkedException",
     "Progress",
     "RequestRejected",

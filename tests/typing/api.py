@@ -106,6 +106,15 @@ async def check_images() -> None:
         assert_type(await image.save_preview(Path("m42.png"), max_size=None), Path)
 
 
+async def check_group() -> None:
+    async with aa.CameraGroup([aa.CameraAddress("host", 1, {"gain": 3})]) as group:
+        assert_type(await group.connect(), list[aa.Outcome])
+        assert_type(await group.expose([1.0]), list[aa.Outcome])
+        assert_type(await group.expose_all(1), list[aa.Image])
+        async with group.outcomes(1) as outcomes:
+            assert_type((await anext(outcomes)).error, aa.AlpacaError | None)
+
+
 def check_image(image: aa.Image) -> None:
     assert_type(image.data, NDArray[Any])
     assert_type(image.array, NDArray[Any])
