@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ async def test_48_cameras_start_together(many: SimulatorServer) -> None:
             ]
             skews.append(max(starts) - min(starts))
     # The best of several, since other programs run on this machine as well.
-    assert min(skews) < 0.05
+    if sys.gettrace() is None:  # counting lines slows down server and client alike
+        assert min(skews) < 0.05
 
 
 async def test_a_dead_an_erring_and_a_slow_camera_cost_nobody_else_a_frame(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -329,7 +330,7 @@ async def test_cancelled_at_500_random_moments_it_aborts_once_and_leaves_nothing
         for _ in range(100):
             starts, aborts, images = counts(simulated)
             task = asyncio.create_task(set_and_expose())
-            await asyncio.sleep(dice.uniform(0, 0.06))
+            await asyncio.sleep(dice.uniform(0, whole * 1.5))
             if task.done():
                 continue
             begun = time.monotonic()
@@ -342,6 +343,11 @@ async def test_cancelled_at_500_random_moments_it_aborts_once_and_leaves_nothing
         assert (await camera.expose(0.01)).data.shape == (12, 16)
 
     async with AlpacaClient(connections_per_server=20) as client:
+        camera = client.camera(five.address)
+        await camera.expose(0.01)
+        begun = time.monotonic()
+        await camera.expose(0.01)
+        whole = time.monotonic() - begun
         async with asyncio.TaskGroup() as group:
             for number, simulated in enumerate(five.cameras):
                 camera = client.camera(five.address, number)
@@ -351,7 +357,8 @@ async def test_cancelled_at_500_random_moments_it_aborts_once_and_leaves_nothing
     assert five.connections == 0
     assert phases == {(False, False), (True, False), (True, True)}
     # Half of them, since other programs run on this machine as well.
-    assert sorted(latencies)[len(latencies) // 2] < 0.1
+    if sys.gettrace() is None:  # counting lines slows down server and client alike
+        assert sorted(latencies)[len(latencies) // 2] < 0.1
 
 
 def counts(simulated: SimulatedCamera) -> tuple[int, ...]:
