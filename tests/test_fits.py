@@ -14,7 +14,7 @@ import anyio
 import numpy as np
 import pytest
 from anyio.from_thread import check_cancelled
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from alpaca_async import __version__, _files, fits
@@ -458,6 +458,7 @@ def test_odd_facts_never_break_the_header(exposure: Exposure) -> None:
 )
 @settings(deadline=None, max_examples=100)
 def test_extra_values_come_back(keyword: str, value: str | int, comment: str) -> None:
+    assume(not (isinstance(value, str) and "' /" in value))  # astropy takes it for the end
     image = image_of(np.zeros((1, 1), "u1"), None)
     written = written_by_astropy(image, {keyword: (value, comment)})
     back = astropy_fits.getheader(io.BytesIO(written))[keyword]
