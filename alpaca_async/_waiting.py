@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 from ._enums import CameraStates
-from ._errors import OperationFailed, OperationTimeout
+from ._errors import OperationFailed, OperationTimeout, TransportError
 from ._progress import Progress
 
 if TYPE_CHECKING:
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from ._progress import ProgressCallback
     from ._status import CameraStatus
 
+logger = logging.getLogger("alpaca_async")
+
 _FIRST_STATE: Final = 1.0
 """Seconds until the first look at the state: most failures come at once."""
 _STATE_INTERVAL: Final = 1.0
 """Seconds between looks at the state once the image is due, or while somebody watches."""
 _LONG_STATE_INTERVAL: Final = 60.0
 _PROGRESS_INTERVAL: Final = 0.1
+_LOSS_GRACE: Final = 10.0
+"""Seconds for which the camera may be out of reach before the wait is given up."""
 _IDLE_GRACE: Final = 10.0
 """Seconds for which real cameras have been seen idle before their image was ready."""
 _GHOST_MARGIN: Final = 10.0
@@ -67,6 +72,7 @@ class ImageWait:
         self._progress = progress
         self._state: CameraStates | None = None
         self._idle_since: float | None = None
+        self._lost_since: float | None = None
         self._begun = self._now()
         self._over = self._begun + duration
         self._stopped = asyncio.Event()
@@ -87,7 +93,7 @@ class ImageWait:
         """Sleep until the exposure should be over."""
         while (now := self._now()) < self._over:
             if now >= self._next_state:
-                await self._look_early()
+                await self._look_early_if_possible()
                 self._next_state = self._now() + self._state_interval
                 continue  # that may have taken a while
             self._report("exposing", (now - self._begun) / self._duration, self._over - now)
@@ -104,13 +110,37 @@ class ImageWait:
         """Ask until the image is ready."""
         deadline = self._over + self._timeout
         pause = max(_SHORTEST_PAUSE, self._duration * _FIRST_PAUSE)
-        while not await self._is_ready() or await self._may_be_ghost():
+        while not await self._is_ready_as_far_as_known() or await self._may_be_ghost():
             now = self._now()
             if now >= deadline:
                 raise self._signed(OperationTimeout(f"no image within {self._timeout:g} s"))
             self._report("reading", None, None)
             await asyncio.sleep(min(pause, deadline - now))
             pause = min(pause * 2, max(_LONGEST_SHORT_PAUSE, (now - self._begun) * _LONGEST_PAUSE))
+
+    async def _look_early_if_possible(self) -> None:
+        """Look at the state; that the network loses one look says nothing of the exposure."""
+        try:
+            await self._look_early()
+        except TransportError as error:
+            logger.info("a look at the state was lost: %s", error)
+
+    async def _is_ready_as_far_as_known(self) -> bool:
+        """Whether the camera has an image; a look that the network loses tells of none.
+
+        When the network has lost all looks for `_LOSS_GRACE` seconds, raise what it says.
+        """
+        try:
+            ready = await self._is_ready()
+        except TransportError as error:
+            if self._lost_since is None:
+                self._lost_since = self._now()
+            if self._now() - self._lost_since >= _LOSS_GRACE:
+                raise
+            logger.info("a look at the camera was lost: %s", error)
+            return False
+        self._lost_since = None
+        return ready
 
     async def _look_early(self) -> None:
         """Look at the state during the exposure, when no image of it can be ready."""

@@ -301,6 +301,34 @@ async def test_an_image_that_never_comes_ends_at_the_deadline_and_is_aborted(
     assert server.count("abortexposure") == 1
 
 
+BROKEN = b"HTTP/1.0 2"
+
+
+async def test_a_few_lost_polls_do_not_cost_the_frame(client: AlpacaClient) -> None:
+    answers = iter([BROKEN] * 3)
+    replies = Forgiving(exposing(imageready=lambda _: next(answers, value(True))))
+    async with ScriptedServer(replies) as server:
+        image = await client.camera(server.address).expose(0.01)
+    assert image.data.shape == (7, 3)
+    assert server.count("abortexposure") == 0
+
+
+async def test_a_lost_look_at_the_state_does_not_cost_the_frame(client: AlpacaClient) -> None:
+    async with ScriptedServer(Forgiving(exposing(camerastate=BROKEN))) as server:
+        await client.camera(server.address).expose(1.1)
+    assert server.count("camerastate") == 1
+
+
+async def test_a_camera_that_stays_out_of_reach_ends_the_wait(
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_module, "_LOSS_GRACE", 0.1)
+    async with ScriptedServer(Forgiving(exposing(imageready=BROKEN))) as server:
+        with pytest.raises(TransportError, match="camera/0/imageready"):
+            await client.camera(server.address).expose(0.01)
+    assert server.count("abortexposure") == 1
+
+
 async def test_a_camera_without_abort_is_stopped_instead(client: AlpacaClient) -> None:
     replies = exposing(imageready=value(False), camerastate=value(2), stopexposure=value(None))
     del replies["abortexposure"]
