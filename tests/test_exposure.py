@@ -32,8 +32,6 @@ from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from .scripted import Request, ScriptedServer, ascom_error, http, imagebytes, value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from .scripted import Reply
 
 
@@ -548,19 +546,3 @@ async def test_colour_arrives_as_the_sensor_has_it(
     assert image.array.shape == (32, 24, *planes)
     assert image.exposure is not None
     assert image.exposure.info.sensor_type is sensor
-
-
-@pytest.fixture
-async def loop_time() -> AsyncIterator[list[float]]:
-    """The pauses of the loop beyond the millisecond that a ticker asks for."""
-    stalls: list[float] = []
-
-    async def tick() -> None:
-        while True:
-            begun = time.perf_counter()
-            await asyncio.sleep(0.001)
-            stalls.append(time.perf_counter() - begun - 0.001)
-
-    ticker = asyncio.create_task(tick())
-    yield stalls
-    ticker.cancel()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 import weakref
 from itertools import pairwise
@@ -93,9 +94,11 @@ async def test_the_next_exposure_runs_while_the_caller_works(
     starts = [r.time for r in simulated.requests if r.member == "startexposure"]
     downloads = [r.time for r in simulated.requests if r.member == "imagearray"]
     assert len(starts) == 4
+    if sys.gettrace() is not None:  # counting lines slows down server and client alike
+        return
     # The best of several, since other programs run on this machine as well.
     assert min(b - a for a, b in zip(arrivals, starts[1:], strict=False)) < 0.01
-    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.01
+    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.02
 
 
 @pytest.mark.parametrize("work", [0.0, 0.06], ids=["a fast caller", "a slow caller"])
