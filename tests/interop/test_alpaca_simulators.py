@@ -21,7 +21,8 @@ from alpaca_async import (
 
 from .conftest import needs
 
-pytestmark = needs("alpaca_simulators")
+# One server at a time: two of them disturb each other.
+pytestmark = [needs("alpaca_simulators"), pytest.mark.xdist_group("alpaca-simulators")]
 
 
 @pytest.fixture(params=[0, 2], ids=["version 3", "version 4"])
