@@ -98,7 +98,7 @@ async def test_the_next_exposure_runs_while_the_caller_works(
         return
     # The best of several, since other programs run on this machine as well.
     assert min(b - a for a, b in zip(arrivals, starts[1:], strict=False)) < 0.01
-    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.02
+    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.01
 
 
 @pytest.mark.parametrize("work", [0.0, 0.06], ids=["a fast caller", "a slow caller"])
