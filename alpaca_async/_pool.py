@@ -30,13 +30,14 @@ class Turn:
 class Pool:
     """At most `size` connections, taken first come, first served.
 
-    Bulk requests together leave one connection to the others, where there are two or more.
+    Bulk requests together have at most half of them, rounded up: if they left only one, the
+    polls and commands of several cameras would wait for each other.
     """
 
     def __init__(self, size: int) -> None:
         self.closed = False
         self._free = size
-        self._bulk_free = max(size - 1, 1)
+        self._bulk_free = (size + 1) // 2
         self._tickets = 0
         self._queues: dict[bool, deque[tuple[int, asyncio.Future[None]]]]
         self._queues = {True: deque(), False: deque()}

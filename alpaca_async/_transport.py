@@ -34,8 +34,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
     `trace` (the event `http11.send_request_headers.started`), `sni_hostname`, and `sink`: a
     `Sink` that gives memory for the body, which the kernel then fills without a copy. If the
     sink took the body, the response's extension `sink` is true, and its stream yields nothing
-    and ends when the body is complete. Requests with a sink never use a server's last
-    connection, if it may have more than one.
+    and ends when the body is complete. Requests with a sink use at most half of a server's
+    connections, rounded up.
 
     A GET or HEAD is sent once more when a connection that had rested broke before a byte of the
     reply; nothing else is sent twice. The body of a request leaves in one piece with its head.

@@ -73,9 +73,13 @@ async def test_servers_do_not_share_a_limit() -> None:
         await asyncio.gather(*tasks)
 
 
-async def test_bulk_requests_leave_the_last_connection_to_the_others() -> None:
+@pytest.mark.parametrize("connections", [3, 4])
+async def test_bulk_requests_leave_half_of_the_connections_to_the_others(connections: int) -> None:
     gate = Gate()
-    async with serving(gate) as server, DirectTransport(connections_per_server=3) as transport:
+    async with (
+        serving(gate) as server,
+        DirectTransport(connections_per_server=connections) as transport,
+    ):
         bulk = [start(transport, server / f"bulk{n}", bulk=True) for n in range(4)]
         await settle()
         assert sorted(gate.asked) == ["bulk0", "bulk1"]
