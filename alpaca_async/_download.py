@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Pixels: TypeAlias = NDArray[Any]
 
 _JSON: Final = "application/json"
-_JSON_PIECE: Final = 256 * 1024
+_JSON_PIECE: Final = 128 * 1024
 _OPENING_OF_JSON: Final = b"{"
 
 logger = logging.getLogger("alpaca_async")

@@ -31,6 +31,10 @@ _DIGITS64: Final = 18
 # Bytes of text that are left to `json` together.
 _RUN: Final = 1 << 13
 
+# The most bytes by which the array grows at once: numpy clears them, and holds the interpreter
+# lock meanwhile.
+_GROWTH: Final = 1 << 20
+
 # What a byte of the pixels' text can be: 0 to 9 are the digits themselves.
 _MINUS, _FLOAT, _SPACE, _COMMA, _OPEN, CLOSE, _FOREIGN = range(10, 17)
 _KINDS: Final = bytes(
@@ -241,8 +245,9 @@ class _Numbers:
         needed = self.count + more
         self._check_size(needed, self._array.dtype)
         if needed > self._array.size:
+            ample = needed + min(needed // 4, _GROWTH // self._array.itemsize)
             most = self._max_bytes // self._array.itemsize
-            self._array.resize(min(needed + needed // 4, most), refcheck=False)
+            self._array.resize(min(ample, most), refcheck=False)
 
     def _check_size(self, count: int, dtype: np.dtype[Any]) -> None:
         if count * dtype.itemsize > self._max_bytes:
