@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from . import calls, crowd, images, report
-from .child import MEASURABLE
+from .child import MEASURABLE, touch_memory
 from .measure import FULL, QUICK
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ async def measure(groups: Iterable[str], scale: Scale) -> list[Row]:
     rows: list[Row] = []
     for group in groups:
         print(f"{group} ...", file=sys.stderr, flush=True)
+        touch_memory(scale.memory)
         rows += await GROUPS[group](scale)
     return rows
 

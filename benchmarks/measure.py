@@ -18,7 +18,10 @@ TICK: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large, how often, how many; frames are widths and heights, `quiet` is in seconds."""
+    """How large, how often, how many; frames are widths and heights, `quiet` is in seconds.
+
+    `memory`: bytes that a group of rows uses, servers included, touched before each.
+    """
 
     runs: int = 9
     few_runs: int = 3
@@ -31,6 +34,7 @@ class Scale:
     calls: int = 500
     guider_frames: int = 50
     quiet: float = 0.5
+    memory: int = 2**31
 
 
 FULL: Final = Scale()
@@ -43,6 +47,7 @@ QUICK: Final = Scale(
     frames_each=3,
     calls=100,
     guider_frames=15,
+    memory=2**27,
 )
 
 
