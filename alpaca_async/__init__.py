@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._camera import AsyncCamera
 from ._client import AlpacaClient
 from ._cooling import CoolingPace, CoolingProgress
+from ._delivery import DeliveryStatistics
 from ._device import AsyncDevice
 from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
 from ._errors import (
@@ -12,6 +13,7 @@ from ._errors import (
     AlpacaError,
     AscomError,
     DriverException,
+    ExposureAborted,
     IncompleteImage,
     InvalidOperationException,
     InvalidValueException,
@@ -58,9 +60,11 @@ __all__ = [
     "ConfiguredDevice",
     "CoolingPace",
     "CoolingProgress",
+    "DeliveryStatistics",
     "DirectTransport",
     "DriverException",
     "Exposure",
+    "ExposureAborted",
     "ExposureRequest",
     "GuideDirections",
     "Image",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable  # noqa: TC003 - of a dataclass
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from anyio import to_thread
 from numpy.typing import NDArray
 
+from ._delivery import Delivery
 from ._errors import MalformedResponse, TransportError, TransportTimeout
 from ._imagejson import ImageJsonParser
 from ._progress import DownloadMeter, ProgressFailed
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ._session import Session
 
 Pixels: TypeAlias = NDArray[Any]
+Arrange: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
 
 _JSON: Final = "application/json"
 _JSON_PIECE: Final = 128 * 1024
@@ -42,7 +45,15 @@ class Layout:
     """How pixels lie in memory: received so, or brought there from ASCOM's order."""
 
     receive: NewPixelBuffer
-    arrange: Callable[[Pixels], Awaitable[Pixels]]
+    arrange: Arrange
+
+
+class Downloaded(NamedTuple):
+    """The pixels of one reply, what its header said, and how they came."""
+
+    array: Pixels
+    metadata: ImageMetadata
+    delivery: Delivery
 
 
 async def download(
@@ -51,8 +62,8 @@ async def download(
     path: str,
     layout: Layout,
     progress: ProgressCallback | None = None,
-) -> tuple[Pixels, ImageMetadata]:
-    """Return the image at `path` in `layout`, and what its header says.
+) -> Downloaded:
+    """Return the image at `path` in `layout`.
 
     Raises:
         AscomError: the device has no image, or another reason not to give it.
@@ -61,17 +72,22 @@ async def download(
     """
     new_meter = partial(DownloadMeter, progress) if progress else None
     sink = ImageSink(layout.receive, session.max_image_bytes, new_meter)
+    arrange: Arrange = _unchanged
+    asked = time.perf_counter()
     try:
         async with session.stream_image(server, path, sink) as response:
+            begun = time.perf_counter()
             chunks = stream_of(response)
             kind, first = await _kind(response, chunks)
             if kind == IMAGEBYTES:
                 sink.expect(response.headers)
                 await _fill(sink, first, chunks)
-                return sink.result()
-            parser = ImageJsonParser(max_image_bytes=session.max_image_bytes)
-            meter = new_meter(None) if new_meter else None
-            array, metadata = await _parse(parser, meter, first, chunks)
+                array, metadata = sink.result()
+            else:
+                parser = ImageJsonParser(max_image_bytes=session.max_image_bytes)
+                meter = new_meter(None) if new_meter else None
+                array, metadata = await _parse(parser, meter, first, chunks)
+                arrange = layout.arrange
     except ProgressFailed as failure:
         raise failure.error from None
     except TransportTimeout:
@@ -80,7 +96,9 @@ async def download(
         if sink.shortage is None:
             raise
         raise sink.shortage.at(error.server, error.member) from error
-    return await layout.arrange(array), metadata
+    array = await arrange(array)
+    transfer = time.perf_counter() - begun
+    return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
 
 
 async def _kind(response: httpx.Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
+from ._delivery import DeliveryRecord
 from ._download import COLUMNS, ROWS, download
 from ._icamera import ICameraV4
 from ._image import Image
@@ -11,9 +13,14 @@ from ._image import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ._download import Layout
+    from ._delivery import DeliveryStatistics
+    from ._download import Downloaded, Layout
     from ._imagebytes import ImageMetadata
     from ._progress import ProgressCallback
+    from ._session import Session
+
+
+logger = logging.getLogger("alpaca_async")
 
 
 class Imaging(ICameraV4):
@@ -21,10 +28,24 @@ class Imaging(ICameraV4):
 
     _image_array_info: ImageMetadata | None = None
 
+    def __init__(
+        self, address: str, device_number: int = 0, *, client: Session | None = None
+    ) -> None:
+        super().__init__(address, device_number, client=client)
+        self._deliveries = DeliveryRecord()
+
     @property
     def image_array_info(self) -> ImageMetadata | None:
         """What the header of the last downloaded image said; None before the first."""
         return self._image_array_info
+
+    @property
+    def delivery_statistics(self) -> DeliveryStatistics | None:
+        """How soon, fast and evenly this object's last images came; None before the first.
+
+        When three in a row come much slower than usual, a warning is logged.
+        """
+        return self._deliveries.statistics
 
     async def get_image_array(self, *, progress: ProgressCallback | None = None) -> NDArray[Any]:
         """Download the image in ASCOM's order `[x, y]` or `[x, y, plane]`, C-contiguous.
@@ -37,15 +58,13 @@ class Imaging(ICameraV4):
             IncompleteImage: the connection broke off.
             MalformedResponse: what came is not one image, or exceeds `max_image_bytes`.
         """
-        array, _ = await self._download("ImageArray", COLUMNS, progress)
-        return array
+        return (await self._download("ImageArray", COLUMNS, progress)).array
 
     async def get_image_array_variant(
         self, *, progress: ProgressCallback | None = None
     ) -> NDArray[Any]:
         """Download the image as `get_image_array` does. Deprecated: most cameras refuse."""
-        array, _ = await self._download("ImageArrayVariant", COLUMNS, progress)
-        return array
+        return (await self._download("ImageArrayVariant", COLUMNS, progress)).array
 
     async def get_image(
         self, *, contiguous: bool = True, progress: ProgressCallback | None = None
@@ -57,14 +76,17 @@ class Imaging(ICameraV4):
         `get_image_array`.
         """
         if contiguous:
-            return Image(*await self._download("ImageArray", ROWS, progress))
-        array, metadata = await self._download("ImageArray", COLUMNS, progress)
+            array, metadata, _ = await self._download("ImageArray", ROWS, progress)
+            return Image(array, metadata)
+        array, metadata, _ = await self._download("ImageArray", COLUMNS, progress)
         return Image(array.swapaxes(0, 1), metadata)
 
     async def _download(
         self, member: str, layout: Layout, progress: ProgressCallback | None
-    ) -> tuple[NDArray[Any], ImageMetadata]:
+    ) -> Downloaded:
         path = self._path + member.lower()
-        array, metadata = await download(self._session, self._server, path, layout, progress)
-        self._image_array_info = metadata
-        return array, metadata
+        downloaded = await download(self._session, self._server, path, layout, progress)
+        self._image_array_info = downloaded.metadata
+        if (complaint := self._deliveries.add(downloaded.delivery)) is not None:
+            logger.warning("%r: %s", self, complaint)
+        return downloaded
