@@ -7,7 +7,8 @@
     ├── MalformedResponse               an answer that is not what the protocol says
     │   └── IncompleteImage             fewer pixels than promised
     ├── OperationFailed                 the device's state says that it did not work
-    │   └── OperationTimeout            (also TimeoutError) it did not end in time
+    │   ├── OperationTimeout            (also TimeoutError) it did not end in time
+    │   └── ExposureAborted             somebody aborted it
     └── AscomError                      the device answered with an error number
         ├── NotImplementedException         0x400
         ├── InvalidValueException           0x401
@@ -117,6 +118,10 @@ class OperationFailed(AlpacaError):
 
 class OperationTimeout(OperationFailed, TimeoutError):
     """The device goes on answering, but the operation did not end in time."""
+
+
+class ExposureAborted(OperationFailed):
+    """Another task aborted the exposure whose image was waited for."""
 
 
 class AscomError(AlpacaError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._errors import (
     AlpacaError,
     AscomError,
+    ExposureAborted,
     NotImplementedException,
     RequestRejected,
     TransportError,
@@ -78,11 +79,14 @@ class Exposing(Imaging, Reporting):
         Raises:
             OperationTimeout: no image `ready_timeout` seconds after the exposure should be over.
             OperationFailed: the camera reports an error, or is idle without an image.
+            ExposureAborted: another task called `abort_exposure` of this object.
             AlpacaError: as `start_exposure` and `get_image` do.
         """
         start = await self._start(duration, light)
         try:
             exposure = await self._integrate(start, duration, light, progress, ready_timeout)
+        except ExposureAborted:
+            raise
         except (Exception, asyncio.CancelledError):
             await finish(self._abort())
             raise
@@ -106,6 +110,7 @@ class Exposing(Imaging, Reporting):
         Raises:
             OperationTimeout: no image within `timeout`.
             OperationFailed: the camera reports an error, or is idle without an image.
+            ExposureAborted: another task called `abort_exposure` of this object.
         """
         await self._wait(0.0, timeout, progress)
 
@@ -120,9 +125,15 @@ class Exposing(Imaging, Reporting):
             wait.stop()
 
     async def abort_exposure(self) -> None:
-        """End the exposure now and discard it. Does nothing if the camera is idle."""
+        """End the exposure now and discard it. Does nothing if the camera is idle.
+
+        An `expose` or `wait_image_ready` of this object that waits for the image raises
+        `ExposureAborted` at once; a download that has begun goes on.
+        """
         self._ghost_due = self._due
         await super().abort_exposure()
+        for wait in self._waits:
+            wait.abort()
 
     async def _start_exposure(
         self, duration: float, light: bool, attempt: Attempt | None = None

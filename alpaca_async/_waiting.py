@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 from ._enums import CameraStates
-from ._errors import OperationFailed, OperationTimeout, TransportError
+from ._errors import ExposureAborted, OperationFailed, OperationTimeout, TransportError
 from ._progress import Progress
 
 if TYPE_CHECKING:
@@ -76,18 +76,30 @@ class ImageWait:
         self._begun = self._now()
         self._over = self._begun + duration
         self._stopped = asyncio.Event()
+        self._patience = asyncio.timeout(None)
         self._next_state = self._begun + _FIRST_STATE
         self._ghost_due = ghost_due if self._begun < ghost_due + _GHOST_MARGIN else math.inf
 
     async def run(self) -> None:
         """Return when the image is ready; raise what keeps it from becoming so."""
-        await self._integrate()
-        await self._poll()
+        try:
+            async with self._patience:
+                await self._integrate()
+                await self._poll()
+        except TimeoutError:
+            if self._patience.expired():
+                raise self._signed(ExposureAborted("the exposure was aborted")) from None
+            raise
 
     def stop(self) -> None:
         """Take note that the exposure was ended early, and its image is to be expected now."""
         self._over = min(self._over, self._now())
         self._stopped.set()
+
+    def abort(self) -> None:
+        """Take note that no image is to be expected; `run` raises `ExposureAborted`."""
+        if not self._patience.expired():
+            self._patience.reschedule(self._now())
 
     async def _integrate(self) -> None:
         """Sleep until the exposure should be over."""

@@ -12,9 +12,11 @@ import pytest
 
 from alpaca_async import (
     AlpacaClient,
+    AscomError,
     AsyncCamera,
     CameraStates,
     DriverException,
+    ExposureAborted,
     OperationFailed,
     OperationTimeout,
     Progress,
@@ -62,6 +64,13 @@ def haste(limit: float) -> Timeouts:
     return Timeouts(establish=limit, reply=limit, long=limit, stall=limit)
 
 
+async def seconds(work: Coroutine[object, object, object]) -> float:
+    """Return what `work` takes by a clock that runs as fast as the loop's."""
+    begun = time.monotonic()
+    await work
+    return (time.monotonic() - begun) * SPEED
+
+
 @pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("readout", [0.0, 1.0])
 def test_a_minute_costs_ten_requests_and_readiness_is_noticed_soon(
@@ -80,13 +89,11 @@ def test_a_minute_costs_ten_requests_and_readiness_is_noticed_soon(
         async with AlpacaClient(timeouts=haste(400)) as client:
             camera = client.camera(address)
             await camera.expose(0.5)
+            a_start_and_a_download = await seconds(camera.expose(0.04)) - readout
             simulated.requests.clear()
-            begun = time.monotonic()
-            image = await camera.expose(60)
-            took = (time.monotonic() - begun) * SPEED
-        assert image.data.shape == (24, 32)
+            took = await seconds(camera.expose(60))
         assert len(simulated.requests) <= 10
-        assert 60 + readout <= took < (60 + readout) * 1.05 + 3  # 75 ms to start and to download
+        assert 60 + readout <= took < (60 + readout) * 1.05 + 2 * a_start_and_a_download
 
     with run_in_thread(SimulatorServer([simulated])) as server:
         run_fast(story(server.address))
@@ -285,6 +292,37 @@ async def test_a_camera_that_is_never_seen_idle_delivers_all_the_same(
         assert time.monotonic() - begun < 0.3
 
 
+@pytest.mark.parametrize("moment", [0.1, 0.35], ids=["integrating", "polling"])
+async def test_an_abort_by_another_task_ends_the_wait_at_once(
+    client: AlpacaClient, moment: float
+) -> None:
+    slow = SimulatedCamera(width=16, height=12, image_delay=30, initially_connected=True)
+    async with SimulatorServer([slow]) as server:
+        camera = client.camera(server.address)
+        exposing = asyncio.create_task(camera.expose(0.3))
+        waiting = asyncio.create_task(camera.wait_image_ready())
+        await asyncio.sleep(moment)
+        await camera.abort_exposure()
+        ends = await asyncio.wait_for(
+            asyncio.gather(exposing, waiting, return_exceptions=True), timeout=1
+        )
+        assert [type(end) for end in ends] == [ExposureAborted, ExposureAborted]
+        assert "camera/0/imageready: the exposure was aborted" in str(ends[0])
+    assert slow.count("abortexposure") == 1
+
+
+async def test_an_abort_that_is_refused_ends_no_wait(client: AlpacaClient) -> None:
+    camera_model = SimulatedCamera(width=16, height=12, initially_connected=True)
+    camera_model.refuse("abortexposure")
+    async with SimulatorServer([camera_model]) as server:
+        camera = client.camera(server.address)
+        exposing = asyncio.create_task(camera.expose(0.3))
+        await asyncio.sleep(0.1)
+        with pytest.raises(AscomError):
+            await camera.abort_exposure()
+        assert (await exposing).data.shape == (12, 16)
+
+
 async def test_an_abort_long_ago_costs_nothing(
     camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,8 +359,9 @@ async def test_cancelled_at_500_random_moments_it_aborts_once_and_leaves_nothing
     phases: set[tuple[bool, bool]] = set()
 
     async def torment(camera: AsyncCamera, simulated: SimulatedCamera, seed: int) -> None:
-        async def set_and_expose() -> None:
-            await camera.set_gain(seed)
+        async def set_and_expose(number: int) -> None:
+            if number % 5 == 0:  # each setting has all of them read again
+                await camera.set_gain(seed)
             await camera.expose(0.01)
 
         dice = random.Random(seed)
@@ -330,7 +369,7 @@ async def test_cancelled_at_500_random_moments_it_aborts_once_and_leaves_nothing
         for number in range(110):
             starts, aborts, images = counts(simulated)
             begun = time.monotonic()
-            task = asyncio.create_task(set_and_expose())
+            task = asyncio.create_task(set_and_expose(number))
             if number % 10 == 0:  # how long it takes now, beside the others
                 await task
                 whole = time.monotonic() - begun
