@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ._camera import AsyncCamera
 from ._client import AlpacaClient
 from ._errors import AlpacaError, OperationTimeout
+from ._progress import Progress
 from ._sequence import ExposureRequest, as_request
 from ._stream import Stream
 from ._tasks import wait_for_end
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._image import Image
+    from ._progress import ProgressCallback
 
 T = TypeVar("T")
 
@@ -49,8 +52,23 @@ class Outcome:
     error: AlpacaError | None = None
 
 
+GroupProgress: TypeAlias = Callable[[AsyncCamera, Progress], None]
+"""Called in the event loop with a camera of the group, and how far its exposure is."""
+
 Asked: TypeAlias = float | ExposureRequest | Iterable[float | ExposureRequest]
 """One exposure for all cameras, or one for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    """The arguments of `AsyncCamera.expose` that are the same for all cameras."""
+
+    contiguous: bool
+    progress: GroupProgress | None
+    ready_timeout: float
+
+    def progress_of(self, camera: AsyncCamera) -> ProgressCallback | None:
+        return None if self.progress is None else partial(self.progress, camera)
 
 
 class CameraGroup:
@@ -101,38 +119,60 @@ class CameraGroup:
         )
 
     async def expose(
-        self, duration: Asked, *, ready_timeout: float = 60.0, prepare_timeout: float = 10.0
+        self,
+        duration: Asked,
+        *,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
     ) -> list[Outcome]:
         """Expose on all cameras at once and return what became of it, in the cameras' order.
 
         `duration` is the same for all, or an iterable of one for each. First each `prepare` is
         awaited and facts and settings are read; then the exposures start together. A camera that
         fails, or is not prepared after `prepare_timeout` seconds, does not hold up the others
-        further. Cancelled, it aborts all exposures.
+        further. Cancelled, it aborts all exposures. The other arguments are those of
+        `AsyncCamera.expose`; `progress` gets the camera as well.
         """
-        work = await self._prepared(duration, ready_timeout, prepare_timeout)
+        how = _How(contiguous, progress, ready_timeout)
+        work = await self._prepared(duration, how, prepare_timeout)
         return await _all(_outcome(camera, expose) for camera, expose in work)
 
     async def expose_all(
-        self, duration: Asked, *, ready_timeout: float = 60.0, prepare_timeout: float = 10.0
+        self,
+        duration: Asked,
+        *,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
     ) -> list[Image]:
         """Expose as `expose` does, all or nothing: an error aborts the others and is raised."""
-        work = await self._prepared(duration, ready_timeout, prepare_timeout)
+        how = _How(contiguous, progress, ready_timeout)
+        work = await self._prepared(duration, how, prepare_timeout)
         try:
             return await _all(expose for _, expose in work)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
     def outcomes(
-        self, duration: Asked, *, ready_timeout: float = 60.0, prepare_timeout: float = 10.0
+        self,
+        duration: Asked,
+        *,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
     ) -> Stream[Outcome]:
         """Expose as `expose` does, and hand out each outcome as it comes."""
-        return Stream(self._outcomes(duration, ready_timeout, prepare_timeout))
+        how = _How(contiguous, progress, ready_timeout)
+        return Stream(self._outcomes(duration, how, prepare_timeout))
 
     async def _outcomes(
-        self, duration: Asked, ready_timeout: float, prepare_timeout: float
+        self, duration: Asked, how: _How, prepare_timeout: float
     ) -> AsyncGenerator[Outcome]:
-        work = await self._prepared(duration, ready_timeout, prepare_timeout)
+        work = await self._prepared(duration, how, prepare_timeout)
         tasks = [asyncio.create_task(_outcome(camera, expose)) for camera, expose in work]
         try:
             while tasks:
@@ -147,7 +187,7 @@ class CameraGroup:
                 await wait_for_end(task)
 
     async def _prepared(
-        self, duration: Asked, ready_timeout: float, prepare_timeout: float
+        self, duration: Asked, how: _How, prepare_timeout: float
     ) -> list[tuple[AsyncCamera, Coroutine[None, None, Image]]]:
         """Prepare all cameras; return for each what is left to do."""
         requests = self._requests(duration)
@@ -156,7 +196,7 @@ class CameraGroup:
             for camera, request in zip(self._cameras, requests, strict=True)
         )
         return [
-            (outcome.camera, _expose(outcome, request, ready_timeout))
+            (outcome.camera, _expose(outcome, request, how))
             for outcome, request in zip(outcomes, requests, strict=True)
         ]
 
@@ -194,12 +234,16 @@ async def _prepare(camera: AsyncCamera, request: ExposureRequest, limit: float) 
         raise late.at(camera.server, f"camera/{camera.device_number}") from None
 
 
-async def _expose(prepared: Outcome, request: ExposureRequest, ready_timeout: float) -> Image:
+async def _expose(prepared: Outcome, request: ExposureRequest, how: _How) -> Image:
     """Expose, or raise what came before."""
     if prepared.error is not None:
         raise prepared.error
     return await prepared.camera.expose(
-        request.duration, light=request.light, ready_timeout=ready_timeout
+        request.duration,
+        light=request.light,
+        contiguous=how.contiguous,
+        progress=how.progress_of(prepared.camera),
+        ready_timeout=how.ready_timeout,
     )
 
 

@@ -2,21 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import sys
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from alpaca_async import (
-    AlpacaClient,
     AsyncCamera,
     CameraAddress,
     CameraGroup,
     DriverException,
     ExposureRequest,
     OperationTimeout,
-    Timeouts,
+    Progress,
     TransportError,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
@@ -42,6 +41,16 @@ def many() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture
+def mixed() -> Iterator[SimulatorServer]:
+    """Forty-seven cameras, of which the second fails and the third is slow."""
+    cameras = small(47)
+    cameras[1].fail_exposure("shutter stuck")
+    cameras[2] = SimulatedCamera(width=32, height=24, image_delay=60)
+    with run_in_thread(SimulatorServer(cameras)) as server:
+        yield server
+
+
+@pytest.fixture
 def few() -> Iterator[SimulatorServer]:
     with run_in_thread(SimulatorServer(small(3))) as server:
         yield server
@@ -52,45 +61,58 @@ def addresses(server: SimulatorServer) -> list[CameraAddress]:
 
 
 async def test_48_cameras_start_together(many: SimulatorServer) -> None:
-    skews: list[float] = []
     async with CameraGroup(addresses(many)) as group:
         await group.connect()
-        for _ in range(10):
-            outcomes = await group.expose(0.3)
-            assert all(outcome.image is not None for outcome in outcomes)
-            starts = [
-                max(r.time for r in camera.requests if r.member == "startexposure")
-                for camera in many.cameras
-            ]
-            skews.append(max(starts) - min(starts))
-            if skews[-1] < 0.05:
-                break
-    # The best of several, since other programs run on this machine as well.
-    if sys.gettrace() is None:  # counting lines slows down server and client alike
-        assert min(skews) < 0.05
+        for _ in range(3):  # other programs run on this machine as well
+            if await skew(group, many) < 1.5 * await time_of_48_commands(group):
+                return
+    pytest.fail("the starts were further apart than the commands of 48 cameras take")
 
 
-async def test_a_dead_an_erring_and_a_slow_camera_cost_nobody_else_a_frame(
+async def skew(group: CameraGroup, server: SimulatorServer) -> float:
+    """Return the seconds between the first start to arrive and the last."""
+    outcomes = await group.expose(0.1)
+    assert all(outcome.image is not None for outcome in outcomes)
+    starts = [
+        max(request.time for request in camera.requests if request.member == "startexposure")
+        for camera in server.cameras
+    ]
+    return max(starts) - min(starts)
+
+
+async def time_of_48_commands(group: CameraGroup) -> float:
+    begun = time.monotonic()
+    await asyncio.gather(*(camera.abort_exposure() for camera in group.cameras))
+    return time.monotonic() - begun
+
+
+async def test_a_dead_an_erring_and_a_slow_camera_of_48_cost_nobody_else_a_frame(
+    mixed: SimulatorServer,
+) -> None:
+    members = [*addresses(mixed), CameraAddress("127.0.0.1:9")]
+    async with CameraGroup(members) as group:
+        await asyncio.gather(*(camera.connect() for camera in group.cameras[:47]))
+        outcomes = await group.expose(0.05, ready_timeout=3)
+    assert [outcome.camera for outcome in outcomes] == list(group.cameras)
+    errors = {n: type(each.error) for n, each in enumerate(outcomes) if each.error is not None}
+    assert errors == {1: DriverException, 2: OperationTimeout, 47: TransportError}
+    assert sum(outcome.image is not None for outcome in outcomes) == 45
+    assert [camera.count("abortexposure") for camera in mixed.cameras] == [0, 1, 1] + [0] * 44
+
+
+async def test_a_camera_that_cannot_be_prepared_in_time_does_not_hold_up_the_others(
     few: SimulatorServer,
 ) -> None:
     async def slow(_: Request) -> bytes:
         await asyncio.sleep(30)
         return value(0)
 
-    few.cameras[1].fail_exposure("shutter stuck")
     async with ScriptedServer(Forgiving(name=slow)) as tardy:
-        dead = CameraAddress("127.0.0.1:9")
-        members = [*addresses(few), dead, CameraAddress(tardy.address)]
-        timeouts = partial(AlpacaClient, timeouts=Timeouts(establish=0.5))
-        async with CameraGroup(members, new_client=timeouts) as group:
-            for camera in group.cameras[:3]:
-                await camera.connect()
+        async with CameraGroup([*addresses(few), CameraAddress(tardy.address)]) as group:
+            await asyncio.gather(*(camera.connect() for camera in group.cameras[:3]))
             outcomes = await group.expose(0.05, prepare_timeout=1)
-    errors = [type(outcome.error) for outcome in outcomes]
-    fine = type(None)
-    assert errors == [fine, DriverException, fine, TransportError, OperationTimeout]
-    assert [outcome.image is None for outcome in outcomes] == [False, True, False, True, True]
-    assert few.cameras[0].count("abortexposure") == 0
+    assert [outcome.image is not None for outcome in outcomes] == [True, True, True, False]
+    assert isinstance(outcomes[3].error, OperationTimeout)
 
 
 async def test_all_or_nothing_aborts_the_others(few: SimulatorServer) -> None:
@@ -114,6 +136,20 @@ async def test_outcomes_come_as_they_are_ready_and_leaving_aborts_the_rest(
             assert len([outcome async for outcome in outcomes]) == 3
     assert order == [1, 2]
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 0, 0]
+
+
+async def test_images_and_progress_are_as_those_of_one_camera(few: SimulatorServer) -> None:
+    seen: set[AsyncCamera] = set()
+
+    def progress(camera: AsyncCamera, _: Progress) -> None:
+        seen.add(camera)
+
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        for outcome in await group.expose(0.02, contiguous=False, progress=progress):
+            assert outcome.image is not None
+            assert outcome.image.array.flags.c_contiguous
+        assert seen == set(group.cameras)
 
 
 async def test_a_pickled_group_opens_its_connections_where_it_is_used(
