@@ -11,7 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import calls, crowd, images, report
+from . import calls, crowd, images, night, report
 from .child import MEASURABLE, touch_memory
 from .measure import FULL, QUICK
 
@@ -32,6 +32,9 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
     "alpyca": images.alpyca,
     "guider": calls.guider,
     "others": images.others,
+    "starts": night.starts,
+    "sequence": night.sequence,
+    "cancelling": night.cancelling,
 }
 
 

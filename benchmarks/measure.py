@@ -30,6 +30,7 @@ class Scale:
     json_frame: tuple[int, int] = (3000, 2000)
     guider_frame: tuple[int, int] = (1024, 1024)
     cameras: int = 8
+    group: int = 48
     frames_each: int = 4
     calls: int = 500
     guider_frames: int = 50
@@ -45,6 +46,7 @@ QUICK: Final = Scale(
     crowd_frame=(1600, 1200),
     json_frame=(800, 600),
     frames_each=3,
+    group=6,
     calls=100,
     guider_frames=15,
     memory=2**27,

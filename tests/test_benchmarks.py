@@ -32,6 +32,8 @@ TINY = Scale(
     calls=50,
     guider_frames=2,
     quiet=0.02,
+    group=2,
+    memory=2**20,
 )
 
 pytestmark = pytest.mark.skipif(not MEASURABLE, reason="the benchmarks read /proc")
@@ -186,6 +188,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, row: Row) -> None:
         return [row]
 
     monkeypatch.setitem(command.GROUPS, "tls", rows)
+    monkeypatch.setattr(command, "FULL", TINY)
 
 
 def test_check_fails_when_a_bound_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:

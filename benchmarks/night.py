@@ -1,0 +1,124 @@
+"""Rows about exposures on simulated cameras: how close together, how soon over, how soon ended."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from statistics import quantiles
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from alpaca_async import AlpacaClient, CameraGroup
+
+from .measure import Bound, Row
+from .simulator import simulating
+
+if TYPE_CHECKING:
+    from alpaca_async import AsyncCamera
+
+    from .measure import Scale
+    from .simulator import Simulator
+
+_MS: Final = 1e3
+_SMALL: Final = (64, 48)
+_EXPOSURE: Final = 0.2
+_WORK: Final = 0.05
+
+
+async def starts(scale: Scale) -> list[Row]:
+    """The starts of a group's exposures, from the first to the last."""
+    skews: list[float] = []
+    commands: list[float] = []
+    with simulating(scale.group, _SMALL) as simulator:
+        async with AlpacaClient() as client:
+            cameras = [client.camera(simulator.address, n) for n in range(scale.group)]
+            async with CameraGroup(cameras) as group:
+                await group.expose(_EXPOSURE)
+                for _ in range(scale.runs):
+                    skews.append(await _skew(group, simulator) * _MS)
+                    commands.append(await _commands(cameras) * _MS)
+    what = f"{scale.group} cameras, from the first start to the last"
+    limit = Bound("ours", "<=", 50.0)
+    return [Row(what, "ms", skews, "as many commands at once", commands, limit)]
+
+
+async def _skew(group: CameraGroup, simulator: Simulator) -> float:
+    for outcome in await group.expose(_EXPOSURE):
+        assert outcome.image is not None, outcome.error
+    arrived = simulator.starts()
+    return max(arrived) - min(arrived)
+
+
+async def _commands(cameras: list[AsyncCamera]) -> float:
+    start = perf_counter()
+    await asyncio.gather(*(camera.abort_exposure() for camera in cameras))
+    return perf_counter() - start
+
+
+async def sequence(scale: Scale) -> list[Row]:
+    """What `exposures` adds to each frame while the caller works on the one before."""
+    added: list[float] = []
+    downloads: list[float] = []
+    with simulating(1, scale.guider_frame) as simulator:
+        async with AlpacaClient() as client:
+            camera = client.camera(simulator.address)
+            await camera.expose(_EXPOSURE)
+            for _ in range(scale.few_runs):
+                download = await _download(camera)
+                per_frame = await _sequence(camera, scale.guider_frames)
+                downloads.append(download * _MS)
+                added.append((per_frame - _EXPOSURE - download) * _MS)
+    what = "exposures(), a frame beyond its exposure and download"
+    limit = Bound("ours", "<=", 20.0)
+    return [Row(what, "ms", added, "the download alone", downloads, limit)]
+
+
+async def _download(camera: AsyncCamera) -> float:
+    start = perf_counter()
+    await camera.get_image()
+    return perf_counter() - start
+
+
+async def _sequence(camera: AsyncCamera, frames: int) -> float:
+    """Return the seconds that a frame takes, without the first."""
+    start = 0.0
+    async with camera.exposures(_EXPOSURE, count=frames + 1) as images:
+        await anext(images)
+        start = perf_counter()
+        async for _ in images:
+            await asyncio.sleep(_WORK)
+    return (perf_counter() - start - _WORK) / frames
+
+
+async def cancelling(scale: Scale) -> list[Row]:
+    """Until a cancelled `expose` has aborted its exposure and ended."""
+    dice = random.Random(4)  # noqa: S311 - moments, not secrets
+    ends: list[float] = []
+    aborts: list[float] = []
+    with simulating(1, _SMALL) as simulator:
+        async with AlpacaClient() as client:
+            camera = client.camera(simulator.address)
+            whole = await _expose(camera)
+            for _ in range(scale.few_runs):
+                moments = [dice.uniform(0, whole) for _ in range(scale.calls // 3)]
+                some = [await _cancelled(camera, moment) for moment in moments]
+                ends.append(quantiles(some, n=100, method="inclusive")[98] * _MS)
+                aborts.append(await _commands([camera]) * _MS)
+    what, other = "cancelled expose(), until it has ended, p99", "abort_exposure() alone"
+    return [Row(what, "ms", ends, other, aborts, Bound("ours", "<=", 100.0))]
+
+
+async def _expose(camera: AsyncCamera) -> float:
+    await camera.expose(_WORK)
+    start = perf_counter()
+    await camera.expose(_WORK)
+    return perf_counter() - start
+
+
+async def _cancelled(camera: AsyncCamera, moment: float) -> float:
+    task = asyncio.create_task(camera.expose(_WORK))
+    await asyncio.sleep(moment)
+    start = perf_counter()
+    task.cancel()
+    await asyncio.wait([task])
+    return perf_counter() - start
