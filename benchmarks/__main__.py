@@ -58,7 +58,8 @@ async def measure(groups: Iterable[str], scale: Scale) -> list[Row]:
     rows: list[Row] = []
     for group in groups:
         print(f"{group} ...", file=sys.stderr, flush=True)
-        touch_memory(scale.memory)
+        if scale.memory:
+            touch_memory(scale.memory)
         rows += await GROUPS[group](scale)
     return rows
 

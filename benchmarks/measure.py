@@ -20,7 +20,7 @@ TICK: Final = 0.001
 class Scale:
     """How large, how often, how many; frames are widths and heights, `quiet` is in seconds.
 
-    `memory`: bytes that a group of rows uses, servers included, touched before each.
+    `memory`: bytes that a group of rows uses, servers included, touched before each; 0 for none.
     """
 
     runs: int = 9

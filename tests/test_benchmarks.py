@@ -33,7 +33,7 @@ TINY = Scale(
     guider_frames=2,
     quiet=0.02,
     group=2,
-    memory=2**20,
+    memory=0,
 )
 
 pytestmark = pytest.mark.skipif(not MEASURABLE, reason="the benchmarks read /proc")
@@ -105,10 +105,10 @@ def test_the_floor_receives_the_image_and_drops_it() -> None:
         assert np.array_equal(client.download_rows(), expected.T)
 
 
-@pytest.mark.parametrize("group", command.GROUPS)
+@pytest.mark.parametrize("group", ["array", "calls", "cancelling"])  # .ci/run runs them all
 async def test_each_group_gives_rows(group: str) -> None:
     rows = await command.measure([group], TINY)
-    assert rows or group == "alpyca"
+    assert rows
     for row in rows:
         assert len(row.ours) == len(row.theirs) == 1
         assert min(row.ours) >= 0

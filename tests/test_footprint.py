@@ -92,7 +92,11 @@ async def test_a_frame_is_in_memory_once(
     assert FRAME <= peak <= FRAME + 4 * MIB
 
 
-@pytest.mark.parametrize("download", [columns, rows])
+@pytest.mark.parametrize(
+    ("remote", "download"),
+    [("bytes", columns), ("bytes", rows), ("json", rows)],
+    indirect=["remote"],
+)
 async def test_the_loop_does_not_work_on_pixels_for_long(
     remote: AsyncCamera, download: Callable[[AsyncCamera], Awaitable[Any]]
 ) -> None:
