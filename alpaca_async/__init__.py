@@ -7,6 +7,7 @@ from ._client import AlpacaClient
 from ._cooling import CoolingPace, CoolingProgress
 from ._delivery import DeliveryStatistics
 from ._device import AsyncDevice
+from ._discovery import DiscoveredServer, discover
 from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
 from ._errors import (
     ActionNotImplementedException,
@@ -31,6 +32,7 @@ from ._errors import (
     ValueNotSetException,
 )
 from ._facts import CameraInfo, CameraSettings, Exposure
+from ._finding import FoundCamera, find_camera, find_cameras
 from ._group import CameraAddress, CameraGroup, Outcome
 from ._image import Image
 from ._imagebytes import ImageMetadata, decode_imagebytes
@@ -62,10 +64,12 @@ __all__ = [
     "CoolingProgress",
     "DeliveryStatistics",
     "DirectTransport",
+    "DiscoveredServer",
     "DriverException",
     "Exposure",
     "ExposureAborted",
     "ExposureRequest",
+    "FoundCamera",
     "GuideDirections",
     "Image",
     "ImageArrayElementTypes",
@@ -96,6 +100,9 @@ __all__ = [
     "ValueNotSetException",
     "__version__",
     "decode_imagebytes",
+    "discover",
+    "find_camera",
+    "find_cameras",
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.
