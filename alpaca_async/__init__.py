@@ -39,6 +39,7 @@ from ._imagebytes import ImageMetadata, decode_imagebytes
 from ._levels import Level, LevelNames, LevelRange
 from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
+from ._recovery import Reconnect
 from ._sequence import ExposureRequest
 from ._session import Timeouts
 from ._status import CameraStatus
@@ -89,6 +90,7 @@ __all__ = [
     "Outcome",
     "ParkedException",
     "Progress",
+    "Reconnect",
     "RequestRejected",
     "SensorType",
     "ServerDescription",
