@@ -12,7 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-EXTRAS = ("astropy", "PIL", "typer", "rich", "starlette", "uvicorn")
+EXTRAS = ("astropy", "PIL", "ifaddr", "typer", "rich", "starlette", "uvicorn")
 HEADER = struct.pack("<11i", 1, 0, 0, 0, 44, 2, 8, 2, 2, 3, 0)
 
 

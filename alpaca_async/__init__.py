@@ -7,6 +7,7 @@ from ._client import AlpacaClient
 from ._cooling import CoolingPace, CoolingProgress
 from ._delivery import DeliveryStatistics
 from ._device import AsyncDevice
+from ._discovery import DiscoveredServer, discover
 from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
 from ._errors import (
     ActionNotImplementedException,
@@ -31,12 +32,14 @@ from ._errors import (
     ValueNotSetException,
 )
 from ._facts import CameraInfo, CameraSettings, Exposure
+from ._finding import FoundCamera, find_camera, find_cameras
 from ._group import CameraAddress, CameraGroup, Outcome
 from ._image import Image
 from ._imagebytes import ImageMetadata, decode_imagebytes
 from ._levels import Level, LevelNames, LevelRange
 from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
+from ._recovery import Reconnect
 from ._sequence import ExposureRequest
 from ._session import Timeouts
 from ._status import CameraStatus
@@ -62,10 +65,12 @@ __all__ = [
     "CoolingProgress",
     "DeliveryStatistics",
     "DirectTransport",
+    "DiscoveredServer",
     "DriverException",
     "Exposure",
     "ExposureAborted",
     "ExposureRequest",
+    "FoundCamera",
     "GuideDirections",
     "Image",
     "ImageArrayElementTypes",
@@ -85,6 +90,7 @@ __all__ = [
     "Outcome",
     "ParkedException",
     "Progress",
+    "Reconnect",
     "RequestRejected",
     "SensorType",
     "ServerDescription",
@@ -96,6 +102,9 @@ __all__ = [
     "ValueNotSetException",
     "__version__",
     "decode_imagebytes",
+    "discover",
+    "find_camera",
+    "find_cameras",
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.

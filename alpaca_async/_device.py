@@ -73,14 +73,12 @@ class AsyncDevice:
         *,
         client: Session | None = None,
     ) -> None:
-        self._server = origin(address)
         self._type = check_str("device_type", device_type).lower()
         if not self._type.isalpha() or not self._type.isascii():
             raise ValueError(f"{device_type!r} is not a device type")
         if not 0 <= device_number <= _MAX_DEVICE_NUMBER:
             raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
-        self._number = device_number
-        self._path = f"api/v1/{self._type}/{device_number}/"
+        self._move_to(origin(address), device_number)
         self._session = client or Session()
         self._owns_session = client is None
         self._connect = SingleFlight(self._connect_and_wait)
@@ -266,6 +264,12 @@ class AsyncDevice:
     @property
     def _long(self) -> float:
         return self._session.timeouts.long
+
+    def _move_to(self, server: str, device_number: int) -> None:
+        """Go on at another place; `server` is an origin."""
+        self._server = server
+        self._number = device_number
+        self._path = f"api/v1/{self._type}/{device_number}/"
 
     # connecting, step by step
 

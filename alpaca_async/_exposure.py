@@ -82,22 +82,8 @@ class Exposing(Imaging, Reporting):
             ExposureAborted: another task called `abort_exposure` of this object.
             AlpacaError: as `start_exposure` and `get_image` do.
         """
-        start = await self._start(duration, light)
-        try:
-            exposure = await self._integrate(start, duration, light, progress, ready_timeout)
-        except ExposureAborted:
-            raise
-        except (Exception, asyncio.CancelledError):
-            await finish(self._abort())
-            raise
-        try:
-            image = await self.get_image(contiguous=contiguous, progress=progress)
-        except asyncio.CancelledError:
-            await finish(self._abort())
-            raise
-        image = replace(image, exposure=exposure)
-        self._compare(image, exposure.settings)
-        return image
+        exposure = await self._take(duration, light, progress, ready_timeout)
+        return await self._fetch(exposure, contiguous=contiguous, progress=progress)
 
     async def wait_image_ready(
         self, *, timeout: float | None = None, progress: ProgressCallback | None = None
@@ -140,6 +126,32 @@ class Exposing(Imaging, Reporting):
     ) -> None:
         self._due = asyncio.get_running_loop().time() + check_duration("duration", duration)
         await super()._start_exposure(duration, light, attempt)
+
+    async def _take(
+        self, duration: float, light: bool, progress: ProgressCallback | None, ready_timeout: float
+    ) -> Exposure:
+        """Expose until the image is ready, and return the facts of the exposure."""
+        start = await self._start(duration, light)
+        try:
+            return await self._integrate(start, duration, light, progress, ready_timeout)
+        except ExposureAborted:
+            raise
+        except (Exception, asyncio.CancelledError):
+            await finish(self._abort())
+            raise
+
+    async def _fetch(
+        self, exposure: Exposure, *, contiguous: bool, progress: ProgressCallback | None
+    ) -> Image:
+        """Download the image of `exposure`."""
+        try:
+            image = await self.get_image(contiguous=contiguous, progress=progress)
+        except asyncio.CancelledError:
+            await finish(self._abort())
+            raise
+        image = replace(image, exposure=exposure)
+        self._compare(image, exposure.settings)
+        return image
 
     async def _wait(
         self, duration: float, timeout: float | None, progress: ProgressCallback | None

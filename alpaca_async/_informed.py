@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from ._device import NO_FIELDS, is_missing
-from ._errors import AscomError, NotConnectedException, RequestRejected
+from ._errors import AscomError, NotConnectedException, RequestRejected, TransportError
 from ._facts import CameraInfo, CameraSettings
 from ._icamera import ICameraV4
 from ._management import get_configured_devices
@@ -24,6 +24,8 @@ Reader: TypeAlias = Callable[[], Awaitable[Any]]
 _CHANGES_NO_SETTING: Final = frozenset(
     {"StartExposure", "StopExposure", "AbortExposure", "PulseGuide"}
 )
+_CHANGES_THE_CONNECTION: Final = frozenset({"Connect", "Disconnect", "Connected"})
+_SIGNS_OF_A_RESTART: Final = (TransportError, NotConnectedException)
 
 
 class Informed(ICameraV4):
@@ -32,10 +34,13 @@ class Informed(ICameraV4):
     _info: CameraInfo | None = None
     _settings: CameraSettings | None = None
     _commands = 0
+    _answers = 0
+    """The last number that the server gave to an answer."""
 
     async def get_info(self) -> CameraInfo:
         """Return the facts that do not change, read concurrently and then remembered.
 
+        They are forgotten when this object connects or disconnects the camera.
         What the camera does not implement is None; if it could not tell something else, all is
         read again the next time. Errors as those of the single members.
         """
@@ -50,8 +55,8 @@ class Informed(ICameraV4):
     async def get_settings(self) -> CameraSettings:
         """Return the present settings, read concurrently.
 
-        Remembered until this object sends a command that may change one; what another client
-        changes meanwhile is not seen.
+        Remembered until this object sends a command that may change one, or has reason to think
+        that the server was restarted; what another client changes meanwhile is not seen.
         """
         if self._settings is not None:
             return self._settings
@@ -71,11 +76,51 @@ class Informed(ICameraV4):
         attempt: Attempt | None = None,
     ) -> Envelope:
         try:
-            return await super()._call(member, fields, timeout=timeout, attempt=attempt)
+            envelope = await super()._call(member, fields, timeout=timeout, attempt=attempt)
+        except _SIGNS_OF_A_RESTART:
+            self._forget_settings()
+            raise
         finally:
-            if member not in _CHANGES_NO_SETTING:
-                self._settings = None
-                self._commands += 1
+            if member in _CHANGES_THE_CONNECTION:
+                self._forget()
+            elif member not in _CHANGES_NO_SETTING:
+                self._forget_settings()
+        self._follow(envelope)
+        return envelope
+
+    async def _read(self, member: str, decoder: Callable[[object], T]) -> T:
+        try:
+            return await super()._read(member, decoder)
+        except _SIGNS_OF_A_RESTART:
+            self._forget_settings()
+            raise
+
+    def _decoded(self, member: str, decoder: Callable[[object], T], envelope: Envelope) -> T:
+        self._follow(envelope)
+        return super()._decoded(member, decoder, envelope)
+
+    def _follow(self, envelope: Envelope) -> None:
+        """Notice a server that counts its answers from the beginning: it was restarted.
+
+        Answers overtake each other, but not by half of all; and the ids may be missing.
+        """
+        number = envelope.server_transaction_id
+        if 0 < number < self._answers // 2:
+            self._forget()
+        self._answers = number
+
+    def _move_to(self, server: str, device_number: int) -> None:
+        super()._move_to(server, device_number)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Ask anew for what was remembered: the camera may be another by now."""
+        self._info = None
+        self._forget_settings()
+
+    def _forget_settings(self) -> None:
+        self._settings = None
+        self._commands += 1
 
     def _info_readers(self) -> dict[str, Reader]:
         return {

@@ -7,9 +7,10 @@ import itertools
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, overload
 
-from ._exposure import Exposing
+from ._recovery import Recovering
 from ._stream import Stream
 from ._tasks import wait_for_end
 from ._values import check_bool, check_duration
@@ -17,8 +18,10 @@ from ._values import check_bool, check_duration
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
+    from ._facts import Exposure
     from ._image import Image
     from ._progress import ProgressCallback
+    from ._recovery import Reconnect
 
     Images: TypeAlias = AsyncGenerator[Image]
 
@@ -43,10 +46,10 @@ Duration: TypeAlias = float | ExposureRequest
 """Seconds, or all that is to be said about one exposure."""
 
 
-class Sequencing(Exposing):
+class Sequencing(Recovering):
     """A camera that takes pictures one after the other."""
 
-    def exposures(
+    def exposures(  # noqa: PLR0913 - named choices with defaults
         self,
         duration: Duration | Iterable[Duration] | AsyncIterable[Duration],
         *,
@@ -57,6 +60,7 @@ class Sequencing(Exposing):
         contiguous: bool = True,
         progress: ProgressCallback | None = None,
         ready_timeout: float = 60.0,
+        reconnect: Reconnect | None = None,
     ) -> Stream[Image]:
         """Expose again and again: each exposure starts as soon as the last image was handed over.
 
@@ -67,12 +71,18 @@ class Sequencing(Exposing):
         errors are those of `expose`; an error is raised at the step after the last image, and
         ends the stream. At most two images are in memory: the caller's, and the next.
 
+        With `reconnect` a camera that is lost is got back as the method of that name does, and
+        the exposure fetched if the camera has it still, or begun again with all that comes before
+        it. What the camera itself refuses, or fails in, ends the stream as ever.
+
         Leave it with `async with`: a running exposure is then aborted, once, before the block
         ends. Computations of the caller belong on a thread, or the next exposure waits for them.
         """
         if count is not None and count < 0:
             raise ValueError(f"count must not be negative, not {count}")
         check_duration("pause", pause)
+        if reconnect is not None:
+            self._check_reconnect(reconnect)
         next_request = _requests(duration, check_bool("light", light))
         numbers = itertools.count()
 
@@ -83,17 +93,18 @@ class Sequencing(Exposing):
                 return None
             if number:
                 await asyncio.sleep(pause)
-            if before_each is not None:
-                await before_each(number)
-            if request.prepare is not None:
-                await request.prepare()
-            return await self.expose(
-                request.duration,
-                light=request.light,
-                contiguous=contiguous,
-                progress=progress,
-                ready_timeout=ready_timeout,
-            )
+
+            async def expose() -> Exposure:
+                if before_each is not None:
+                    await before_each(number)
+                if request.prepare is not None:
+                    await request.prepare()
+                return await self._take(request.duration, request.light, progress, ready_timeout)
+
+            fetch = partial(self._fetch, contiguous=contiguous, progress=progress)
+            if reconnect is None:
+                return await fetch(await expose())
+            return await self._outlast(reconnect, expose, fetch)
 
         return Stream(_one_ahead(take))
 

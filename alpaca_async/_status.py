@@ -64,6 +64,11 @@ class Reporting(Informed):
         status = await self._ask_device_state()
         return status if status is not None else await self._read_members()
 
+    def _forget(self) -> None:
+        super()._forget()
+        self._has_device_state = None
+        self._lacking = frozenset()
+
     async def _ask_device_state(self) -> CameraStatus | None:
         """Return what DeviceState tells; None if the camera has no usable one, now and later."""
         if self._has_device_state is None:

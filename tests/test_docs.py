@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
+import socket
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import alpaca_async
-from alpaca_async import testing
+from alpaca_async import _discovery, testing
+from alpaca_async._interfaces import Destination
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 if TYPE_CHECKING:
@@ -66,8 +68,20 @@ COMMANDS = [block for block in runnable("sh") if block.page != "README.md"]
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatorServer]:
     cameras = [SimulatedCamera(width=320, height=240, readout_time=0.01) for _ in range(2)]
-    with run_in_thread(SimulatorServer(cameras)) as running:
+    with run_in_thread(SimulatorServer(cameras, discovery_port=0)) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_network(server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every question for servers go to the one of this module."""
+    ask = _discovery._Asker.ask
+
+    def ask_here(self: _discovery._Asker, destination: Destination, _: int) -> None:
+        if destination.family == socket.AF_INET:
+            ask(self, Destination("127.0.0.1"), server.discovery_port)
+
+    monkeypatch.setattr(_discovery._Asker, "ask", ask_here)
 
 
 @pytest.mark.parametrize("block", runnable("python"), ids=label)

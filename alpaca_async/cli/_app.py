@@ -10,6 +10,7 @@ import typer
 from alpaca_async._version import __version__
 
 from ._console import log_to_stderr, say
+from ._discover import discover
 from ._expose import expose
 from ._info import info
 from ._sim import sim
@@ -54,6 +55,7 @@ def options(
     log_to_stderr(_LEVELS[min(verbose, len(_LEVELS) - 1)])
 
 
+app.command()(discover)
 app.command()(expose)
 app.command()(info)
 app.command()(sim)

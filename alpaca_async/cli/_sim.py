@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.text import Text
 
+from alpaca_async._discovery import DISCOVERY_PORT
 from alpaca_async._enums import SensorType
 
 from ._console import Interrupted, foreseen_errors, say
@@ -40,7 +41,7 @@ _TYPES: Final = {
 }
 
 
-def sim(
+def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on.")
     ] = "127.0.0.1",
@@ -64,6 +65,13 @@ def sim(
         float, typer.Option(min=0.001, metavar="X", help="Let the cameras' time run faster.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses the sky.")] = 0,
+    discovery: Annotated[
+        bool, typer.Option("--discovery/--no-discovery", help="Let clients find the server.")
+    ] = True,
+    discovery_port: Annotated[
+        int,
+        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="The UDP port where they ask."),
+    ] = DISCOVERY_PORT,
 ) -> None:
     """Serve simulated cameras until Ctrl-C.
 
@@ -91,7 +99,8 @@ def sim(
             )
             for number in range(cameras)
         ]
-        _serve(SimulatorServer(models, host=host, port=port), host)
+        answered = discovery_port if discovery else None
+        _serve(SimulatorServer(models, host=host, port=port, discovery_port=answered), host)
 
 
 def _serve(server: SimulatorServer, host: str) -> None:

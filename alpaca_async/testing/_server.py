@@ -11,6 +11,7 @@ from anyio.from_thread import start_blocking_portal
 from uvicorn.server import ServerState
 
 from ._app import Application, Wire
+from ._responder import open_responders
 
 if TYPE_CHECKING:
     import ssl
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._camera import SimulatedCamera
+    from ._responder import Responder
 
 
 class SimulatorServer:
@@ -26,7 +28,9 @@ class SimulatorServer:
     An async context manager on the running loop; `run_in_thread` is the one for synchronous
     callers. Port 0 takes a free one. `content_length=False` sends images chunked,
     `imagebytes=False` as JSON always, `imagebytes_errors=True` sends errors of imagearray as
-    ImageBytes. It can be entered again after it was left.
+    ImageBytes. With a `discovery_port` discovery is answered on that UDP port of `host`, or of a
+    free one if it is 0; a port that is taken is a warning. It can be entered again after it was
+    left.
     """
 
     def __init__(  # noqa: PLR0913 - named choices with defaults
@@ -42,10 +46,13 @@ class SimulatorServer:
         content_length: bool = True,
         imagebytes: bool = True,
         imagebytes_errors: bool = False,
+        discovery_port: int | None = None,
     ) -> None:
         self.cameras = tuple(cameras)
         self._host = host
         self._port = port
+        self._discovery_port = discovery_port
+        self._responders: list[Responder] = []
         self._ssl = ssl_context
         self._state = ServerState()
         self._listener: asyncio.Server | None = None
@@ -81,6 +88,13 @@ class SimulatorServer:
         return f"{host}:{self.port}"
 
     @property
+    def discovery_port(self) -> int:
+        """The UDP port where discovery is answered; `RuntimeError` while it is not."""
+        if not self._responders:
+            raise RuntimeError("The server does not answer discovery")
+        return self._responders[0].port
+
+    @property
     def connections(self) -> int:
         """How many connections are open now."""
         return len(self._state.connections)
@@ -92,6 +106,9 @@ class SimulatorServer:
         self._listener = await asyncio.get_running_loop().create_server(
             self._protocol, self._host, self._port, ssl=self._ssl
         )
+        if self._discovery_port is not None:
+            hosts = [listening.getsockname()[0] for listening in self._listener.sockets]
+            self._responders = await open_responders(hosts, self._discovery_port, self.port)
         return self
 
     def _protocol(self) -> asyncio.Protocol:
@@ -113,6 +130,8 @@ class SimulatorServer:
         if listener is None:
             return
         listener.close()
+        while self._responders:
+            self._responders.pop().close()
         for connection in list(self._state.connections):
             transport: asyncio.Transport = connection.transport
             transport.abort()

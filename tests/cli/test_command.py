@@ -90,7 +90,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_help_names_every_command(run: Run) -> None:
     result = run("--help")
-    assert all(f"\n  {name} " in result.stdout for name in ("expose", "info", "sim"))
+    assert all(f"\n  {name} " in result.stdout for name in ("discover", "expose", "info", "sim"))
 
 
 def test_a_call_without_a_command_shows_the_help(run: Run) -> None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpaca_async import AlpacaClient, CameraInfo, SensorType
+from alpaca_async import AlpacaClient, CameraInfo, FoundCamera, SensorType, find_camera
 from alpaca_async.cli import _sim
 
 from .conftest import started
 
 if TYPE_CHECKING:
+    from alpaca_async.testing import SimulatorServer
+
     from .conftest import Run
 
 
@@ -27,7 +29,7 @@ async def facts(address: str) -> tuple[int, CameraInfo]:
 
 def test_it_serves_what_was_asked_for_until_ctrl_c() -> None:
     size_and_number = ("--size", "320x200", "--cameras", 2, "--port", 0)
-    kind = ("--sensor", "rggb", "--interface-version", 3)
+    kind = ("--sensor", "rggb", "--interface-version", 3, "--no-discovery")
     with started("sim", *size_and_number, *kind, PYTHONUNBUFFERED="1") as process:
         assert process.stdout is not None
         first, example = process.stdout.readline(), process.stdout.readline()
@@ -51,10 +53,32 @@ def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(_sim, "say", press)
-    assert run("sim", "--port", 0, "--host", "0.0.0.0").exit_code == 0  # noqa: S104 - for a moment
+    options = ("--port", 0, "--host", "0.0.0.0", "--no-discovery")  # noqa: S104 - for a moment
+    assert run("sim", *options).exit_code == 0
     assert said[0].startswith("1 simulated camera at 0.0.0.0:")
     assert said[1].startswith("alpaca-async expose 127.0.0.1:")
     assert said[2:] == ["stopped"]
+
+
+@pytest.mark.parametrize("options", [["--discovery-port", 0], ["--no-discovery"]])
+def test_it_can_be_found_unless_it_is_told_not_to(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: list[object]
+) -> None:
+    found: list[FoundCamera | None] = []
+
+    async def look(server: SimulatorServer, _: str) -> None:
+        async with server:
+            unique_id = server.cameras[0].unique_id
+            found.append(await find_camera(unique_id, ["127.0.0.1"], port=server.discovery_port))
+            assert found == [FoundCamera(server.address, 0, "Simulated camera", unique_id)]
+
+    monkeypatch.setattr(_sim, "_run", look)
+    result = run("sim", "--port", 0, *options)
+    if "--no-discovery" in options:
+        assert isinstance(result.exception, RuntimeError)
+        assert found == []
+    else:
+        assert (result.exit_code, len(found)) == (0, 1)
 
 
 def test_a_port_in_use_is_one_line(run: Run) -> None:

@@ -50,6 +50,7 @@ STORIES: Final = frozenset(
         "get_offset_level",
         "get_offset_levels",
         "get_settings",
+        "reconnect",
         "reset_frame",
         "set_frame",
         "use_gain",

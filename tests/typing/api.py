@@ -47,6 +47,24 @@ async def check_device() -> None:
         assert_type(await device.command_bool("command", raw=True), bool)
 
 
+async def check_discovery(client: aa.AlpacaClient) -> None:
+    async with aa.discover(["host"], timeout=1, port=7) as servers:
+        async for server in servers:
+            assert_type(server, aa.DiscoveredServer)
+            assert_type(server.address, str)
+    async with aa.find_cameras(client=client) as cameras:
+        async for found in cameras:
+            assert_type(found, aa.FoundCamera)
+            client.camera(found.address, found.device_number)
+    assert_type(await aa.find_camera("id", ("host",)), aa.FoundCamera | None)
+
+
+async def check_recovery(camera: aa.AsyncCamera) -> None:
+    how = aa.Reconnect(timeout=60, unique_id="id", hosts=("host",), prepare=camera.get_gain)
+    assert_type(await camera.reconnect(how), None)
+    assert_type(camera.exposures(1, reconnect=how), aa.Stream[aa.Image])
+
+
 async def check_members(camera: aa.AsyncCamera) -> None:
     assert_type(await camera.get_bin_x(), int)
     assert_type(await camera.set_bin_x(2), None)

@@ -1,0 +1,83 @@
+"""`alpaca-async discover`: the cameras of the network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from alpaca_async._discovery import DISCOVERY_PORT
+from alpaca_async._finding import find_cameras
+
+from ._console import OUT, foreseen_errors, say
+from ._running import run
+
+if TYPE_CHECKING:
+    from alpaca_async._finding import FoundCamera
+    from alpaca_async._stream import Stream
+
+_SHORTEST: Final = 0.1
+_MAX_PORT: Final = 65535
+
+
+def discover(
+    hosts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST]...",
+            help="Ask only these, broadcast addresses among them; all networks unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            "-t",
+            min=_SHORTEST,
+            metavar="SECONDS",
+            help="How long to wait for answers.",
+        ),
+    ] = 2.0,
+    port: Annotated[
+        int, typer.Option(min=1, max=_MAX_PORT, metavar="PORT", help="The UDP port to ask at.")
+    ] = DISCOVERY_PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Find the cameras of the network.
+
+    The exit code is 1 if there are none.
+    """
+    with foreseen_errors():
+        search = find_cameras(hosts or None, timeout=timeout, port=port)
+        run(_print(search, timeout, as_json=as_json))
+
+
+async def _print(search: Stream[FoundCamera], timeout: float, *, as_json: bool) -> None:
+    async with search as cameras:
+        found = [camera async for camera in cameras]
+    found.sort(key=lambda camera: (camera.address, camera.device_number))
+    if as_json:
+        say(json.dumps([asdict(camera) for camera in found], indent=2))
+    elif found:
+        OUT.print(_table(found))
+    if not found:
+        raise ValueError(f"no camera answered within {timeout:g} s")
+
+
+def _table(found: list[FoundCamera]) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("address", "camera", "name", "unique id"):
+        table.add_column(name, overflow="fold")
+    for camera in found:
+        table.add_row(
+            Text(camera.address),
+            str(camera.device_number),
+            Text(camera.name),
+            Text(camera.unique_id, "dim"),
+        )
+    return table

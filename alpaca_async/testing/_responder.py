@@ -1,0 +1,97 @@
+"""Answers to discovery: where the server is, told to whoever asks over UDP."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_QUESTION: Final = b"alpacadiscovery1"
+_MULTICAST_GROUP: Final = "ff12::a1:9aca"
+_LOOPBACK_BROADCAST: Final = "127.255.255.255"
+
+logger = logging.getLogger("alpaca_async")
+
+
+class Responder(asyncio.DatagramProtocol):
+    """Answers what comes to one socket."""
+
+    def __init__(self, alpaca_port: int) -> None:
+        self._answer = json.dumps({"AlpacaPort": alpaca_port}).encode()
+        self._transport: asyncio.DatagramTransport
+
+    @property
+    def port(self) -> int:
+        """The UDP port that it listens on."""
+        port: int = self._transport.get_extra_info("sockname")[1]
+        return port
+
+    def close(self) -> None:
+        """Close the socket when the loop comes to it."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what sends."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Answer the question; what follows it is reserved."""
+        if data.startswith(_QUESTION):
+            self._transport.sendto(self._answer, addr)
+
+
+async def open_responders(hosts: Iterable[str], port: int, alpaca_port: int) -> list[Responder]:
+    """Answer at the addresses `hosts`; warn of those where that is not possible.
+
+    Broadcasts are heard at 0.0.0.0 and at loopback addresses, multicasts at `::`.
+    """
+    responders: list[Responder] = []
+    for host in hosts:
+        for each in (host, _LOOPBACK_BROADCAST) if host.startswith("127.") else (host,):
+            try:
+                responder = await _open(each, port, alpaca_port)
+            except OSError as error:
+                logger.warning("discovery is not answered at %s, port %d: %s", each, port, error)
+            else:
+                responders.append(responder)
+                port = responder.port
+    return responders
+
+
+async def _open(host: str, port: int, alpaca_port: int) -> Responder:
+    v6 = ":" in host
+    listening = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        # Other servers of this host answer on the same port.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if v6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if host == "::":
+            _join(listening)
+        listening.setblocking(False)
+        listening.bind((host, port))
+        _, responder = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: Responder(alpaca_port), sock=listening
+        )
+    except BaseException:
+        listening.close()
+        raise
+    return responder
+
+
+def _join(listening: socket.socket) -> None:
+    """Take part in the multicast group on every interface that can."""
+    group = ipaddress.IPv6Address(_MULTICAST_GROUP).packed
+    for index, name in socket.if_nameindex():
+        membership = group + index.to_bytes(4, sys.byteorder)
+        try:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+        except OSError as error:
+            logger.info("no multicasts are heard on %s: %s", name, error)

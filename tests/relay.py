@@ -1,0 +1,91 @@
+"""A way to a server that a test can cut, in the middle of a reply too, and mend."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Relay:
+    """Listens on a port of 127.0.0.1 and hands on what comes to `target`, `host:port`."""
+
+    def __init__(self, target: str, *, port: int = 0) -> None:
+        self.target = target
+        self.port = port
+        self.connections = 0
+        """How many there have been."""
+        self.cut_after: int | None = None
+        """Bytes of replies after which the way is cut."""
+        self.is_cut = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.mend()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def mend(self) -> None:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self.is_cut.clear()
+
+    def cut(self) -> None:
+        """Refuse connections, and break off those that there are."""
+        self.cut_after = None
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        self.is_cut.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._relay(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        host, _, port = self.target.rpartition(":")
+        try:
+            there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            writer.transport.abort()
+            return
+        try:
+            sending = asyncio.create_task(self._pump(reader, there_writer))
+            await self._pump(there_reader, writer, count=True)
+            sending.cancel()
+        finally:
+            writer.transport.abort()
+            there_writer.transport.abort()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool = False
+    ) -> None:
+        try:
+            while data := await reader.read(8192):
+                if count and self.cut_after is not None:
+                    data = data[: self.cut_after]
+                    self.cut_after -= len(data)
+                writer.write(data)
+                await writer.drain()
+                if count and self.cut_after == 0:
+                    self.cut()
+        except ConnectionError:
+            pass
