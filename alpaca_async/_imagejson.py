@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from ._enums import ImageArrayElementTypes
-from ._errors import MalformedResponse, ascom_error
+from ._errors import IncompleteImage, MalformedResponse, ascom_error
 from ._imagebytes import DTYPES, ImageMetadata
 from ._jsonpixels import CLOSE, JSON_TYPES, PixelText
 
@@ -35,10 +35,12 @@ class ImageJsonParser:
 
     `feed` and `close` compute in short steps; they are for a worker thread. They allocate the
     array, which grows with the text up to `max_image_bytes`, and little else; only where `Type`
-    follows the pixels and says that they are not int32, the array is converted once.
+    follows the pixels and says that they are not int32, the array is converted once. `received`
+    counts the bytes.
     """
 
     def __init__(self, *, max_image_bytes: int) -> None:
+        self.received = 0
         self._max_image_bytes = max_image_bytes
         self._waiting = bytearray()
         self._envelope = _Envelope()
@@ -48,6 +50,7 @@ class ImageJsonParser:
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece; `MalformedResponse` when nothing good can follow."""
+        self.received += len(piece)
         self._waiting += piece
         while len(self._waiting) >= _CHUNK:
             text = bytes(self._waiting[:_CHUNK])
@@ -59,14 +62,14 @@ class ImageJsonParser:
 
         Raises:
             AscomError: the reply carries the device's error, whatever its `Value` is.
-            MalformedResponse: the text is cut off, or is not the JSON of an image.
+            IncompleteImage: the text is cut off.
+            MalformedResponse: it is not the JSON of an image.
 
         """
         self._advance(bytes(self._waiting))
         self._waiting.clear()
         if self._pixels:
-            count = self._pixels.numbers.count
-            raise MalformedResponse(f"the JSON text ends inside the image, after {count} pixels")
+            raise IncompleteImage(self.received)
         reply = self._reply()
         _raise_device_error(reply)
         if self._fault:
@@ -111,7 +114,8 @@ class ImageJsonParser:
         try:
             return self._envelope.parse()
         except MalformedResponse as error:
-            raise self._fault or error from None
+            cut_off = IncompleteImage(self.received) if self._envelope.is_open else None
+            raise self._fault or cut_off or error from None
 
 
 class _Envelope:
@@ -141,6 +145,16 @@ class _Envelope:
         self._text += opened if depth else b"]"
         self._scanned = len(self._text)
         self._depth = 1 + depth
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more text could make it an object."""
+        depth = 0
+        for token in _TOKEN.finditer(self._text):
+            if token[0] == b'"':  # a string that does not end
+                return True
+            depth += (token[0] in b"[{") - (token[0] in b"]}")
+        return depth > 0 or not self._text
 
     def parse(self, ending: bytes = b"") -> dict[str, Any]:
         """Return the object that the text and `ending` are, with `[]` in the place of pixels."""

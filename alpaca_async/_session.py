@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
     from typing import Self
 
+    from ._pace import Pace
     from ._transport import Sink
     from ._wire import Wire
 
@@ -71,7 +72,10 @@ class Timeouts:
     """Seconds to wait for a server.
 
     `establish`: for a connection. `reply`: for an ordinary reply, complete. `long`: for what
-    moves hardware, such as connecting. `stall`: the longest silence within an image.
+    moves hardware, such as connecting. `stall`: for an image, the longest silence, which includes
+    the wait for its first byte. An image that trickles, fewer than 256 bytes a second for as long
+    as that, is given up too, and so is one that has not begun after twice that time. Otherwise
+    an image may take as long as it takes.
     """
 
     establish: float = 5.0
@@ -164,29 +168,31 @@ class Session:
 
     @asynccontextmanager
     async def stream_image(
-        self, server: str, path: str, sink: Sink
+        self, server: str, path: str, sink: Sink, pace: Pace
     ) -> AsyncGenerator[httpx.Response]:
         """Ask for an image and hand out the reply once its head is there.
 
         A transport that knows sinks fills `sink` and says so in the response's extensions;
-        after any other the caller does it.
+        after any other the caller does it. `pace` watches over both.
         """
         # Images before this one take as long as they take: none of them is stalled.
         limits = self._limits(self.timeouts.stall) | {"pool": None}
-        extensions = {"timeout": limits, "sink": sink}
+        extensions = {"timeout": limits, "sink": sink, "trace": pace.trace}
         request = self._wire.request(
             "image", server, path, self._ids(self._next_number()), extensions
         )
         with self._named_errors(server, path, Attempt()):
-            async with self._download_turn():
+            async with self._download_turn(), pace:
                 response = await self._wire.send(request)
+                pace.begin()
                 try:
                     if response.status_code != _OK:
                         async with asyncio.timeout(self.timeouts.reply):
                             raise rejection(response.status_code, await _read(response))
                     yield response
                 finally:
-                    request.extensions.pop("sink")  # a response of httpx is a cycle: it would stay
+                    # A response of httpx is a cycle: what these refer to would stay.
+                    del request.extensions["sink"], request.extensions["trace"]
                     await response.aclose()
 
     def _download_turn(self) -> asyncio.Semaphore:

@@ -90,7 +90,7 @@ class ImageSink:
     def expect(self, headers: Mapping[str, str]) -> None:
         """Take note of what `headers` say of the body, before or while it comes."""
         self._reply.expected = self._reply.expected or HEADER_SIZE
-        self._reply.promised = _content_length(headers)
+        self._reply.promised = content_length(headers)
 
     def get_buffer(self) -> memoryview:
         """Return room for the next bytes; never empty."""
@@ -109,6 +109,11 @@ class ImageSink:
             self._room[:count] = rest[:count]
             self.received(count)
             rest = rest[count:]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that have come."""
+        return self._reply.received
 
     @property
     def shortage(self) -> IncompleteImage | None:
@@ -205,6 +210,7 @@ def encoding(headers: Mapping[str, str]) -> str:
     return "" if coding == "identity" else coding
 
 
-def _content_length(headers: Mapping[str, str]) -> int | None:
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return how many bytes the body is to have; None where nothing says so."""
     length = headers.get("Content-Length", "")
     return int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None
