@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode
 
-import anyio
 import httpx
 
 from ._envelope import Envelope, decode_envelope, rejection
 from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
 from ._values import encode
-from ._wire import CallersWire, DirectWire
+from ._wire import WIRE_ERRORS, CallersWire, DirectWire, ForeignError
 
 if TYPE_CHECKING:
     import ssl
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from ._pace import Pace
     from ._transport import Sink
-    from ._wire import Wire
+    from ._wire import Kind, Wire
 
 logger = logging.getLogger("alpaca_async")
 
@@ -43,15 +42,6 @@ MAX_REPLY_BYTES: Final = 512 * 1024
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
-_FOREIGN_ERRORS: Final = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    httpx.CookieConflict,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    OSError,
-)
 _NEVER_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -142,7 +132,7 @@ class Session:
     async def get(self, server: str, path: str) -> Envelope:
         """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
         number, limit = self._next_number(), self.timeouts.reply
-        request = self._wire.request(
+        request = self._request(
             "value", server, path, self._ids(number), {"timeout": self._limits(limit)}
         )
         return await self._exchange(request, server, path, number, Attempt(), limit)
@@ -163,7 +153,7 @@ class Session:
         form = {name: encode(value) for name, value in fields.items()}
         parameters = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
         extensions = {"timeout": self._limits(limit), "trace": attempt.trace}
-        request = self._wire.request("command", server, path, parameters, extensions)
+        request = self._request("command", server, path, parameters, extensions)
         return await self._exchange(request, server, path, number, attempt, limit)
 
     @asynccontextmanager
@@ -178,9 +168,7 @@ class Session:
         # Images before this one take as long as they take: none of them is stalled.
         limits = self._limits(self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": pace.trace}
-        request = self._wire.request(
-            "image", server, path, self._ids(self._next_number()), extensions
-        )
+        request = self._request("image", server, path, self._ids(self._next_number()), extensions)
         with self._named_errors(server, path, Attempt()):
             async with self._download_turn(), pace:
                 response = await self._wire.send(request)
@@ -194,6 +182,16 @@ class Session:
                     # A response of httpx is a cycle: what these refer to would stay.
                     del request.extensions["sink"], request.extensions["trace"]
                     await response.aclose()
+
+    def _request(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> httpx.Request:
+        try:
+            return self._wire.request(kind, server, path, parameters, extensions)
+        except ValueError as error:  # names that look like IDNA, and are not
+            raise TransportError(f"no request can be made of this address: {error}").at(
+                server, member_of(path)
+            ) from error
 
     def _download_turn(self) -> asyncio.Semaphore:
         """Return what limits the downloads in this loop; it cannot be taken into another."""
@@ -258,12 +256,12 @@ class Session:
             raise TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent).at(
                 server, member_of(path)
             ) from error
-        except _FOREIGN_ERRORS as error:
+        except WIRE_ERRORS as error:
             kind = TransportTimeout if isinstance(error, httpx.TimeoutException) else TransportError
             sent = attempt.sent and not isinstance(error, _NEVER_SENT)
-            raise kind(self._reason(error), outcome_unknown=sent).at(
-                server, member_of(path)
-            ) from error
+            raise kind(self._reason(error), outcome_unknown=sent).at(server, member_of(path)) from (
+                error.__cause__ if isinstance(error, ForeignError) else error
+            )
 
     def _reason(self, error: Exception) -> str:
         pattern = _TIMEOUT_REASONS.get(type(error))

@@ -63,8 +63,11 @@ async def test_a_trickle_ends_and_frees_its_place(
     reply: Callable[[Request], Answer], injected: bool
 ) -> None:
     replies = iter([reply, good])
-    script: dict[str, Reply] = {"imagearray": lambda request: next(replies)(request)}
-    async with httpx.AsyncClient() as own, ScriptedServer(script) as server:
+
+    def answer(request: Request) -> Answer:
+        return next(replies)(request)
+
+    async with httpx.AsyncClient() as own, ScriptedServer({"imagearray": answer}) as server:
         async with AlpacaClient(
             http=own if injected else None, timeouts=Timeouts(stall=STALL), max_downloads=1
         ) as client:
