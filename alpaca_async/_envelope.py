@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from ._errors import MalformedResponse, RequestRejected, ascom_error
-from ._values import decode, decode_record, quoted
+from ._values import decode, decode_record, properly_named, quoted
 
 _MAX_QUOTED_BODY: Final = 200
+_MAX_PAGE: Final = 65536
 # What is not closed goes to the end: else each opening would search all of the rest in vain.
 _TAGS: Final = re.compile(
     r"<(script|style)\b.*?(?:</\1>|\Z)|<[a-z/!?][^>]*(?:>|\Z)", re.DOTALL | re.IGNORECASE
@@ -53,7 +54,7 @@ def rejection(status: int, body: bytes) -> RequestRejected:
     try:
         fields = _parse(body)
         number = decode(int, fields.get("ErrorNumber") or 0)
-        text = str(fields.get("ErrorMessage") or "")
+        text = _short(str(fields.get("ErrorMessage") or ""))
     except MalformedResponse:
         number, text = 0, ""
     text = text or _plain(body)
@@ -65,7 +66,8 @@ def _raise_reported(fields: dict[str, Any]) -> None:
     number = decode(int, fields.get("ErrorNumber") or 0)
     message = fields.get("ErrorMessage") or ""
     if number or message:
-        raise ascom_error(number, message if isinstance(message, str) else quoted(message))
+        text = message if isinstance(message, str) else quoted(message)
+        raise ascom_error(number, text.encode("utf-8", "replace").decode())  # no half surrogates
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "the reply is not JSON" if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
-    return decode_record(fields)
+    return properly_named(decode_record(fields))
 
 
 def _transaction_id(fields: dict[str, Any], key: str) -> int:
@@ -84,6 +86,10 @@ def _transaction_id(fields: dict[str, Any], key: str) -> int:
 
 
 def _plain(body: bytes) -> str:
-    text = _TAGS.sub(" ", body[:65536].decode("utf-8", "replace"))
+    return _short(_TAGS.sub(" ", body[:_MAX_PAGE].decode("utf-8", "replace")))
+
+
+def _short(text: str) -> str:
+    text = text[:_MAX_PAGE]
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _MAX_QUOTED_BODY else text[: _MAX_QUOTED_BODY - 3] + "..."

@@ -14,6 +14,7 @@ from ._enums import ImageArrayElementTypes
 from ._errors import IncompleteImage, MalformedResponse, ascom_error
 from ._imagebytes import DTYPES, ImageMetadata
 from ._jsonpixels import CLOSE, JSON_TYPES, PixelText
+from ._values import properly_named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,7 +166,7 @@ class _Envelope:
             raise MalformedResponse(f"the reply is not JSON: {error}") from None
         if not isinstance(reply, dict):
             raise MalformedResponse("the reply is not a JSON object")
-        return cast("dict[str, Any]", reply)
+        return properly_named(cast("dict[str, Any]", reply))
 
     def _find_array(self) -> int | None:
         depth = self._depth
@@ -210,7 +211,7 @@ def _image(pixels: PixelText, reply: dict[str, Any]) -> tuple[NDArray[Any], Imag
 
 def _is_value(key: bytes) -> bool:
     try:
-        return bool(json.loads(key) == "Value")
+        return bool(json.loads(key).lower() == "value")
     except ValueError:
         return False
 

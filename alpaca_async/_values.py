@@ -24,6 +24,19 @@ _BOOLEANS: Final[dict[object, bool]] = {
     "0": False,
 }
 
+_PROPER_NAMES: Final = frozenset(
+    {
+        "Value",
+        "Type",
+        "Rank",
+        "ErrorNumber",
+        "ErrorMessage",
+        "ClientTransactionID",
+        "ServerTransactionID",
+    }
+)
+_BY_LOWER: Final = {name.lower(): name for name in _PROPER_NAMES}
+
 
 def decode(kind: type[T], raw: object) -> T:
     """Return `raw` as a `kind`, which is `bool`, `int`, `float`, `str` or an `IntEnum`.
@@ -61,6 +74,18 @@ def decode_record(raw: object) -> dict[str, Any]:
     raise MalformedResponse(f"{quoted(raw)} is not a JSON object")
 
 
+def properly_named(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a reply with the names that ASCOM gives them, however they are cased.
+
+    Some servers write `errorNumber`: an error must not pass for a success. Of a field that comes
+    in several cases the proper one counts.
+    """
+    if fields.keys() <= _PROPER_NAMES:
+        return fields
+    proper = {name: value for name, value in fields.items() if name in _PROPER_NAMES}
+    return {_BY_LOWER.get(name.lower(), name): value for name, value in fields.items()} | proper
+
+
 def quoted(raw: object) -> str:
     """Return a short text of `raw` for an error message."""
     text = repr(raw)
@@ -78,8 +103,13 @@ def _bool(raw: object) -> bool:
 
 
 def _int(raw: object) -> int:
-    if type(raw) is int:
-        return raw
+    number = raw if type(raw) is int else _whole(raw)
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError(raw)
+    return number
+
+
+def _whole(raw: object) -> int:
     number = _float(raw)
     if not number.is_integer():
         raise ValueError(raw)

@@ -280,6 +280,13 @@ def test_error_fields_of_the_wrong_type_are_malformed(error: str) -> None:
         parse(f'{{"Type":2,"Value":[[1]],{error}}}'.encode())
 
 
+def test_the_case_of_names_does_not_matter() -> None:
+    pixels, _ = parse(b'{"type":2,"rank":2,"value":[[1,2]],"errorNumber":0}')
+    assert pixels.tolist() == [[1, 2]]
+    with pytest.raises(InvalidOperationException):
+        parse(b'{"errorNumber":1035,"errorMessage":"no image"}')
+
+
 def test_the_last_of_several_values_counts() -> None:
     text = b'{"Type":2,"Value":["x"],"Value":[[1]],"V\\u0061lue":[[2,3]],"a":{"Value":[[4]]}}'
     assert parse(text)[0].tolist() == [[2, 3]]
