@@ -84,7 +84,6 @@ async def download(
     sink = ImageSink(layout.receive, session.max_image_bytes, new_meter)
     text = _Text(session.max_image_bytes, new_meter)
     pace = Pace(session.timeouts.stall, lambda: sink.nbytes + text.nbytes)
-    arrange: Arrange = _unchanged
     asked = time.perf_counter()
     try:
         async with session.stream_image(server, path, sink, pace) as response:
@@ -98,7 +97,6 @@ async def download(
             else:
                 text.expect(response.headers)
                 array, metadata = await text.read(first, chunks, pace)
-                arrange = layout.arrange
     except ProgressFailed as failure:
         raise failure.error from None
     except TransportTimeout:
@@ -108,7 +106,8 @@ async def download(
             if body.shortage is not None:
                 raise body.shortage.at(error.server, error.member) from error
         raise
-    array = await arrange(array)
+    if kind != IMAGEBYTES or sink.in_columns:
+        array = await layout.arrange(array)
     transfer = time.perf_counter() - begun
     return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
 
