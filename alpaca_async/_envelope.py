@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from ._errors import MalformedResponse, RequestRejected, ascom_error
-from ._values import decode, decode_record, properly_named, quoted
+from ._errors import MalformedResponse, RequestRejected
+from ._fields import error_number, properly_named, raise_reported
+from ._values import decode_record
 
 _MAX_QUOTED_BODY: Final = 200
 _MAX_PAGE: Final = 65536
@@ -41,7 +42,7 @@ def decode_envelope(body: bytes) -> Envelope:
     small servers leave them out.
     """
     fields = _parse(body)
-    _raise_reported(fields)
+    raise_reported(fields)
     return Envelope(
         fields.get("Value"),
         _transaction_id(fields, "ClientTransactionID"),
@@ -53,21 +54,13 @@ def rejection(status: int, body: bytes) -> RequestRejected:
     """Return the error for an HTTP status other than 200, quoting `body`."""
     try:
         fields = _parse(body)
-        number = decode(int, fields.get("ErrorNumber") or 0)
+        number = error_number(fields)
         text = _short(str(fields.get("ErrorMessage") or ""))
     except MalformedResponse:
         number, text = 0, ""
     text = text or _plain(body)
     reason = f"HTTP status {status}: {text}" if text else f"HTTP status {status}"
     return RequestRejected(reason, status=status, number=number)
-
-
-def _raise_reported(fields: dict[str, Any]) -> None:
-    number = decode(int, fields.get("ErrorNumber") or 0)
-    message = fields.get("ErrorMessage") or ""
-    if number or message:
-        text = message if isinstance(message, str) else quoted(message)
-        raise ascom_error(number, text.encode("utf-8", "replace").decode())  # no half surrogates
 
 
 def _parse(body: bytes) -> dict[str, Any]:

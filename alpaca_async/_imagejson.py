@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ._enums import ImageArrayElementTypes
-from ._errors import IncompleteImage, MalformedResponse, ascom_error
+from ._errors import IncompleteImage, MalformedResponse
+from ._fields import properly_named, raise_reported
 from ._imagebytes import DTYPES, ImageMetadata
 from ._jsonpixels import CLOSE, JSON_TYPES, PixelText
-from ._values import properly_named
+from ._values import decode, decode_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class ImageJsonParser:
         if self._pixels:
             raise IncompleteImage(self.received)
         reply = self._reply()
-        _raise_device_error(reply)
+        raise_reported(reply)
         if self._fault:
             raise self._fault
         if self._finished is None or not isinstance(reply.get("Value"), list):
@@ -164,9 +165,10 @@ class _Envelope:
             reply: Any = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise MalformedResponse(f"the reply is not JSON: {error}") from None
-        if not isinstance(reply, dict):
-            raise MalformedResponse("the reply is not a JSON object")
-        return properly_named(cast("dict[str, Any]", reply))
+        fields = decode_record(reply)
+        if sum(name.lower() == "value" for name in fields) > 1:
+            raise MalformedResponse("the reply has several values")
+        return properly_named(fields)
 
     def _find_array(self) -> int | None:
         depth = self._depth
@@ -197,11 +199,12 @@ class _Envelope:
 
 def _image(pixels: PixelText, reply: dict[str, Any]) -> tuple[NDArray[Any], ImageMetadata]:
     """Return the array, if it is what the rest of the reply says of it."""
-    number = _integer(reply, "Type", 0)
+    number = decode(int, reply.get("Type") or 0)
     if number not in JSON_TYPES:
         raise MalformedResponse(f"a JSON image cannot be of Type {number}")
     shape = pixels.nesting.shape
-    rank = _integer(reply, "Rank", len(shape))
+    told = reply.get("Rank")
+    rank = len(shape) if told is None else decode(int, told)
     if rank != len(shape):
         raise MalformedResponse(f"an image of Rank {rank} is nested {len(shape)} deep")
     element = ImageArrayElementTypes(number)
@@ -214,29 +217,6 @@ def _is_value(key: bytes) -> bool:
         return bool(json.loads(key).lower() == "value")
     except ValueError:
         return False
-
-
-def _raise_device_error(reply: dict[str, Any]) -> None:
-    number = _integer(reply, "ErrorNumber", 0)
-    message = reply.get("ErrorMessage") or ""
-    if not isinstance(message, str):
-        raise MalformedResponse("ErrorMessage is not a string")
-    if number or message:
-        raise ascom_error(number, message)
-
-
-def _integer(reply: dict[str, Any], key: str, default: int) -> int:
-    """Return an integer of the envelope; whole floats and digits in quotes are harmless."""
-    value: Any = reply.get(key)
-    if value is None:
-        return default
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise MalformedResponse(f"{key} is not an integer") from None
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise MalformedResponse(f"{key} is not an integer")
-    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

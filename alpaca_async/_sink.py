@@ -26,7 +26,7 @@ MAX_ERROR_TEXT: Final = 65536
 
 # Rows are written all over the array: its memory is all in use before much has come. Columns
 # take only what is needed. Nobody but the image's header may have said how much that will be.
-_UNPROMISED_LIMIT: Final = 16 << 20
+_UNPROMISED_LIMIT: Final = 4 << 20
 
 Filling: TypeAlias = Generator[memoryview, int, None]
 """Yields room for the next bytes, and is sent how many of it were filled."""

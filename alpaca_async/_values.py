@@ -24,19 +24,6 @@ _BOOLEANS: Final[dict[object, bool]] = {
     "0": False,
 }
 
-_PROPER_NAMES: Final = frozenset(
-    {
-        "Value",
-        "Type",
-        "Rank",
-        "ErrorNumber",
-        "ErrorMessage",
-        "ClientTransactionID",
-        "ServerTransactionID",
-    }
-)
-_BY_LOWER: Final = {name.lower(): name for name in _PROPER_NAMES}
-
 
 def decode(kind: type[T], raw: object) -> T:
     """Return `raw` as a `kind`, which is `bool`, `int`, `float`, `str` or an `IntEnum`.
@@ -72,18 +59,6 @@ def decode_record(raw: object) -> dict[str, Any]:
     if isinstance(raw, dict):
         return cast("dict[str, Any]", raw)
     raise MalformedResponse(f"{quoted(raw)} is not a JSON object")
-
-
-def properly_named(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a reply with the names that ASCOM gives them, however they are cased.
-
-    Some servers write `errorNumber`: an error must not pass for a success. Of a field that comes
-    in several cases the proper one counts.
-    """
-    if fields.keys() <= _PROPER_NAMES:
-        return fields
-    proper = {name: value for name, value in fields.items() if name in _PROPER_NAMES}
-    return {_BY_LOWER.get(name.lower(), name): value for name, value in fields.items()} | proper
 
 
 def quoted(raw: object) -> str:

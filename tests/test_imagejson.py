@@ -274,8 +274,14 @@ def test_a_message_without_a_number_is_an_error() -> None:
         parse(b'{"ErrorMessage":"odd","Type":2,"Value":[[1]]}')
 
 
-@pytest.mark.parametrize("error", ['"ErrorNumber":"x"', '"ErrorNumber":[]', '"ErrorMessage":5'])
-def test_error_fields_of_the_wrong_type_are_malformed(error: str) -> None:
+def test_a_message_of_another_type_is_quoted() -> None:
+    with pytest.raises(AscomError, match="5"):
+        parse(b'{"ErrorMessage":5,"Type":2,"Value":[[1]]}')
+
+
+@pytest.mark.parametrize("number", ['"x"', '""', "[]", "false", "1.5"])
+def test_an_error_number_that_is_none_is_malformed(number: str) -> None:
+    error = f'"ErrorNumber":{number}'
     with pytest.raises(MalformedResponse):
         parse(f'{{"Type":2,"Value":[[1]],{error}}}'.encode())
 
