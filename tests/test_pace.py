@@ -37,7 +37,7 @@ def drip(start: bytes, drops: bytes, step: int = 1) -> Callable[[Request], Answe
     async def pieces(_: Request) -> AsyncIterator[bytes]:
         yield start
         for place in range(0, len(drops), step):
-            await asyncio.sleep(STALL / 4)
+            await asyncio.sleep(STALL / 10)
             yield drops[place : place + step]
 
     return pieces
