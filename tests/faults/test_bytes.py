@@ -188,7 +188,9 @@ IMAGES = [
     ),
     unread(
         "pixels of eight bytes that began as Int32",
-        pixels(imagebytes(np.int64([[1, 2]]).tobytes(), 1, 2, kind=ImageArrayElementTypes.INT64)),
+        pixels(
+            imagebytes(np.array([[1, 2]], "<i8").tobytes(), 1, 2, kind=ImageArrayElementTypes.INT64)
+        ),
         Gives(np.array([[1, 2]], "<i8"), "the image, of `int64`"),
         "drivers on alpyca",
     ),

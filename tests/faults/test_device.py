@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from alpaca_async import AsyncCamera
     from tests.scripted import Reply
 
-BUSY = {
+BUSY: dict[str, Any] = {
     "imageready": value(False),
     "camerastate": value(2),
 }
@@ -144,7 +144,7 @@ def ends_late(gets: Outcome) -> bool:
     return isinstance(gets, Raises) and gets.kind is OperationTimeout
 
 
-def exposed(cause: str, gets: Outcome, after: After, seen: str = "", **always: Reply) -> Fault:
+def exposed(cause: str, gets: Outcome, after: After, seen: str = "", **always: Any) -> Fault:  # noqa: ANN401 - replies
     call = expose_in_haste if ends_late(gets) else expose
     return Fault("device", cause, gets, after, call, always=always, seen=seen, patches=SOON)
 

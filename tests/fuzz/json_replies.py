@@ -28,7 +28,7 @@ WORDS: Final = (
     *(b"\xef\xbb\xbf", b"\xff\xfe", b"\0", b"\xb0", b"[" * 3000, b'{"":' * 900, b"<html>", b"0x1"),
     *(b'"ErrorNumber":1025,', b'"value":', b'"Value":[[1,2],[3,4]],', b'"errorMessage":"x",'),
 )
-SCALARS: Final = (
+SCALARS: Final[tuple[Any, ...]] = (
     *(
         None,
         True,
@@ -52,7 +52,7 @@ SCALARS: Final = (
     *([], ["a", "b"], [1, 2], [{"Name": "ImageReady", "Value": True}], {}, {"a": 1}, [[1]], [None]),
 )
 KEYS: Final = ("Value", "ErrorNumber", "ErrorMessage", "ClientTransactionID", "ServerTransactionID")
-ERRORS: Final = (
+ERRORS: Final[tuple[Any, ...]] = (
     0,
     0,
     0,
@@ -73,7 +73,7 @@ ERRORS: Final = (
 )
 TEXTS: Final = ("", "", "", "", None, "no gain", "\ud83d", 5, ["x"])
 CODINGS: Final = ("utf-8", "utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1")
-TYPES: Final = {1: "<i2", 2: "<i4", 3: "<f8"}
+TYPES: Final[dict[float, str]] = {1: "<i2", 2: "<i4", 3: "<f8"}
 
 
 def refuse(name: str) -> None:
@@ -246,7 +246,7 @@ def image_of(text: bytes) -> NDArray[Any] | None:
     try:
         pixels = np.array(field(reply, "Value"))
         with np.errstate(invalid="ignore"):
-            exact = pixels.astype(TYPES[number_of(field(reply, "Type"), whole=True)])
+            exact = pixels.astype(TYPES[number_of(field(reply, "Type"), whole=True) or 0])
     except (ValueError, OverflowError, KeyError, TypeError):
         return None
     numeric = pixels.dtype.kind in "iuf" or all(type(x) in (int, float) for x in pixels.flat)
