@@ -21,7 +21,7 @@ from ._errors import (
 )
 from ._session import Session
 from ._tasks import SingleFlight, finish
-from ._values import check_bool, check_str, decode, decode_records, decode_strings
+from ._values import check_bool, check_index, check_str, decode, decode_records, decode_strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +76,7 @@ class AsyncDevice:
         self._type = check_str("device_type", device_type).lower()
         if not self._type.isalpha() or not self._type.isascii():
             raise ValueError(f"{device_type!r} is not a device type")
-        if not 0 <= device_number <= _MAX_DEVICE_NUMBER:
+        if not 0 <= check_index("device_number", device_number) <= _MAX_DEVICE_NUMBER:
             raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
         self._move_to(origin(address), device_number)
         self._session = client or Session()

@@ -14,21 +14,31 @@ from anyio import to_thread
 from numpy.typing import NDArray
 
 from ._delivery import Delivery
-from ._errors import MalformedResponse, TransportError, TransportTimeout
+from ._errors import IncompleteImage, MalformedResponse, TransportError, TransportTimeout
 from ._imagejson import ImageJsonParser
+from ._pace import Pace
 from ._progress import DownloadMeter, ProgressFailed
 from ._rowmajor import ColumnSlabs, row_major_shape, transpose_blocked
 from ._session import stream_of
-from ._sink import IMAGEBYTES, Columns, ImageSink, NewPixelBuffer, encoding, media_type
+from ._sink import (
+    IMAGEBYTES,
+    Columns,
+    ImageSink,
+    NewPixelBuffer,
+    content_length,
+    encoding,
+    media_type,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     import httpx
 
     from ._imagebytes import ImageMetadata
     from ._progress import ProgressCallback
     from ._session import Session
+    from ._sink import NewMeter
 
 Pixels: TypeAlias = NDArray[Any]
 Arrange: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
@@ -72,10 +82,11 @@ async def download(
     """
     new_meter = partial(DownloadMeter, progress) if progress else None
     sink = ImageSink(layout.receive, session.max_image_bytes, new_meter)
-    arrange: Arrange = _unchanged
+    text = _Text(session.max_image_bytes, new_meter)
+    pace = Pace(session.timeouts.stall, lambda: sink.nbytes + text.nbytes)
     asked = time.perf_counter()
     try:
-        async with session.stream_image(server, path, sink) as response:
+        async with session.stream_image(server, path, sink, pace) as response:
             begun = time.perf_counter()
             chunks = stream_of(response)
             kind, first = await _kind(response, chunks)
@@ -84,19 +95,19 @@ async def download(
                 await _fill(sink, first, chunks)
                 array, metadata = sink.result()
             else:
-                parser = ImageJsonParser(max_image_bytes=session.max_image_bytes)
-                meter = new_meter(None) if new_meter else None
-                array, metadata = await _parse(parser, meter, first, chunks)
-                arrange = layout.arrange
+                text.expect(response.headers)
+                array, metadata = await text.read(first, chunks, pace)
     except ProgressFailed as failure:
         raise failure.error from None
     except TransportTimeout:
         raise
     except TransportError as error:
-        if sink.shortage is None:
-            raise
-        raise sink.shortage.at(error.server, error.member) from error
-    array = await arrange(array)
+        for body in (sink, text):
+            if body.shortage is not None:
+                raise body.shortage.at(error.server, error.member) from error
+        raise
+    if kind != IMAGEBYTES or sink.in_columns:
+        array = await layout.arrange(array)
     transfer = time.perf_counter() - begun
     return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
 
@@ -123,27 +134,51 @@ async def _fill(sink: ImageSink, first: bytes, chunks: AsyncIterator[bytes]) -> 
         sink.write(chunk)
 
 
-async def _parse(
-    parser: ImageJsonParser,
-    meter: DownloadMeter | None,
-    first: bytes,
-    chunks: AsyncIterator[bytes],
-) -> tuple[Pixels, ImageMetadata]:
-    """Parse a JSON image off the loop, in pieces that are worth a trip to a thread."""
-    piece = bytearray(first)
-    received = 0
-    async for chunk in chunks:
-        piece += chunk
-        if len(piece) >= _JSON_PIECE:
-            await to_thread.run_sync(parser.feed, bytes(piece))
-            received += len(piece)
-            piece.clear()
-            if meter is not None:
-                meter.update(received)
-    await to_thread.run_sync(parser.feed, bytes(piece))
-    if meter is not None:
-        meter.finish(received + len(piece))
-    return await to_thread.run_sync(parser.close)
+class _Text:
+    """A JSON image, parsed off the loop in pieces that are worth a trip to a thread."""
+
+    def __init__(self, max_image_bytes: int, new_meter: NewMeter | None) -> None:
+        self.nbytes = 0
+        self._parser = ImageJsonParser(max_image_bytes=max_image_bytes)
+        self._new_meter = new_meter
+        self._meter: DownloadMeter | None = None
+        self._begun = False
+        self._promised: int | None = None
+
+    def expect(self, headers: Mapping[str, str]) -> None:
+        """Take note of what `headers` say of the body."""
+        self._begun = True
+        self._promised = content_length(headers)
+        self._meter = self._new_meter(None) if self._new_meter else None
+
+    @property
+    def shortage(self) -> IncompleteImage | None:
+        """What is missing of a text that has begun and was broken off."""
+        return IncompleteImage(self.nbytes, self._promised) if self._begun else None
+
+    async def read(
+        self, first: bytes, chunks: AsyncIterator[bytes], pace: Pace
+    ) -> tuple[Pixels, ImageMetadata]:
+        """Return the image."""
+        piece = bytearray(first)
+        self.nbytes = len(first)
+        async for chunk in chunks:
+            piece += chunk
+            self.nbytes += len(chunk)
+            if len(piece) >= _JSON_PIECE:
+                await self._parse(bytes(piece), pace)
+                piece.clear()
+        await self._parse(bytes(piece), pace)
+        if self._meter is not None:
+            self._meter.finish(self.nbytes)
+        return await to_thread.run_sync(self._parser.close)
+
+    async def _parse(self, piece: bytes, pace: Pace) -> None:
+        pace.busy = True
+        await to_thread.run_sync(self._parser.feed, piece)
+        pace.busy = False
+        if self._meter is not None:
+            self._meter.update(self.nbytes)
 
 
 async def _row_major(array: Pixels) -> Pixels:

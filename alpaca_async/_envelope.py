@@ -7,10 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from ._errors import MalformedResponse, RequestRejected, ascom_error
-from ._values import decode, decode_record, quoted
+from ._errors import MalformedResponse, RequestRejected
+from ._fields import error_number, properly_named, raise_reported
+from ._values import decode_record
 
 _MAX_QUOTED_BODY: Final = 200
+_MAX_PAGE: Final = 65536
 # What is not closed goes to the end: else each opening would search all of the rest in vain.
 _TAGS: Final = re.compile(
     r"<(script|style)\b.*?(?:</\1>|\Z)|<[a-z/!?][^>]*(?:>|\Z)", re.DOTALL | re.IGNORECASE
@@ -40,7 +42,7 @@ def decode_envelope(body: bytes) -> Envelope:
     small servers leave them out.
     """
     fields = _parse(body)
-    _raise_reported(fields)
+    raise_reported(fields)
     return Envelope(
         fields.get("Value"),
         _transaction_id(fields, "ClientTransactionID"),
@@ -52,20 +54,13 @@ def rejection(status: int, body: bytes) -> RequestRejected:
     """Return the error for an HTTP status other than 200, quoting `body`."""
     try:
         fields = _parse(body)
-        number = decode(int, fields.get("ErrorNumber") or 0)
-        text = str(fields.get("ErrorMessage") or "")
+        number = error_number(fields)
+        text = _short(str(fields.get("ErrorMessage") or ""))
     except MalformedResponse:
         number, text = 0, ""
     text = text or _plain(body)
     reason = f"HTTP status {status}: {text}" if text else f"HTTP status {status}"
     return RequestRejected(reason, status=status, number=number)
-
-
-def _raise_reported(fields: dict[str, Any]) -> None:
-    number = decode(int, fields.get("ErrorNumber") or 0)
-    message = fields.get("ErrorMessage") or ""
-    if number or message:
-        raise ascom_error(number, message if isinstance(message, str) else quoted(message))
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -74,7 +69,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "the reply is not JSON" if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
-    return decode_record(fields)
+    return properly_named(decode_record(fields))
 
 
 def _transaction_id(fields: dict[str, Any], key: str) -> int:
@@ -84,6 +79,10 @@ def _transaction_id(fields: dict[str, Any], key: str) -> int:
 
 
 def _plain(body: bytes) -> str:
-    text = _TAGS.sub(" ", body[:65536].decode("utf-8", "replace"))
+    return _short(_TAGS.sub(" ", body[:_MAX_PAGE].decode("utf-8", "replace")))
+
+
+def _short(text: str) -> str:
+    text = text[:_MAX_PAGE]
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= _MAX_QUOTED_BODY else text[: _MAX_QUOTED_BODY - 3] + "..."

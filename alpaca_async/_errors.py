@@ -100,14 +100,20 @@ class MalformedResponse(AlpacaError):
 
 
 class IncompleteImage(MalformedResponse):
-    """The image ended after `received` of `expected` bytes."""
+    """The image ended after `received` of `expected` bytes; None where nothing said how many."""
 
     def __init__(
-        self, received: int = 0, expected: int = 0, *, server: str = "", member: str = ""
+        self,
+        received: int = 0,
+        expected: int | None = None,
+        *,
+        server: str = "",
+        member: str = "",
     ) -> None:
         super().__init__(server=server, member=member)
         self.args = (received, expected)
-        self.reason = f"the image ended after {received} of {expected} bytes"
+        share = f"{received}" if expected is None else f"{received} of {expected}"
+        self.reason = f"the image ended after {share} bytes"
         self.received = received
         self.expected = expected
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ._enums import ImageArrayElementTypes
-from ._errors import MalformedResponse, ascom_error
+from ._errors import IncompleteImage, MalformedResponse
+from ._fields import properly_named, raise_reported
 from ._imagebytes import DTYPES, ImageMetadata
 from ._jsonpixels import CLOSE, JSON_TYPES, PixelText
+from ._values import decode, decode_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,10 +37,12 @@ class ImageJsonParser:
 
     `feed` and `close` compute in short steps; they are for a worker thread. They allocate the
     array, which grows with the text up to `max_image_bytes`, and little else; only where `Type`
-    follows the pixels and says that they are not int32, the array is converted once.
+    follows the pixels and says that they are not int32, the array is converted once. `received`
+    counts the bytes.
     """
 
     def __init__(self, *, max_image_bytes: int) -> None:
+        self.received = 0
         self._max_image_bytes = max_image_bytes
         self._waiting = bytearray()
         self._envelope = _Envelope()
@@ -48,6 +52,7 @@ class ImageJsonParser:
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece; `MalformedResponse` when nothing good can follow."""
+        self.received += len(piece)
         self._waiting += piece
         while len(self._waiting) >= _CHUNK:
             text = bytes(self._waiting[:_CHUNK])
@@ -59,16 +64,16 @@ class ImageJsonParser:
 
         Raises:
             AscomError: the reply carries the device's error, whatever its `Value` is.
-            MalformedResponse: the text is cut off, or is not the JSON of an image.
+            IncompleteImage: the text is cut off.
+            MalformedResponse: it is not the JSON of an image.
 
         """
         self._advance(bytes(self._waiting))
         self._waiting.clear()
         if self._pixels:
-            count = self._pixels.numbers.count
-            raise MalformedResponse(f"the JSON text ends inside the image, after {count} pixels")
+            raise IncompleteImage(self.received)
         reply = self._reply()
-        _raise_device_error(reply)
+        raise_reported(reply)
         if self._fault:
             raise self._fault
         if self._finished is None or not isinstance(reply.get("Value"), list):
@@ -111,7 +116,8 @@ class ImageJsonParser:
         try:
             return self._envelope.parse()
         except MalformedResponse as error:
-            raise self._fault or error from None
+            cut_off = IncompleteImage(self.received) if self._envelope.is_open else None
+            raise self._fault or cut_off or error from None
 
 
 class _Envelope:
@@ -142,6 +148,16 @@ class _Envelope:
         self._scanned = len(self._text)
         self._depth = 1 + depth
 
+    @property
+    def is_open(self) -> bool:
+        """Whether more text could make it an object."""
+        depth = 0
+        for token in _TOKEN.finditer(self._text):
+            if token[0] == b'"':  # a string that does not end
+                return True
+            depth += (token[0] in b"[{") - (token[0] in b"]}")
+        return depth > 0 or not self._text
+
     def parse(self, ending: bytes = b"") -> dict[str, Any]:
         """Return the object that the text and `ending` are, with `[]` in the place of pixels."""
         try:
@@ -149,9 +165,10 @@ class _Envelope:
             reply: Any = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise MalformedResponse(f"the reply is not JSON: {error}") from None
-        if not isinstance(reply, dict):
-            raise MalformedResponse("the reply is not a JSON object")
-        return cast("dict[str, Any]", reply)
+        fields = decode_record(reply)
+        if sum(name.lower() == "value" for name in fields) > 1:
+            raise MalformedResponse("the reply has several values")
+        return properly_named(fields)
 
     def _find_array(self) -> int | None:
         depth = self._depth
@@ -182,11 +199,12 @@ class _Envelope:
 
 def _image(pixels: PixelText, reply: dict[str, Any]) -> tuple[NDArray[Any], ImageMetadata]:
     """Return the array, if it is what the rest of the reply says of it."""
-    number = _integer(reply, "Type", 0)
+    number = decode(int, reply.get("Type") or 0)
     if number not in JSON_TYPES:
         raise MalformedResponse(f"a JSON image cannot be of Type {number}")
     shape = pixels.nesting.shape
-    rank = _integer(reply, "Rank", len(shape))
+    told = reply.get("Rank")
+    rank = len(shape) if told is None else decode(int, told)
     if rank != len(shape):
         raise MalformedResponse(f"an image of Rank {rank} is nested {len(shape)} deep")
     element = ImageArrayElementTypes(number)
@@ -196,32 +214,9 @@ def _image(pixels: PixelText, reply: dict[str, Any]) -> tuple[NDArray[Any], Imag
 
 def _is_value(key: bytes) -> bool:
     try:
-        return bool(json.loads(key) == "Value")
+        return bool(json.loads(key).lower() == "value")
     except ValueError:
         return False
-
-
-def _raise_device_error(reply: dict[str, Any]) -> None:
-    number = _integer(reply, "ErrorNumber", 0)
-    message = reply.get("ErrorMessage") or ""
-    if not isinstance(message, str):
-        raise MalformedResponse("ErrorMessage is not a string")
-    if number or message:
-        raise ascom_error(number, message)
-
-
-def _integer(reply: dict[str, Any], key: str, default: int) -> int:
-    """Return an integer of the envelope; whole floats and digits in quotes are harmless."""
-    value: Any = reply.get(key)
-    if value is None:
-        return default
-    try:
-        number = int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise MalformedResponse(f"{key} is not an integer") from None
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise MalformedResponse(f"{key} is not an integer")
-    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -16,21 +16,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlencode
 
-import anyio
 import httpx
 
 from ._envelope import Envelope, decode_envelope, rejection
 from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
 from ._values import encode
-from ._wire import CallersWire, DirectWire
+from ._wire import WIRE_ERRORS, CallersWire, DirectWire, ForeignError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
     from typing import Self
 
+    from ._pace import Pace
     from ._transport import Sink
-    from ._wire import Wire
+    from ._wire import Kind, Wire
 
 logger = logging.getLogger("alpaca_async")
 
@@ -42,15 +42,6 @@ MAX_REPLY_BYTES: Final = 512 * 1024
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
-_FOREIGN_ERRORS: Final = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    httpx.CookieConflict,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    OSError,
-)
 _NEVER_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -71,7 +62,10 @@ class Timeouts:
     """Seconds to wait for a server.
 
     `establish`: for a connection. `reply`: for an ordinary reply, complete. `long`: for what
-    moves hardware, such as connecting. `stall`: the longest silence within an image.
+    moves hardware, such as connecting. `stall`: for an image, the longest silence, which includes
+    the wait for its first byte. An image that trickles, fewer than 256 bytes a second for as long
+    as that, is given up too, and so is one that has not begun after twice that time. Otherwise
+    an image may take as long as it takes.
     """
 
     establish: float = 5.0
@@ -138,7 +132,7 @@ class Session:
     async def get(self, server: str, path: str) -> Envelope:
         """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
         number, limit = self._next_number(), self.timeouts.reply
-        request = self._wire.request(
+        request = self._request(
             "value", server, path, self._ids(number), {"timeout": self._limits(limit)}
         )
         return await self._exchange(request, server, path, number, Attempt(), limit)
@@ -159,35 +153,45 @@ class Session:
         form = {name: encode(value) for name, value in fields.items()}
         parameters = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
         extensions = {"timeout": self._limits(limit), "trace": attempt.trace}
-        request = self._wire.request("command", server, path, parameters, extensions)
+        request = self._request("command", server, path, parameters, extensions)
         return await self._exchange(request, server, path, number, attempt, limit)
 
     @asynccontextmanager
     async def stream_image(
-        self, server: str, path: str, sink: Sink
+        self, server: str, path: str, sink: Sink, pace: Pace
     ) -> AsyncGenerator[httpx.Response]:
         """Ask for an image and hand out the reply once its head is there.
 
         A transport that knows sinks fills `sink` and says so in the response's extensions;
-        after any other the caller does it.
+        after any other the caller does it. `pace` watches over both.
         """
         # Images before this one take as long as they take: none of them is stalled.
         limits = self._limits(self.timeouts.stall) | {"pool": None}
-        extensions = {"timeout": limits, "sink": sink}
-        request = self._wire.request(
-            "image", server, path, self._ids(self._next_number()), extensions
-        )
+        extensions = {"timeout": limits, "sink": sink, "trace": pace.trace}
+        request = self._request("image", server, path, self._ids(self._next_number()), extensions)
         with self._named_errors(server, path, Attempt()):
-            async with self._download_turn():
+            async with self._download_turn(), pace:
                 response = await self._wire.send(request)
+                pace.begin()
                 try:
                     if response.status_code != _OK:
                         async with asyncio.timeout(self.timeouts.reply):
                             raise rejection(response.status_code, await _read(response))
                     yield response
                 finally:
-                    request.extensions.pop("sink")  # a response of httpx is a cycle: it would stay
+                    # A response of httpx is a cycle: what these refer to would stay.
+                    del request.extensions["sink"], request.extensions["trace"]
                     await response.aclose()
+
+    def _request(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> httpx.Request:
+        try:
+            return self._wire.request(kind, server, path, parameters, extensions)
+        except ValueError as error:  # names that look like IDNA, and are not
+            raise TransportError(f"no request can be made of this address: {error}").at(
+                server, member_of(path)
+            ) from error
 
     def _download_turn(self) -> asyncio.Semaphore:
         """Return what limits the downloads in this loop; it cannot be taken into another."""
@@ -252,12 +256,12 @@ class Session:
             raise TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent).at(
                 server, member_of(path)
             ) from error
-        except _FOREIGN_ERRORS as error:
+        except WIRE_ERRORS as error:
             kind = TransportTimeout if isinstance(error, httpx.TimeoutException) else TransportError
             sent = attempt.sent and not isinstance(error, _NEVER_SENT)
-            raise kind(self._reason(error), outcome_unknown=sent).at(
-                server, member_of(path)
-            ) from error
+            raise kind(self._reason(error), outcome_unknown=sent).at(server, member_of(path)) from (
+                error.__cause__ if isinstance(error, ForeignError) else error
+            )
 
     def _reason(self, error: Exception) -> str:
         pattern = _TIMEOUT_REASONS.get(type(error))

@@ -24,6 +24,10 @@ IMAGEBYTES: Final = "application/imagebytes"
 _OK: Final = 200
 MAX_ERROR_TEXT: Final = 65536
 
+# Rows are written all over the array: its memory is all in use before much has come. Columns
+# take only what is needed. Nobody but the image's header may have said how much that will be.
+_UNPROMISED_LIMIT: Final = 4 << 20
+
 Filling: TypeAlias = Generator[memoryview, int, None]
 """Yields room for the next bytes, and is sent how many of it were filled."""
 
@@ -90,7 +94,7 @@ class ImageSink:
     def expect(self, headers: Mapping[str, str]) -> None:
         """Take note of what `headers` say of the body, before or while it comes."""
         self._reply.expected = self._reply.expected or HEADER_SIZE
-        self._reply.promised = _content_length(headers)
+        self._reply.promised = content_length(headers)
 
     def get_buffer(self) -> memoryview:
         """Return room for the next bytes; never empty."""
@@ -111,10 +115,20 @@ class ImageSink:
             rest = rest[count:]
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that have come."""
+        return self._reply.received
+
+    @property
     def shortage(self) -> IncompleteImage | None:
         """What is missing, if anything is."""
         received, expected = self._reply.received, self._reply.expected
         return IncompleteImage(received, expected) if received < expected else None
+
+    @property
+    def in_columns(self) -> bool:
+        """Whether the pixels lie in ASCOM's order, whatever was asked for."""
+        return isinstance(self._reply.pixels, Columns)
 
     def result(self) -> tuple[NDArray[Any], ImageMetadata]:
         """Return the complete image; raise the device's error, or what is missing."""
@@ -180,12 +194,24 @@ def _image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Filling:
     reply.metadata = metadata
     reply.expected = data_start + metadata.nbytes
     yield from _filled(bytearray(data_start - HEADER_SIZE))
-    reply.pixels = pixels = reply.new_pixels(metadata.shape, metadata.dtype)
+    reply.pixels = pixels = _allocate(reply, metadata)
     reply.meter = meter = reply.new_meter(metadata.nbytes) if reply.new_meter else None
     while pixels.missing:
         pixels.received((yield pixels.get_buffer()))
         if meter is not None:
             meter.update(metadata.nbytes - pixels.missing)
+
+
+def _allocate(reply: _Reply, metadata: ImageMetadata) -> PixelBuffer:
+    """Return memory that fills up as the bytes come, unless somebody vouches for its size."""
+    vouched = reply.promised is not None or metadata.nbytes <= _UNPROMISED_LIMIT
+    receive = reply.new_pixels if vouched else Columns
+    try:
+        return receive(metadata.shape, metadata.dtype)
+    except (MemoryError, OverflowError, ValueError) as error:
+        raise MalformedResponse(
+            f"there is no memory for an image of {metadata.nbytes} bytes"
+        ) from error
 
 
 def _filled(memory: bytearray) -> Filling:
@@ -205,6 +231,7 @@ def encoding(headers: Mapping[str, str]) -> str:
     return "" if coding == "identity" else coding
 
 
-def _content_length(headers: Mapping[str, str]) -> int | None:
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return how many bytes the body is to have; None where nothing says so."""
     length = headers.get("Content-Length", "")
     return int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None

@@ -141,7 +141,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {origin.host}") from error
-        except (OSError, ValueError, OverflowError) as error:
+        except Exception as error:  # whatever the loop, ssl and the resolver have
             raise httpx.ConnectError(str(error) or type(error).__name__) from error
         if pool.closed:
             connection.close()

@@ -78,8 +78,13 @@ def _bool(raw: object) -> bool:
 
 
 def _int(raw: object) -> int:
-    if type(raw) is int:
-        return raw
+    number = raw if type(raw) is int else _whole(raw)
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError(raw)
+    return number
+
+
+def _whole(raw: object) -> int:
     number = _float(raw)
     if not number.is_integer():
         raise ValueError(raw)
@@ -128,13 +133,18 @@ def check_bool(name: str, value: bool) -> bool:
 
 
 def check_int(name: str, value: int) -> int:
-    """Return `value` as an int; `TypeError` for a bool or a float."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an int, not {quoted(value)}")
-    number = value.__index__()
+    """Return `value` as an int of 32 bits; `TypeError` for a bool or a float."""
+    number = check_index(name, value)
     if not -(2**31) <= number < 2**31:
         raise ValueError(f"{name} must fit 32 bits, not {number}")
     return number
+
+
+def check_index(name: str, value: int) -> int:
+    """Return `value` as an int of any size; `TypeError` for a bool or a float."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {quoted(value)}")
+    return value.__index__()
 
 
 def check_float(name: str, value: float) -> float:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 import httpx
 
-from ._errors import TransportError
+from ._errors import AlpacaError, TransportError
 from ._transport import DirectTransport
 from ._version import __version__
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import AsyncIterator, Generator
+    from typing import Self
 
 Kind: TypeAlias = Literal["value", "image", "command"]
 
@@ -28,6 +31,9 @@ _HEADERS: Final[dict[Kind, dict[str, str]]] = {
 }
 _TEMPLATES: Final = 4096
 
+WIRE_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+"""What a wire raises besides our own errors."""
+
 
 class Wire(Protocol):
     """Builds and sends requests; `parameters` are the query of a GET, the form of a command."""
@@ -39,7 +45,7 @@ class Wire(Protocol):
         ...
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head is there."""
+        """Return the response once its head is there; raise `WIRE_ERRORS`, as its body does."""
         ...
 
     async def aclose(self) -> None:
@@ -127,13 +133,51 @@ class CallersWire:
         """
         if (trace := request.extensions.get("trace")) is not None:
             await trace("send_request_headers.started", {})
-        try:
-            return await self._http.send(request, stream=True, follow_redirects=False)
-        except RuntimeError as error:  # what httpx raises for a closed client
-            raise TransportError(str(error)) from error
+        if self._http.is_closed:
+            raise TransportError("the client is closed")
+        with _foreign_errors():
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            response.stream = _ForeignStream(response.stream)
+            return response
 
     async def aclose(self) -> None:
         """Leave the client to its owner."""
+
+
+class ForeignError(httpx.TransportError):
+    """Its cause is what a caller's client raised, and is not an error of httpx or of sockets."""
+
+
+@contextmanager
+def _foreign_errors() -> Generator[None]:
+    try:
+        yield
+    except (AlpacaError, *WIRE_ERRORS, StopAsyncIteration):  # the last is the end of a stream
+        raise
+    except Exception as error:
+        raise ForeignError(str(error) or type(error).__name__) from error
+
+
+class _ForeignStream(httpx.AsyncByteStream):
+    """The body of a reply that came by a caller's client."""
+
+    def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
+        self._stream = cast("httpx.AsyncByteStream", stream)  # httpx has seen to it
+        self._parts: AsyncIterator[bytes] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _foreign_errors():
+            if self._parts is None:
+                self._parts = aiter(self._stream)
+            return await anext(self._parts)
+
+    async def aclose(self) -> None:
+        self._parts = None  # else it stays with the response, and all that it refers to
+        with _foreign_errors():
+            await self._stream.aclose()
 
 
 _NOTHING: Final = httpx.ByteStream(b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -73,7 +74,10 @@ def imagebytes(
 
 @dataclass
 class ScriptedServer:
-    """Listens on 127.0.0.1; `replies` maps a member to bytes, or to a function of the request."""
+    """Listens on 127.0.0.1; `replies` maps a member to bytes, or to a function of the request.
+
+    A reply that raises `ConnectionError` closes the connection, `ConnectionResetError` resets it.
+    """
 
     replies: dict[str, Reply]
     requests: list[Request] = field(default_factory=list[Request])
@@ -119,6 +123,9 @@ class ScriptedServer:
                     await writer.drain()
                 if first.startswith(b"HTTP/1.0"):
                     break
+        except ConnectionResetError:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         except (asyncio.IncompleteReadError, ConnectionError, EOFError):
             pass
         finally:

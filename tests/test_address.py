@@ -91,3 +91,9 @@ def test_a_device_that_cannot_exist_is_refused(device_type: str, number: int) ->
 def test_a_client_id_that_servers_cannot_echo_is_refused(client_id: int) -> None:
     with pytest.raises(ValueError, match="client_id"):
         AlpacaClient(client_id=client_id)
+
+
+@pytest.mark.parametrize("number", [True, 1.0, "1", None])
+def test_a_device_number_is_an_int(number: int) -> None:
+    with pytest.raises(TypeError, match="device_number must be an int"):
+        AsyncDevice("pi", "camera", number)

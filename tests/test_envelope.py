@@ -122,3 +122,22 @@ def test_a_rejection_with_an_alpaca_error_keeps_its_number() -> None:
 
 def test_a_rejection_without_a_body_says_its_status() -> None:
     assert str(rejection(500, b"")) == "HTTP status 500"
+
+
+def test_fields_in_other_cases_are_read_and_no_error_passes_for_a_success() -> None:
+    assert decode_envelope(b'{"value": 3, "serverTransactionId": 7}').value == 3
+    assert decode_envelope(b'{"value": 3, "VALUE": 4, "Value": 5}').value == 5
+    with pytest.raises(NotImplementedException, match="no gain"):
+        decode_envelope(b'{"errorNumber": 1024, "errorMessage": "no gain"}')
+
+
+def test_an_error_can_be_printed_whatever_its_text() -> None:
+    with pytest.raises(DriverException) as caught:
+        decode_envelope(b'{"ErrorNumber": 1280, "ErrorMessage": "half a \\ud83d pair"}')
+    assert str(caught.value).encode().startswith(b"half a ? pair")
+
+
+def test_a_rejection_quotes_an_error_message_briefly_and_in_one_line() -> None:
+    text = json.dumps({"ErrorNumber": 1, "ErrorMessage": "a\nb\x1b[31m" + "x" * 100_000})
+    assert "a b [31mxx" in str(rejection(500, text.encode()))
+    assert len(str(rejection(500, text.encode()))) < 230

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import importlib
 import inspect
 import pickle
+import pkgutil
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import alpaca_async
 from alpaca_async import _errors
 from alpaca_async._errors import (
     AlpacaError,
@@ -17,11 +22,13 @@ from alpaca_async._errors import (
     IncompleteImage,
     MalformedResponse,
     OperationTimeout,
-    RequestRejected,
     TransportError,
     TransportTimeout,
     ascom_error,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ALL = [cls for _, cls in inspect.getmembers(_errors, inspect.isclass)]
 
@@ -78,30 +85,51 @@ def test_all_errors_have_one_root_and_stand_in_the_tree(cls: type[AlpacaError]) 
     assert cls.__name__ in (_errors.__doc__ or "")
 
 
+def filled(cls: type[AlpacaError]) -> AlpacaError:
+    """Return an error each of whose arguments differs from its default."""
+    values: dict[str, object] = {"str": "text", "int": 7, "bool": True, "int | None": 9}
+    named = {
+        name: values[str(each.annotation)]
+        for name, each in inspect.signature(cls).parameters.items()
+    }
+    error = cls(**named)  # type: ignore[arg-type]
+    assert named.items() <= vars(error).items()
+    return error
+
+
+def assert_same(found: AlpacaError, error: AlpacaError) -> None:
+    assert type(found) is type(error)
+    assert vars(found) == vars(error)
+    assert found.args == error.args
+    assert str(found) == str(error)
+
+
+@pytest.mark.parametrize("make", [filled, lambda cls: cls()], ids=["filled", "bare"])
 @pytest.mark.parametrize("cls", ALL)
-def test_every_error_can_be_made_without_arguments_and_pickled(cls: type[AlpacaError]) -> None:
-    error = cls(server="http://host:1", member="camera/0/gain")
+def test_every_error_survives_pickle_and_copy(
+    cls: type[AlpacaError], make: Callable[[type[AlpacaError]], AlpacaError]
+) -> None:
+    error = make(cls).at("http://host:1", "camera/0/gain")
     error.add_note("note")
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    assert type(copy) is cls
-    assert vars(copy) == vars(error)
-    assert copy.args == error.args
-    assert str(copy) == str(error)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert_same(pickle.loads(pickle.dumps(error, protocol)), error)  # noqa: S301 - ours
+    assert_same(copy.copy(error), error)
+    assert_same(copy.deepcopy(error), error)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        AscomError(0x40B, "no image", server="http://host:1", member="camera/0/imagearray"),
-        IncompleteImage(5, 12, server="http://host:1"),
-        RequestRejected("no such device", status=400, number=1025, member="camera/9/gain"),
-        TransportError("reset", server="http://host:1", outcome_unknown=True),
-    ],
-)
-def test_arguments_survive_pickling(error: AlpacaError) -> None:
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    assert vars(copy) == vars(error)
-    assert str(copy) == str(error)
+def test_every_error_of_the_package_is_exported() -> None:
+    for module in pkgutil.walk_packages(alpaca_async.__path__, "alpaca_async."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = set(descendants(AlpacaError))
+    assert found == set(ALL)
+    assert {each.__name__ for each in found} <= set(alpaca_async.__all__)
+
+
+def descendants(cls: type[AlpacaError]) -> Iterator[type[AlpacaError]]:
+    yield cls
+    for each in cls.__subclasses__():
+        yield from descendants(each)
 
 
 @pytest.mark.parametrize("cls", [TransportTimeout, OperationTimeout])

@@ -18,6 +18,7 @@ from alpaca_async._errors import (
     AlpacaError,
     AscomError,
     DriverException,
+    IncompleteImage,
     InvalidOperationException,
     MalformedResponse,
 )
@@ -273,10 +274,23 @@ def test_a_message_without_a_number_is_an_error() -> None:
         parse(b'{"ErrorMessage":"odd","Type":2,"Value":[[1]]}')
 
 
-@pytest.mark.parametrize("error", ['"ErrorNumber":"x"', '"ErrorNumber":[]', '"ErrorMessage":5'])
-def test_error_fields_of_the_wrong_type_are_malformed(error: str) -> None:
+def test_a_message_of_another_type_is_quoted() -> None:
+    with pytest.raises(AscomError, match="5"):
+        parse(b'{"ErrorMessage":5,"Type":2,"Value":[[1]]}')
+
+
+@pytest.mark.parametrize("number", ['"x"', '""', "[]", "false", "1.5"])
+def test_an_error_number_that_is_none_is_malformed(number: str) -> None:
+    error = f'"ErrorNumber":{number}'
     with pytest.raises(MalformedResponse):
         parse(f'{{"Type":2,"Value":[[1]],{error}}}'.encode())
+
+
+def test_the_case_of_names_does_not_matter() -> None:
+    pixels, _ = parse(b'{"type":2,"rank":2,"value":[[1,2]],"errorNumber":0}')
+    assert pixels.tolist() == [[1, 2]]
+    with pytest.raises(InvalidOperationException):
+        parse(b'{"errorNumber":1035,"errorMessage":"no image"}')
 
 
 def test_the_last_of_several_values_counts() -> None:
@@ -303,16 +317,12 @@ def test_text_behind_the_reply_is_malformed(ending: bytes) -> None:
         parse(reply("[[1]]") + ending)
 
 
-def test_every_truncation_is_malformed() -> None:
+def test_every_truncation_is_an_incomplete_image() -> None:
     text = reply("[[1, 2],[3, 4]]")
     for length in range(len(text)):
-        with pytest.raises(MalformedResponse):
+        with pytest.raises(IncompleteImage, match=f"ended after {length} bytes") as caught:
             parse(text[:length])
-
-
-def test_a_truncation_inside_the_image_says_so() -> None:
-    with pytest.raises(MalformedResponse, match="ends inside the image, after 3 pixels"):
-        parse(b'{"Value":[[1,2],[3,')
+        assert (caught.value.received, caught.value.expected) == (length, None)
 
 
 def test_a_head_that_is_no_json_is_refused_before_the_image_has_come() -> None:

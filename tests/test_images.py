@@ -398,3 +398,22 @@ async def test_an_image_survives_asarray_and_its_copy_semantics() -> None:
     assert np.shares_memory(np.asarray(found), found.data)
     assert not np.shares_memory(np.array(found, copy=True), found.data)
     assert np.asarray(found, dtype=float).dtype == float
+
+
+async def test_a_header_alone_is_given_no_memory_and_no_layout_that_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a length nobody vouches for what the header says."""
+    monkeypatch.setattr("alpaca_async._sink._UNPROMISED_LIMIT", 1000)
+    expected = ramp(300, 200)
+    async with OneImage(chunked(image(expected))) as camera:
+        found = await camera.get_image()
+    np.testing.assert_array_equal(found.array, expected)
+    assert found.data.flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(2**31 - 1, 2**31 - 1), (2**31 - 1, 2**31 - 1, 1024)])
+async def test_an_image_that_no_memory_holds_is_refused(shape: tuple[int, ...]) -> None:
+    async with OneImage(chunked(imagebytes(bytes(99), *shape)), max_image_bytes=2**99) as camera:
+        with pytest.raises(MalformedResponse, match="there is no memory for an image"):
+            await camera.get_image()
