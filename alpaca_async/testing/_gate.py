@@ -39,6 +39,11 @@ class Gate:
         """The port."""
         return self._place[1]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it listens."""
+        return self._listener is not None
+
     def open(self) -> None:
         """Listen; whoever connects from now on is let in."""
         if self._listener is None:

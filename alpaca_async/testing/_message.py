@@ -146,7 +146,7 @@ async def read_request(
 
 async def read_reply(request: Request, reader: asyncio.StreamReader) -> Reply:
     """Return a whole reply; interim ones are dropped."""
-    head, body = await _begin_reply(request, reader)
+    _, head, body = await _begin_reply(request, reader)
     content = await _whole(body, _MAX_REPLY)
     fields = tuple(
         line for line in head.lines[1:] if line.partition(":")[0].strip().lower() not in _FRAMING
@@ -158,8 +158,8 @@ async def relay_reply(
     request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> bool:
     """Pass a reply on, byte by byte as it comes; tell whether the connection outlasts it."""
-    head, body = await _begin_reply(request, reader)
-    writer.write(head.wire)
+    interim, head, body = await _begin_reply(request, reader)
+    writer.write(interim + head.wire)
     async for piece in body:
         writer.write(piece)
         await writer.drain()
@@ -170,17 +170,17 @@ async def relay_reply(
 
 async def _begin_reply(
     request: Request, reader: asyncio.StreamReader
-) -> tuple[Head, AsyncIterator[bytes]]:
-    while True:
-        head = await _read_head(reader)
-        if head is None:
-            raise BrokenMessage("the server closed the connection instead of replying")
-        if not _status(head).startswith("1"):
-            break
+) -> tuple[bytes, Head, AsyncIterator[bytes]]:
+    """Return the interim heads, the final one, and the body."""
+    interim = b""
+    while (head := await _read_head(reader)) is not None and _status(head).startswith("1"):
+        interim += head.wire
+    if head is None:
+        raise BrokenMessage("the server closed the connection instead of replying")
     if _is_bodiless(request, head):
-        return head, _counted(reader, 0)
+        return interim, head, _counted(reader, 0)
     until_closed = not head.is_chunked and "content-length" not in head.fields
-    return head, _body(head, reader, until_closed=until_closed)
+    return interim, head, _body(head, reader, until_closed=until_closed)
 
 
 async def _read_head(reader: asyncio.StreamReader) -> Head | None:

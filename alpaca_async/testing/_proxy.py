@@ -183,11 +183,10 @@ class FaultProxy:
 
     def _move_gate(self) -> None:
         """Open the port, or close it, as the rules have it."""
-        if self._gate is None:
+        wanted = not any(rule.fault.scope == "port" for rule in self._rules)
+        if self._gate is None or self._gate.is_open == wanted:
             return
-        change = (
-            self._shut if any(r.fault.scope == "port" for r in self._rules) else self._gate.open
-        )
+        change = self._gate.open if wanted else self._shut
         if threading.get_ident() == self._thread:
             change()
         elif self._loop is not None:
@@ -239,6 +238,7 @@ class FaultProxy:
             request.parameters,
         )
         self._record(event, 1)
+        logger.info("%s befalls %s %s", event.fault, event.verb, event.member or "a connection")
         exchange = Exchange(request, client, upstream, rule.options)
         await rule.fault.deed(exchange)
         if not exchange.befell:

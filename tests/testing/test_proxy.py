@@ -112,6 +112,8 @@ REPLIES = {
     "its end": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nabc",
     "HTTP/1.0": b"HTTP/1.0 200 \r\nContent-Length: 3\r\n\r\nabc",
     "bare newlines": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
+    "an interim reply": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n"
+    b"Content-Length: 3\r\n\r\nabc",
     "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
 }
 
