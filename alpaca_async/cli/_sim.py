@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.text import Text
@@ -14,11 +14,14 @@ from alpaca_async._enums import SensorType
 
 from ._console import Interrupted, foreseen_errors, say
 from ._extras import require
+from ._faults import LIST, FaultOrder, Faults, behind_faults, print_faults
 from ._running import run
 from ._server import GOOD_NIGHT
 
 if TYPE_CHECKING:
-    from alpaca_async.testing import SimulatedCamera, SimulatorServer
+    from collections.abc import Coroutine
+
+    from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - said, not bound
@@ -40,7 +43,7 @@ _TYPES: Final = {
 }
 
 
-def sim(
+def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on.")
     ] = "127.0.0.1",
@@ -63,7 +66,10 @@ def sim(
     speed_up: Annotated[
         float, typer.Option(min=0.001, metavar="X", help="Let the cameras' time run faster.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses the sky.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Chooses the sky, and which requests fail.")
+    ] = 0,
+    fault: Faults = None,
 ) -> None:
     """Serve simulated cameras until Ctrl-C.
 
@@ -71,6 +77,10 @@ def sim(
     """
     with foreseen_errors():
         require("testing")
+        if LIST in (fault or []):
+            print_faults()
+            return
+        orders = [FaultOrder.parse(text) for text in fault or []]
         width, height = _parse_size(size)
         from alpaca_async.testing import (  # noqa: PLC0415 - an extra
             SimulatedCamera,
@@ -91,23 +101,45 @@ def sim(
             )
             for number in range(cameras)
         ]
-        _serve(SimulatorServer(models, host=host, port=port), host)
+        if orders:
+            story = _run_badly(SimulatorServer(models), orders, host=host, port=port, seed=seed)
+        else:
+            story = _run(SimulatorServer(models, host=host, port=port), host)
+        _serve(story)
 
 
-def _serve(server: SimulatorServer, host: str) -> None:
+def _serve(story: Coroutine[Any, Any, None]) -> None:
     """Serve until Ctrl-C, which is how this command is meant to end."""
     try:
-        run(_run(server, host))
+        run(story)
     except Interrupted:
         say("stopped")
 
 
 async def _run(server: SimulatorServer, host: str) -> None:
     async with server:
-        say(f"{_number_of(server.cameras)} at {server.address}, until Ctrl-C")
-        nearby = f"{_EVERYWHERE.get(host, host)}:{server.port}"
-        say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
-        await asyncio.Event().wait()
+        await _wait(server.cameras, server, host)
+
+
+async def _run_badly(
+    server: SimulatorServer, orders: list[FaultOrder], *, host: str, port: int, seed: int
+) -> None:
+    """Serve behind a proxy that does harm; the server itself can be reached from here alone."""
+    async with (
+        server,
+        behind_faults(server.address, orders, host=host, port=port, seed=seed) as proxy,
+    ):
+        say(f"with faults: {', '.join(order.name for order in orders)}")
+        await _wait(server.cameras, proxy, host)
+
+
+async def _wait(
+    cameras: tuple[SimulatedCamera, ...], door: SimulatorServer | FaultProxy, host: str
+) -> None:
+    say(f"{_number_of(cameras)} at {door.address}, until Ctrl-C")
+    nearby = f"{_EVERYWHERE.get(host, host)}:{door.port}"
+    say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
+    await asyncio.Event().wait()
 
 
 def _parse_size(text: str) -> tuple[int, int]:
