@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,6 +17,8 @@ _MAX_REPLY: Final = 1 << 30
 _PIECE: Final = 1 << 18
 _WORDS: Final = 3
 """Of the first line of a request."""
+_DIGITS: Final = re.compile("[0-9]{1,18}")
+_HEX_DIGITS: Final = re.compile(rb"\s*([0-9a-fA-F]{1,15})\s*(?:;.*)?", re.DOTALL)
 _MEMBER: Final = re.compile(r"/api/v[0-9]+/[^/]+/([0-9]{1,10})/([^/]+)")
 _FRAMING: Final = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding"})
 
@@ -37,7 +39,7 @@ class Head:
     def length(self) -> int:
         """What Content-Length says, 0 without one."""
         text = self.fields.get("content-length", "0")
-        if not (text.isascii() and text.isdigit()):
+        if not _DIGITS.fullmatch(text):
             raise BrokenMessage(f"Content-Length is {text[:40]}")
         return int(text)
 
@@ -131,12 +133,12 @@ async def read_request(
     body = await _whole(_body(head, reader, until_closed=False), _MAX_FORM)
     if len(words := head.lines[0].split(" ")) != _WORDS:
         raise BrokenMessage(f"not a request: {head.lines[0][:40]}")
-    verb, url = words[0], urlsplit(words[1])
-    parameters = f"{url.query}&{'' if head.is_chunked else body.decode('latin-1')}"
-    match = _MEMBER.fullmatch(url.path)
+    path, _, query = words[1].partition("?")
+    parameters = f"{query}&{'' if head.is_chunked else body.decode('latin-1')}"
+    match = _MEMBER.fullmatch(path)
     return Request(
-        verb,
-        match[2] if match else url.path.rpartition("/")[2],
+        words[0],
+        match[2] if match else path.rpartition("/")[2],
         int(match[1]) if match else None,
         dict(parse_qsl(parameters, keep_blank_values=True)),
         head,
@@ -251,10 +253,10 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _chunk_size(line: bytes) -> int:
-    try:
-        return int(line.partition(b";")[0].strip() or b"none", 16)
-    except ValueError:
-        raise BrokenMessage(f"the size of a chunk is {line[:40]!r}") from None
+    match = _HEX_DIGITS.fullmatch(line)
+    if match is None:
+        raise BrokenMessage(f"the size of a chunk is {line[:40]!r}")
+    return int(match[1], 16)
 
 
 def _unchunked(wire: bytes) -> bytes:

@@ -280,6 +280,22 @@ async def test_a_fault_that_does_not_fit_a_reply_lets_it_pass(
     assert (rule.hits, proxy.count("nan_value")) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [("json", b"no JSON"), ("json", b"[]"), ("imagebytes", b"short"), ("pdf", b"{}")],
+)
+async def test_a_reply_that_is_spoilt_already_passes(kind: str, body: bytes) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/{kind}\r\nContent-Length: {len(body)}"
+    request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with (
+        scripted(head.encode() + b"\r\n\r\n" + body) as came,
+        FaultProxy(f"127.0.0.1:{came[0].decode()}") as proxy,
+    ):
+        proxy.add("null_value" if kind == "json" else "huge_image", member="x")
+        assert (await raw(proxy.address, request)).endswith(b"\r\n\r\n" + body)
+        assert proxy.count() == 0
+
+
 async def test_a_fault_of_images_is_for_images(through: Wire, proxy: FaultProxy) -> None:
     assert proxy.add("short_image").member == "imagearray"
     assert proxy.add("short_image", member="ImageArrayVariant").member == "imagearrayvariant"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from ._catalogue import fault
 
@@ -25,9 +25,8 @@ def changes_json(description: str) -> Callable[[Change], Change]:
 
     def register(change: Change) -> Change:
         def changed(reply: Reply) -> Reply | None:
-            if reply.media_type != _JSON:
-                return None
-            return reply.with_body(_encoded(change(json.loads(reply.body))))
+            fields = _fields(reply)
+            return None if fields is None else reply.with_body(_encoded(change(fields)))
 
         @fault("content", description, name=change.__name__)
         async def _(exchange: Exchange) -> None:
@@ -36,6 +35,17 @@ def changes_json(description: str) -> Callable[[Change], Change]:
         return change
 
     return register
+
+
+def _fields(reply: Reply) -> Fields | None:
+    """Return the envelope in `reply`, if it is one."""
+    if reply.media_type != _JSON:
+        return None
+    try:
+        fields = json.loads(reply.body)
+    except ValueError:
+        return None
+    return cast("Fields", fields) if isinstance(fields, dict) else None
 
 
 def _encoded(content: Fields | str | bytes) -> bytes:

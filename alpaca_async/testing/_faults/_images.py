@@ -44,7 +44,7 @@ def changes_image(description: str) -> Callable[[Change], Change]:
 
     def register(change: Change) -> Change:
         def changed(reply: Reply) -> Reply | None:
-            if reply.media_type != _IMAGEBYTES:
+            if reply.media_type != _IMAGEBYTES or len(reply.body) < _HEADER.size:
                 return None
             header = Header._make(_HEADER.unpack_from(reply.body))
             header, rest = change(header, reply.body[_HEADER.size :])
