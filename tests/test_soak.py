@@ -12,6 +12,7 @@ import pytest
 
 from alpaca_async import AlpacaClient, AlpacaError, Timeouts, TransportError
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
+from benchmarks import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -144,3 +145,27 @@ def judge(simulated: CountingCamera, record: Record) -> None:
     assert known
     assert unknown & executed
     assert unknown - executed
+
+
+def test_a_night_in_brief_ends_in_time_and_leaves_nothing() -> None:
+    plan = soak.Plan(cameras=2, frames=12, calls=80, rounds=2, seed=SEED)
+    findings = soak.soak(plan)
+    assert sum(findings.outcomes.values()) == plan.frames + plan.calls
+    assert findings.outcomes["frame done"] > plan.frames / 2
+    assert findings.outcomes["call cancelled"]
+    # How memory grows is for the long run: python -m benchmarks.soak.
+    assert [text for text in findings.complaints() if "memory" not in text] == []
+
+
+def test_a_night_that_went_wrong_is_complained_of() -> None:
+    findings = soak.Findings(
+        longest={"call": 5.0, "frame": 10.0},
+        memory=[200, *[100] * 9, 104],
+        sockets_left=1,
+    )
+    assert findings.complaints() == [
+        "a call took 5.0 s",
+        "left behind: (1, 0, 0) sockets, tasks, threads",
+        "memory grew by 4.0%",
+    ]
+    assert "5.00 s longest call" in soak.report(findings)
