@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Self, TypeAlias
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from ._console import OUT
+from ._console import say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -65,16 +64,11 @@ async def behind_faults(
 
 
 def print_faults() -> None:
-    """Print the list of all faults, kind by kind."""
+    """Print the list of all faults, kind by kind, one a line."""
     from alpaca_async.testing import FAULTS  # noqa: PLC0415 - where it is needed
 
-    table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("kind", style="dim", no_wrap=True)
-    table.add_column("name", no_wrap=True)
-    table.add_column("what it does")
     for fault in sorted(FAULTS.values(), key=lambda fault: _KINDS.index(fault.kind)):
-        table.add_row(fault.kind, fault.name, Text(fault.description))
-    OUT.print(table)
+        say(Text.assemble((f"{fault.kind:8} ", "dim"), f"{fault.name:21} {fault.description}"))
 
 
 _KINDS: Final = ("network", "HTTP", "content", "image")
