@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import os
 import random
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from time import monotonic, sleep
@@ -30,7 +31,7 @@ from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 from .server import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 
     from alpaca_async import AsyncCamera
 
@@ -71,6 +72,7 @@ LONGEST: Final = {"call": 4.0, "frame": 30.0}
 """Seconds after which the sum of its limits has ended an operation; a slow machine included."""
 GROWTH: Final = 0.03
 MIB: Final = 2**20
+_M_MMAP_THRESHOLD: Final = -3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class Findings:
     @property
     def growth(self) -> float:
         """By which part the memory grew after the first tenth, at the most."""
-        after = self.memory[len(self.memory) // 10 :]
+        after = self.memory[max(len(self.memory) // 10 - 1, 0) :]
         return max(after) / after[0] - 1
 
     def complaints(self) -> list[str]:
@@ -140,17 +142,19 @@ class Night:
         return self.findings
 
     async def _round(self, cameras: list[AsyncCamera]) -> None:
-        share = self._plan.rounds * len(cameras)
+        """Do one round's part; a camera that is quick does more of it than the others."""
+        frames = iter(range(self._plan.frames // self._plan.rounds))
+        calls = iter(range(self._plan.calls // self._plan.rounds))
         async with asyncio.TaskGroup() as group:
             for camera in cameras:
-                group.create_task(self._take_frames(camera, self._plan.frames // share))
-                group.create_task(self._call(camera, self._plan.calls // share))
+                group.create_task(self._take_frames(camera, frames))
+                group.create_task(self._call(camera, calls))
 
-    async def _take_frames(self, camera: AsyncCamera, count: int) -> None:
-        for _ in range(count):
+    async def _take_frames(self, camera: AsyncCamera, turns: Iterator[int]) -> None:
+        for _ in turns:
             await self._do("frame", lambda: camera.expose(0.01))
 
-    async def _call(self, camera: AsyncCamera, count: int) -> None:
+    async def _call(self, camera: AsyncCamera, turns: Iterator[int]) -> None:
         calls: list[Callable[[], Awaitable[object]]] = [
             camera.get_image_ready,
             camera.get_ccd_temperature,
@@ -158,16 +162,15 @@ class Night:
             lambda: camera.set_gain(self._dice.randrange(100)),
             camera.get_description,
         ]
-        for number in range(count):
+        for number in turns:
             await self._do("call", calls[number % len(calls)])
 
     async def _do(self, kind: str, operation: Callable[[], Awaitable[object]]) -> None:
         chosen = self._dice.random() < CANCELLED
+        own = asyncio.timeout(self._dice.uniform(0.0, PATIENCE) if chosen else None)
         begun = monotonic()
         try:
-            async with asyncio.timeout(
-                self._dice.uniform(0.0, PATIENCE) if chosen else None
-            ) as own:
+            async with own:
                 await operation()
         except (AlpacaError, TimeoutError) as error:
             outcome = "cancelled" if own.expired() else type(error).__name__
@@ -180,6 +183,7 @@ class Night:
 
 def soak(plan: Plan) -> Findings:
     """Run `plan` on a loop of its own."""
+    _give_back_memory()
     threads = threading.active_count()
     with _serving(plan) as address:
         findings = asyncio.run(Night(plan, address).run())
@@ -238,16 +242,22 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def _give_back_memory() -> None:
+    """Have glibc return each frame's memory when it is freed, or what it saves up would count."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
+
+
 def report(findings: Findings) -> str:
     """Return what came of it, for people."""
-    tenth = findings.memory[len(findings.memory) // 10]
+    step = max(len(findings.memory) // 10, 1)
+    curve = " ".join(f"{memory / MIB:.1f}" for memory in findings.memory[step - 1 :: step])
     left = findings.sockets_left, findings.tasks_left, findings.threads_left
     return "\n".join(
         [
             *(f"{count:8} {outcome}" for outcome, count in sorted(findings.outcomes.items())),
             *(f"{s:8.2f} s longest {kind}" for kind, s in sorted(findings.longest.items())),
-            f"{tenth / MIB:8.1f} MiB after the first tenth",
-            f"{max(findings.memory) / MIB:8.1f} MiB at the most ({findings.growth:+.2%})",
+            f"MiB after each tenth: {curve}; {findings.growth:+.2%} at the most after the first",
             "{:8} sockets, {} tasks, {} threads left".format(*left),
         ]
     )

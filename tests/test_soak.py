@@ -161,7 +161,7 @@ def test_a_night_in_brief_ends_in_time_and_leaves_nothing() -> None:
 def test_a_night_that_went_wrong_is_complained_of() -> None:
     findings = soak.Findings(
         longest={"call": 5.0, "frame": 10.0},
-        memory=[200, *[100] * 9, 104],
+        memory=[100, *[90] * 8, 104],
         sockets_left=1,
     )
     assert findings.complaints() == [

@@ -16,7 +16,7 @@ from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, r
 from .conftest import Wire, http_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from .conftest import Clock
 
@@ -57,7 +57,7 @@ async def raw(address: str, data: bytes) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def scripted(*pieces: bytes, pause: float = 0.0) -> AsyncIterator[list[bytes]]:
+async def scripted(*pieces: bytes, pause: float = 0.0) -> AsyncGenerator[list[bytes]]:
     """Answer one request of each connection with exactly these bytes; yield what came."""
     came: list[bytes] = []
 
