@@ -108,7 +108,7 @@ def test_the_test_files_of_the_pages_pass(tmp_path: Path, monkeypatch: pytest.Mo
     # The fixtures come from this tree, whether the package is installed or not.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     output = run_module("pytest", ["-q", "-p", "alpaca_async.testing.pytest_plugin"], tmp_path)
-    assert "3 passed" in output
+    assert "6 passed" in output
 
 
 def run_module(module: str, arguments: list[str], folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.text import Text
@@ -15,11 +15,14 @@ from alpaca_async._enums import SensorType
 
 from ._console import Interrupted, foreseen_errors, say
 from ._extras import require
+from ._faults import LIST, FaultOrder, Faults, behind_faults, print_faults
 from ._running import run
 from ._server import GOOD_NIGHT
 
 if TYPE_CHECKING:
-    from alpaca_async.testing import SimulatedCamera, SimulatorServer
+    from collections.abc import Coroutine
+
+    from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - said, not bound
@@ -64,7 +67,10 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     speed_up: Annotated[
         float, typer.Option(min=0.001, metavar="X", help="Let the cameras' time run faster.")
     ] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses the sky.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Chooses the sky, and which requests fail.")
+    ] = 0,
+    fault: Faults = None,
     discovery: Annotated[
         bool, typer.Option("--discovery/--no-discovery", help="Let clients find the server.")
     ] = True,
@@ -79,11 +85,12 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     with foreseen_errors():
         require("testing")
+        if LIST in (fault or []):
+            print_faults()
+            return
+        orders = [FaultOrder.parse(text) for text in fault or []]
         width, height = _parse_size(size)
-        from alpaca_async.testing import (  # noqa: PLC0415 - an extra
-            SimulatedCamera,
-            SimulatorServer,
-        )
+        from alpaca_async.testing import SimulatedCamera  # noqa: PLC0415 - an extra
 
         models = [
             SimulatedCamera(
@@ -99,24 +106,61 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
             )
             for number in range(cameras)
         ]
-        answered = discovery_port if discovery else None
-        _serve(SimulatorServer(models, host=host, port=port, discovery_port=answered), host)
+        door = _Door(host, port, discovery_port if discovery else None)
+        if orders:
+            _serve(_run_badly(models, door, orders, seed))
+        else:
+            _serve(_run(models, door))
 
 
-def _serve(server: SimulatorServer, host: str) -> None:
+def _serve(story: Coroutine[Any, Any, None]) -> None:
     """Serve until Ctrl-C, which is how this command is meant to end."""
     try:
-        run(_run(server, host))
+        run(story)
     except Interrupted:
         say("stopped")
 
 
-async def _run(server: SimulatorServer, host: str) -> None:
-    async with server:
-        say(f"{_number_of(server.cameras)} at {server.address}, until Ctrl-C")
-        nearby = f"{_EVERYWHERE.get(host, host)}:{server.port}"
-        say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
-        await asyncio.Event().wait()
+class _Door(NamedTuple):
+    """Where clients come in, and the UDP port where they may ask for it."""
+
+    host: str
+    port: int
+    discovery_port: int | None
+
+
+async def _run(cameras: list[SimulatedCamera], door: _Door) -> None:
+    from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
+
+    async with SimulatorServer(
+        cameras, host=door.host, port=door.port, discovery_port=door.discovery_port
+    ) as server:
+        await _wait(cameras, server, door.host)
+
+
+async def _run_badly(
+    cameras: list[SimulatedCamera], door: _Door, orders: list[FaultOrder], seed: int
+) -> None:
+    """Serve behind a proxy that does harm; the server itself can be reached from here alone."""
+    from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
+    from alpaca_async.testing._responder import answering  # noqa: PLC0415 - as above
+
+    async with (
+        SimulatorServer(cameras) as server,
+        behind_faults(server.address, orders, host=door.host, port=door.port, seed=seed) as proxy,
+        answering([door.host], door.discovery_port, proxy.port),
+    ):
+        say(f"with faults: {', '.join(order.name for order in orders)}")
+        await _wait(cameras, proxy, door.host)
+
+
+async def _wait(
+    cameras: list[SimulatedCamera], door: SimulatorServer | FaultProxy, host: str
+) -> None:
+    say(f"{_number_of(cameras)} at {door.address}, until Ctrl-C")
+    nearby = f"{_EVERYWHERE.get(host, host)}:{door.port}"
+    say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
+    await asyncio.Event().wait()
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -126,5 +170,5 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _number_of(cameras: tuple[SimulatedCamera, ...]) -> str:
+def _number_of(cameras: list[SimulatedCamera]) -> str:
     return f"{len(cameras)} simulated cameras" if len(cameras) > 1 else "1 simulated camera"

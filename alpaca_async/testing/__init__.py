@@ -1,4 +1,4 @@
-"""Simulated cameras on real sockets, for tests of whatever talks to a camera.
+"""Simulated cameras, and bad networks, on real sockets: for tests of what talks to a camera.
 
 The names are loaded when they are first used, so that the pytest plugin beside them costs
 nothing, and breaks nothing without the extra `testing`, in runs that do not need it.
@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from ._camera import SimulatedCamera
     from ._core import ReceivedRequest
     from ._exposure import SimulatedExposure
+    from ._faults import FAULTS, Fault
     from ._model import CameraModel, ControlMode
+    from ._proxy import FaultProxy
+    from ._rules import FaultEvent, FaultRule
     from ._server import SimulatorServer, run_in_thread
 
 __all__ = [
+    "FAULTS",
     "CameraModel",
     "ControlMode",
+    "Fault",
+    "FaultEvent",
+    "FaultProxy",
+    "FaultRule",
     "ReceivedRequest",
     "SimulatedCamera",
     "SimulatedExposure",
@@ -29,6 +37,11 @@ __all__ = [
 _MODULES = {
     "CameraModel": "_model",
     "ControlMode": "_model",
+    "FAULTS": "_faults",
+    "Fault": "_faults",
+    "FaultEvent": "_rules",
+    "FaultProxy": "_proxy",
+    "FaultRule": "_rules",
     "ReceivedRequest": "_core",
     "SimulatedCamera": "_camera",
     "SimulatedExposure": "_exposure",

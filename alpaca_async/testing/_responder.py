@@ -8,10 +8,11 @@ import json
 import logging
 import socket
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
 _QUESTION: Final = b"alpacadiscovery1"
 _MULTICAST_GROUP: Final = "ff12::a1:9aca"
@@ -45,6 +46,19 @@ class Responder(asyncio.DatagramProtocol):
         """Answer the question; what follows it is reserved."""
         if data.startswith(_QUESTION):
             self._transport.sendto(self._answer, addr)
+
+
+@asynccontextmanager
+async def answering(
+    hosts: Iterable[str], port: int | None, alpaca_port: int
+) -> AsyncGenerator[None]:
+    """Answer at the addresses `hosts` while the block runs; with port None not at all."""
+    responders = [] if port is None else await open_responders(hosts, port, alpaca_port)
+    try:
+        yield
+    finally:
+        for responder in responders:
+            responder.close()
 
 
 async def open_responders(hosts: Iterable[str], port: int, alpaca_port: int) -> list[Responder]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
@@ -16,10 +16,13 @@ from ._responder import open_responders
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator, Iterable
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from ._camera import SimulatedCamera
     from ._responder import Responder
+
+T = TypeVar("T")
 
 
 class SimulatorServer:
@@ -144,7 +147,10 @@ class SimulatorServer:
 
 
 @contextmanager
-def run_in_thread(server: SimulatorServer) -> Generator[SimulatorServer]:
-    """Run `server` on a thread of its own while the block runs, for synchronous callers."""
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server):
-        yield server
+def run_in_thread(server: AbstractAsyncContextManager[T]) -> Generator[T]:
+    """Run `server`, or a `FaultProxy`, on a thread of its own while the block runs.
+
+    For synchronous callers, and for tests in which neither shall wait for the other.
+    """
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server) as running:
+        yield running

@@ -1,6 +1,7 @@
 """Fixtures for tests that need a camera: a server on a thread, so any test can use them.
 
-Override `alpaca_cameras` to choose what is served.
+Override `alpaca_cameras` to choose what is served. `alpaca_faults` stands before the server, for
+tests that need a bad network.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._camera import SimulatedCamera
+    from ._proxy import FaultProxy
     from ._server import SimulatorServer
 
 
@@ -37,3 +39,13 @@ def alpaca_server(alpaca_cameras: list[SimulatedCamera]) -> Iterator[SimulatorSe
 def alpaca_camera(alpaca_server: SimulatorServer) -> SimulatedCamera:
     """Return the first served camera, device number 0."""
     return alpaca_server.cameras[0]
+
+
+@pytest.fixture
+def alpaca_faults(alpaca_server: SimulatorServer) -> Iterator[FaultProxy]:
+    """Run a proxy before `alpaca_server` during a test; clients take `alpaca_faults.address`."""
+    from ._proxy import FaultProxy  # noqa: PLC0415 - as above
+    from ._server import run_in_thread  # noqa: PLC0415 - as above
+
+    with run_in_thread(FaultProxy(alpaca_server.address)) as proxy:
+        yield proxy

@@ -4,12 +4,22 @@ import asyncio
 import os
 import signal
 import socket
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alpaca_async import AlpacaClient, CameraInfo, FoundCamera, SensorType, find_camera
+from alpaca_async import (
+    AlpacaClient,
+    CameraInfo,
+    FoundCamera,
+    RequestRejected,
+    SensorType,
+    find_camera,
+)
 from alpaca_async.cli import _sim
+from alpaca_async.cli._faults import FaultOrder
+from alpaca_async.testing import FAULTS
 
 from .conftest import started
 
@@ -17,6 +27,13 @@ if TYPE_CHECKING:
     from alpaca_async.testing import SimulatorServer
 
     from .conftest import Run
+
+
+async def gain(address: str) -> int:
+    async with AlpacaClient() as client:
+        camera = client.camera(address)
+        await camera.connect()
+        return await camera.get_gain()
 
 
 async def facts(address: str) -> tuple[int, CameraInfo]:
@@ -79,6 +96,61 @@ def test_it_can_be_found_unless_it_is_told_not_to(
         assert found == []
     else:
         assert (result.exit_code, len(found)) == (0, 1)
+
+
+def test_it_serves_behind_a_bad_network() -> None:
+    faults = ("--fault", "http_503_text:gain", "--fault", "delay:0.5", "--seed", 3)
+    with started("-v", "sim", "--port", 0, *faults, PYTHONUNBUFFERED="1") as process:
+        assert process.stdout is not None
+        first, second = process.stdout.readline(), process.stdout.readline()
+        address = second.removeprefix("1 simulated camera at ").removesuffix(", until Ctrl-C\n")
+        with pytest.raises(RequestRejected, match="503"):
+            asyncio.run(gain(address))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert first == "with faults: http_503_text, delay\n"
+    assert (process.returncode, out.splitlines()[-1]) == (0, "stopped")
+    assert "INFO http_503_text befalls GET gain\n" in err
+
+
+def test_the_faults_are_listed(run: Run) -> None:
+    result = run("sim", "--fault", "list")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    kinds, names, descriptions = zip(*(line.split(maxsplit=2) for line in lines), strict=True)
+    assert list(dict.fromkeys(kinds)) == ["network", "HTTP", "content", "image"]
+    assert len(set(kinds)) == sum(one != other for one, other in pairwise(["", *kinds]))
+    assert dict(zip(names, descriptions, strict=True)) == {
+        fault.name: fault.description for fault in FAULTS.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("drip", ("drip", None, 1.0)),
+        ("drip:gain", ("drip", "gain", 1.0)),
+        ("drip:0.25", ("drip", None, 0.25)),
+        ("drip:Gain:1e-3", ("drip", "Gain", 0.001)),
+    ],
+)
+def test_a_fault_is_ordered_in_a_word(text: str, order: tuple[object, ...]) -> None:
+    assert FaultOrder.parse(text) == order
+
+
+@pytest.mark.parametrize(
+    "text", ["drip:a:b", "drip:2", "drip:-0.1", "drip:", "drip::0.5", "drip:0.5:gain", "drip:nan"]
+)
+def test_a_fault_that_cannot_be_read_is_one_line(run: Run, text: str) -> None:
+    result = run("sim", "--fault", text)
+    message = f"alpaca-async: --fault {text!r} is not NAME[:MEMBER][:PROBABILITY]\n"
+    assert (result.exit_code, result.stderr) == (1, message)
+
+
+def test_a_fault_that_does_not_exist_is_one_line(run: Run) -> None:
+    result = run("sim", "--port", 0, "--fault", "dripp")
+    message = "alpaca-async: there is no fault 'dripp'; drip perhaps?\n"
+    assert (result.exit_code, result.stderr) == (1, message)
 
 
 def test_a_port_in_use_is_one_line(run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
 
 class Clock:
@@ -57,7 +57,7 @@ class Wire:
         return number
 
 
-def http_client(server: SimulatorServer) -> httpx.AsyncClient:
+def http_client(server: SimulatorServer | FaultProxy) -> httpx.AsyncClient:
     # Without TLS there is nothing to verify, and loading certificates would take most of a test.
     return httpx.AsyncClient(
         base_url=f"http://{server.address}",

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 
 from .conftest import http_client
 
 
-def ask(server: SimulatorServer) -> str:
+def ask(server: SimulatorServer | FaultProxy) -> str:
     connection = http.client.HTTPConnection(server.address)
     connection.request("GET", "/api/v1/camera/0/name")
     name: str = json.load(connection.getresponse())["Value"]
@@ -33,6 +33,23 @@ async def test_an_asynchronous_test_gets_a_camera(
     async with http_client(alpaca_server) as client:
         await client.put("/api/v1/camera/0/connect")
     assert alpaca_camera.count("connect", "PUT") == 1
+
+
+def test_a_synchronous_test_gets_a_bad_network(
+    alpaca_faults: FaultProxy, alpaca_camera: SimulatedCamera
+) -> None:
+    alpaca_faults.add("close_after", times=1)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(alpaca_faults)
+    assert ask(alpaca_faults) == alpaca_camera.name
+    assert (alpaca_faults.count(member="name"), alpaca_camera.count("name")) == (1, 2)
+
+
+async def test_an_asynchronous_test_gets_a_bad_network(alpaca_faults: FaultProxy) -> None:
+    async with http_client(alpaca_faults) as client:
+        with alpaca_faults.add("http_503_json", verb="PUT"):
+            assert (await client.put("/api/v1/camera/0/connect")).status_code == 503
+        assert (await client.put("/api/v1/camera/0/connect")).status_code == 200
 
 
 class TestOverridden:

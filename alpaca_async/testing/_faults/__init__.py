@@ -1,0 +1,19 @@
+"""The faults, by kind; each module puts its own into the list."""
+
+from __future__ import annotations
+
+from . import _content, _http, _images, _network
+from ._catalogue import FAULTS, Fault
+from ._exchange import Exchange, Peer, Upstream
+
+__all__ = [
+    "FAULTS",
+    "Exchange",
+    "Fault",
+    "Peer",
+    "Upstream",
+    "_content",
+    "_http",
+    "_images",
+    "_network",
+]

@@ -1,0 +1,192 @@
+"""What drivers put into JSON: other types, other names, other numbers, half of the text."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+
+from ._catalogue import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from alpaca_async.testing._message import Reply
+
+    from ._exchange import Exchange
+
+Fields: TypeAlias = dict[str, Any]
+Change = TypeVar("Change", bound="Callable[[Fields], Fields | str | bytes]")
+
+_JSON: Final = "application/json"
+
+
+def changes_json(description: str) -> Callable[[Change], Change]:
+    """Put a function into the list that makes the fields of an envelope something else."""
+
+    def register(change: Change) -> Change:
+        def changed(reply: Reply) -> Reply | None:
+            fields = _fields(reply)
+            return None if fields is None else reply.with_body(_encoded(change(fields)))
+
+        @fault("content", description, name=change.__name__)
+        async def _(exchange: Exchange) -> None:
+            await exchange.send_changed(changed)
+
+        return change
+
+    return register
+
+
+def _fields(reply: Reply) -> Fields | None:
+    """Return the envelope in `reply`, if it is one."""
+    if reply.media_type != _JSON:
+        return None
+    try:
+        fields = json.loads(reply.body)
+    except ValueError:
+        return None
+    return cast("Fields", fields) if isinstance(fields, dict) else None
+
+
+def _encoded(content: Fields | str | bytes) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return (content if isinstance(content, str) else json.dumps(content)).encode()
+
+
+def _with_value(fields: Fields, text: str) -> str:
+    """Return an envelope whose value is `text`, be it JSON or not."""
+    rest = json.dumps({name: value for name, value in fields.items() if name != "Value"})
+    return f'{{"Value": {text}, {rest[1:]}'
+
+
+# Text
+
+
+@changes_json("The JSON ends in the middle.")
+def truncated_json(fields: Fields) -> str:
+    text = json.dumps(fields)
+    return text[: len(text) // 2]
+
+
+@changes_json("A comma follows the last field.")
+def trailing_comma(fields: Fields) -> str:
+    return f"{json.dumps(fields)[:-1]},}}"
+
+
+@changes_json("The JSON is UTF-16.")
+def utf_16(fields: Fields) -> bytes:
+    return json.dumps(fields).encode("utf-16")
+
+
+@changes_json("The JSON begins with a byte order mark.")
+def byte_order_mark(fields: Fields) -> bytes:
+    return json.dumps(fields).encode("utf-8-sig")
+
+
+@changes_json("A text of the JSON is not UTF-8.")
+def broken_utf_8(fields: Fields) -> bytes:
+    return _with_value(fields, '"caf?"').encode().replace(b"?", b"\xe9")
+
+
+@changes_json("The JSON is a list.")
+def list_for_record(fields: Fields) -> str:
+    return json.dumps([fields])
+
+
+@changes_json("The JSON has three million characters.")
+def oversized_json(fields: Fields) -> Fields:
+    return {**fields, "Padding": "x" * 3_000_000}
+
+
+# Fields
+
+
+@changes_json("There is no value.")
+def no_value(fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if name != "Value"}
+
+
+@changes_json("The names of the fields are in lower case.")
+def lower_case_names(fields: Fields) -> Fields:
+    return {name.lower(): value for name, value in fields.items()}
+
+
+@changes_json("Fields that nobody knows are there, too.")
+def extra_fields(fields: Fields) -> Fields:
+    return {"DriverException": None, **fields, "Colour": {"of": ["the", "driver"]}}
+
+
+@changes_json("Nothing is there but the value, if there is one.")
+def bare_value(fields: Fields) -> Fields:
+    return {"Value": fields["Value"]} if "Value" in fields else {}
+
+
+@changes_json("Both ids of the transaction are another's.")
+def wrong_ids(fields: Fields) -> Fields:
+    return {**fields, "ClientTransactionID": 123_456_789, "ServerTransactionID": -1}
+
+
+# Values
+
+
+@changes_json("The value is null.")
+def null_value(fields: Fields) -> Fields:
+    return {**fields, "Value": None}
+
+
+@changes_json("The value is a record, whatever it should be.")
+def mistyped_value(fields: Fields) -> Fields:
+    return {**fields, "Value": {"unexpected": True}}
+
+
+@changes_json("The value is text, whatever it should be.")
+def worded_value(fields: Fields) -> Fields:
+    return {**fields, "Value": "quite a few"}
+
+
+@changes_json("The value is not a number.")
+def nan_value(fields: Fields) -> str:
+    return _with_value(fields, "NaN")
+
+
+@changes_json("The value is a number beyond all floating point.")
+def infinite_value(fields: Fields) -> str:
+    return _with_value(fields, "1e999")
+
+
+@changes_json("The value is an integer of five thousand digits.")
+def huge_integer(fields: Fields) -> str:
+    return _with_value(fields, "9" * 5000)
+
+
+@changes_json("The value is a list in a list, and so on, a hundred thousand times.")
+def deep_nesting(fields: Fields) -> str:
+    return _with_value(fields, "[" * 100_000 + "]" * 100_000)
+
+
+# Errors of the device
+
+
+@changes_json("The device reports an error of its driver.")
+def driver_error(fields: Fields) -> Fields:
+    return _error(fields, 0x500, "The driver has failed")
+
+
+@changes_json("The device reports that it is not connected.")
+def not_connected(fields: Fields) -> Fields:
+    return _error(fields, 0x407, "The camera is not connected")
+
+
+@changes_json("The device reports an error in words, with number 0.")
+def error_without_number(fields: Fields) -> Fields:
+    return _error(fields, 0, "Something is wrong")
+
+
+@changes_json("The device reports an error by a number of Windows.")
+def windows_error(fields: Fields) -> Fields:
+    return _error(fields, -2146233088, "Exception of type System.Exception")
+
+
+def _error(fields: Fields, number: int, message: str) -> Fields:
+    return {**no_value(fields), "ErrorNumber": number, "ErrorMessage": message}

@@ -1,0 +1,88 @@
+"""Every fault has its outcome: what the caller gets, and what the camera was told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alpaca_async import AlpacaClient, AlpacaError, Timeouts, TransportError, TransportTimeout
+from alpaca_async.testing import FAULTS, Fault, FaultProxy, SimulatedCamera
+
+from .outcomes import OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from alpaca_async.testing import SimulatorServer
+
+QUICK = Timeouts(establish=0.3, reply=0.3, long=0.3, stall=0.3)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "delay": {"seconds": 0.02},
+    "delay_request": {"seconds": 0.02},
+    "drip": {"seconds": 0.01},
+}
+
+
+@pytest.fixture
+def simulated() -> SimulatedCamera:
+    """A camera with an image of a few bytes."""
+    camera = SimulatedCamera(
+        width=16, height=12, stars=0, noise=False, readout_time=0.0, initially_connected=True
+    )
+    camera.start_exposure(0.001, light=True)
+    return camera
+
+
+def test_every_fault_has_an_outcome() -> None:
+    assert sorted(OUTCOMES) == sorted(FAULTS)
+    assert len(FAULTS) >= 80
+
+
+async def result_of(operation: Awaitable[Any], limit: float) -> Exception | None:
+    """Return the error of `operation`; the caller's own `limit` ends what has none."""
+    try:
+        async with asyncio.timeout(limit):
+            await operation
+    except (AlpacaError, TimeoutError) as error:
+        return error
+    return None
+
+
+def befall(proxy: FaultProxy, fault: Fault) -> None:
+    options = OPTIONS.get(fault.name, {})
+    if fault.scope == "request":
+        for member in ("gain", "offset", "imagearray"):
+            proxy.add(fault.name, member=member, **options)
+    else:
+        proxy.add(fault.name, **options)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.name)
+async def test_a_fault_has_its_outcome(
+    fault: Fault, simulated: SimulatedCamera, server: SimulatorServer
+) -> None:
+    expected = OUTCOMES[fault.name]
+    hangs = TransportTimeout in expected
+    limit = 1.0 if TimeoutError in expected else 30.0
+    async with (
+        FaultProxy(server.address) as proxy,
+        AlpacaClient(timeouts=QUICK if hangs else Timeouts()) as client,
+    ):
+        camera = client.camera(proxy.address)
+        befall(proxy, fault)
+        operations = camera.get_gain(), camera.set_offset(1), camera.get_image_array()
+        results = await asyncio.gather(*(result_of(each, limit) for each in operations))
+        assert [type(result) for result in results] == [each or type(None) for each in expected]
+        check_knowledge(fault, results[1])
+        for member in ("gain", "offset", "imagearray"):
+            assert simulated.count(member) == int(fault.passes_on)
+        proxy.clear()
+        assert await camera.get_name() == simulated.name, "the client is usable at once"
+
+
+def check_knowledge(fault: Fault, error: Exception | None) -> None:
+    """A command that left may have been executed, and the error says so."""
+    if isinstance(error, TransportError):
+        assert error.outcome_unknown == (fault.name != "refuse")
