@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from ._fits_card import Card, ascii_text, fits_integer
 from ._mosaic import mosaic_of
 from ._version import __version__
 
@@ -14,24 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._facts import CameraInfo, CameraSettings, Exposure
+    from ._fits_card import CardValue
     from ._image import Image
-
-CardValue: TypeAlias = str | bool | int | float
 
 _MJD_EPOCH: Final = datetime(1858, 11, 17, tzinfo=UTC)
 _CLOCK_NEVER_SET: Final = 2000
 """A year before this one comes from a clock that nobody set."""
-_SPELLED: Final = str.maketrans(
-    {"°": "deg", "µ": "u", "μ": "u", "ß": "ss", "α": "a", "β": "b", "–": "-", "—": "-", "’": "'"}  # noqa: RUF001 - what drivers write
-)
-
-
-class Card(NamedTuple):
-    """A keyword, its value (None: to be left out), and what it means."""
-
-    keyword: str
-    value: CardValue | None
-    comment: str = ""
 
 
 def cards_of(image: Image) -> Iterator[Card]:
@@ -40,19 +28,6 @@ def cards_of(image: Image) -> Iterator[Card]:
         storable = _storable(value)
         if storable is not None:
             yield Card(keyword, storable, comment)
-
-
-def ascii_text(text: str) -> str:
-    """Return printable ASCII: accents dropped, a few signs spelled out, `?` for the rest."""
-    plain = unicodedata.normalize("NFKD", text.translate(_SPELLED))
-    letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    printable = "".join(letter if letter.isprintable() else " " for letter in letters)
-    return printable.encode("ascii", "replace").decode("ascii").strip()
-
-
-def fits_integer(value: int) -> bool:
-    """Tell whether readers can take the number: 64 bits with a sign."""
-    return -(2**63) <= value < 2**63
 
 
 def _all_cards(image: Image) -> Iterator[Card]:

@@ -55,7 +55,7 @@ class Image:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
         """Let `np.asarray(image)` be `image.data`."""
-        return np.array(self.data, dtype, copy=copy) if copy else np.asarray(self.data, dtype)
+        return np.array(self.data, dtype, copy=copy)
 
     async def save_fits(
         self,
