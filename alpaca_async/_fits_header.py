@@ -38,12 +38,13 @@ def _all_cards(image: Image) -> Iterator[Card]:
         yield from _info_cards(image.exposure.info)
         yield from _settings_cards(image.exposure.settings, image.exposure.info)
         yield from _mosaic_cards(image)
+    yield Card("SBSTDVER", "SBFITSEXT Version 1.0", "standard of the keywords")
     yield Card("SWCREATE", f"alpaca_async {__version__}", "program that wrote this file")
 
 
 def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
     seconds, source = _duration(exposure)
-    start, start_comment = _start(exposure)
+    start, start_comment, uncertainty = _start(exposure)
     middle, end = _later(start, seconds / 2), _later(start, seconds)
     yield Card("IMAGETYP", _image_type(exposure), "type of the exposure")
     yield Card("SNAPSHOT", 1, "number of exposures in this image")
@@ -51,6 +52,7 @@ def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
     yield Card("EXPOSURE", seconds, f"[s] exposure time, {source}")
     yield Card("TIMESYS", "UTC", "time scale of all dates")
     yield Card("DATE-OBS", _iso(start), start_comment)
+    yield Card("TIMSYER", uncertainty, "[s] uncertainty of the dates")
     yield Card("DATE-AVG", _iso(middle), "[UTC] middle of the exposure")
     yield Card("DATE-END", _iso(end), "[UTC] end of the exposure")
     yield Card("MJD-OBS", _mjd(start), "[d] start as Modified Julian Date")
@@ -98,12 +100,14 @@ def _duration(exposure: Exposure) -> tuple[float, str]:
     return exposure.duration, "as asked for"
 
 
-def _start(exposure: Exposure) -> tuple[datetime, str]:
+def _start(exposure: Exposure) -> tuple[datetime, str, float | None]:
+    """Return the start, where it comes from, and how uncertain it is where that is known."""
     reported = _reported_time(exposure.last_exposure_start_time or "")
     if reported is not None:
-        return reported, "[UTC] start, by the camera's clock"
-    own = f"[UTC] start, by our clock +/- {exposure.started_uncertainty:.3g} s"
-    return _as_utc(exposure.started), own
+        return reported, "[UTC] start, by the camera's clock", None
+    uncertainty = exposure.started_uncertainty
+    own = f"[UTC] start, by our clock +/- {uncertainty:.3g} s"
+    return _as_utc(exposure.started), own, uncertainty
 
 
 def _reported_time(text: str) -> datetime | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from astropy.nddata import CCDData  # type: ignore[import-untyped]  # it has no stubs
     from numpy.typing import NDArray
 
     from ._facts import Exposure
@@ -54,7 +55,7 @@ class Image:
         return "swapped" if delivered == (settings.num_y, settings.num_x) else "size"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
-        """Let `np.asarray(image)` be `image.data`."""
+        """Let `np.asarray(image)` be `image.data`; a copy only where `dtype` or `copy` need one."""
         return np.array(self.data, dtype, copy=copy)
 
     async def save_fits(
@@ -64,11 +65,20 @@ class Image:
         extra: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write a FITS file as `alpaca_async.fits.save` does; needs the extra `fits`."""
+        """Write a FITS file as `alpaca_async.fits.save` does."""
         await to_thread.run_sync(import_module, "alpaca_async.fits")
         from . import fits  # noqa: PLC0415 - an extra
 
         return await fits.save(self, path, extra=extra, overwrite=overwrite)
+
+    def to_ccddata(self, extra: Mapping[str, Any] | None = None) -> CCDData:
+        """Return what `alpaca_async.fits.to_ccddata` does; needs the extra `fits`.
+
+        The first call imports astropy, which takes a second: `await asyncio.to_thread(...)` it.
+        """
+        from . import fits  # noqa: PLC0415 - an extra
+
+        return fits.to_ccddata(self, extra)
 
     async def save_preview(
         self, path: str | os.PathLike[str], *, max_size: int | None = 2048

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, overload
 
 from ._exposure import Exposing
+from ._keywords import HeaderReader
 from ._stream import Stream
 from ._tasks import wait_for_end
 from ._values import check_bool, check_duration
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
     from ._image import Image
+    from ._keywords import HeaderSource
     from ._progress import ProgressCallback
 
     Images: TypeAlias = AsyncGenerator[Image]
@@ -33,8 +35,11 @@ class ExposureRequest:
     """Seconds."""
     light: bool = True
     prepare: Callable[[], Awaitable[object]] | None = None
+    header: HeaderSource = None
+    """As that of `expose`."""
 
     def __post_init__(self) -> None:
+        HeaderReader(self.header)
         check_duration("duration", self.duration)
         check_bool("light", self.light)
 
@@ -93,6 +98,7 @@ class Sequencing(Exposing):
                 contiguous=contiguous,
                 progress=progress,
                 ready_timeout=ready_timeout,
+                header=request.header,
             )
 
         return Stream(_one_ahead(take))

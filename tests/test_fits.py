@@ -23,11 +23,12 @@ from anyio.from_thread import check_cancelled
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from alpaca_async import __version__, _files, fits
+from alpaca_async import AlpacaClient, __version__, _files, fits
 from alpaca_async._enums import ImageArrayElementTypes, SensorType
 from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
 from alpaca_async._image import Image
 from alpaca_async._imagebytes import ImageMetadata
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -337,6 +338,7 @@ def test_the_header_says_what_the_camera_knows() -> None:
         "COLORTYP": "RGGB",
         "XBAYROFF": 1,
         "YBAYROFF": 0,
+        "SBSTDVER": "SBFITSEXT Version 1.0",
         "SWCREATE": values["SWCREATE"],
     }
     assert str(values["SWCREATE"]).startswith("alpaca_async")
@@ -350,7 +352,7 @@ def test_the_program_is_named_with_its_version() -> None:
 
 def test_a_frame_without_exposure_facts_has_no_invented_ones() -> None:
     header: Any = fits.header(frame(None))
-    assert list(header) == ["BUNIT", "ROWORDER", "SWCREATE"]
+    assert list(header) == ["BUNIT", "ROWORDER", "SBSTDVER", "SWCREATE"]
 
 
 def test_what_the_camera_does_not_implement_is_left_out() -> None:
@@ -358,7 +360,16 @@ def test_what_the_camera_does_not_implement_is_left_out() -> None:
         info=CameraInfo(), settings=CameraSettings(), ccd_temperature=None, cooler_power=None
     )
     assert set(bare) == {
-        *("BUNIT", "ROWORDER", "SWCREATE", "IMAGETYP", "SNAPSHOT", "EXPTIME", "EXPOSURE"),
+        *(
+            "BUNIT",
+            "ROWORDER",
+            "SBSTDVER",
+            "SWCREATE",
+            "IMAGETYP",
+            "SNAPSHOT",
+            "EXPTIME",
+            "EXPOSURE",
+        ),
         *("TIMESYS", "DATE-OBS", "DATE-AVG", "DATE-END", "MJD-OBS", "MJD-AVG"),
     }
 
@@ -378,6 +389,7 @@ def test_the_start_is_that_of_the_cameras_clock(text: str, expected: str) -> Non
     header: Any = header_with(last_exposure_start_time=text)
     assert header["DATE-OBS"] == expected
     assert header.comments["DATE-OBS"] == "[UTC] start, by the camera's clock"
+    assert "TIMSYER" not in header
 
 
 @pytest.mark.parametrize(
@@ -393,6 +405,7 @@ def test_without_a_credible_start_our_clock_is_taken_with_its_uncertainty(
     header: Any = header_with(last_exposure_start_time=text)
     assert header["DATE-OBS"] == "2026-01-02T03:04:05.678"
     assert header.comments["DATE-OBS"] == "[UTC] start, by our clock +/- 0.0042 s"
+    assert header["TIMSYER"] == 0.0042
 
 
 def test_our_own_start_is_converted_to_utc() -> None:
@@ -469,6 +482,50 @@ def test_no_mosaic_is_claimed_unless_all_of_it_is_known(
     assert "XBAYROFF" not in header
 
 
+@pytest.mark.parametrize(
+    ("offset", "start", "corner", "keywords"),
+    [  # drawn by hand: the colours of the four pixels at the top left of the subframe
+        ((0, 0), (0, 0), ("RG", "GB"), (0, 0)),
+        ((0, 0), (1, 0), ("GR", "BG"), (1, 0)),
+        ((0, 0), (0, 1), ("GB", "RG"), (0, 1)),
+        ((0, 0), (3, 5), ("BG", "GR"), (1, 1)),
+        ((1, 0), (0, 0), ("GR", "BG"), (1, 0)),
+        ((1, 0), (7, 2), ("RG", "GB"), (0, 0)),
+        ((0, 1), (2, 3), ("RG", "GB"), (0, 0)),
+        ((1, 1), (1, 2), ("GB", "RG"), (0, 1)),
+    ],
+)
+async def test_the_bayer_keywords_name_the_colours_that_the_simulated_pixels_have(
+    offset: tuple[int, int],
+    start: tuple[int, int],
+    corner: tuple[str, str],
+    keywords: tuple[int, int],
+) -> None:
+    simulated = SimulatedCamera(
+        width=32,
+        height=24,
+        sensor=SensorType.RGGB,
+        bayer_offset_x=offset[0],
+        bayer_offset_y=offset[1],
+        stars=0,
+        noise=False,
+        hot_pixel_fraction=0,
+        readout_time=0,
+        sky_brightness=1e5,
+        initially_connected=True,
+    )
+    async with SimulatorServer([simulated]) as server, AlpacaClient() as client:
+        camera = client.camera(server.address)
+        await camera.set_frame(start_x=start[0], start_y=start[1], num_x=8, num_y=6)
+        image = await camera.expose(0.01)
+    levels = dict(zip(np.unique(image.data[:2, :2]), "RGB", strict=True))
+    assert tuple("".join(levels[pixel] for pixel in row) for row in image.data[:2, :2]) == corner
+    header: Any = fits.header(image)
+    assert header["BAYERPAT"] == "RGGB"
+    assert (header["XBAYROFF"], header["YBAYROFF"]) == keywords
+    assert (header["XORGSUBF"], header["YORGSUBF"]) == start
+
+
 def test_colour_planes_have_no_mosaic() -> None:
     header: Any = fits.header(image_of(np.zeros((2, 4, 3), "<u2")))
     assert "BAYERPAT" not in header
@@ -499,6 +556,15 @@ def test_extra_keywords_are_added_and_win() -> None:
     assert header["DOME"] is False
     assert "EGAIN" not in header
     assert "".join(header["HISTORY"]) == "line one " + "x" * 90
+
+
+def test_the_header_of_the_exposure_wins_over_ours_and_loses_to_extra() -> None:
+    given = {"object": "M 42", "FILTER": ("Ha", "7 nm"), "EGAIN": None, "IMAGETYP": "Flat Frame"}
+    image = frame(replace(EXPOSURE, header=given))
+    header: Any = fits.header(image, {"OBJECT": "M 43"})
+    assert (header["OBJECT"], header["FILTER"]) == ("M 43", "Ha")
+    assert header["IMAGETYP"] == "Flat Frame"
+    assert "EGAIN" not in header
 
 
 @pytest.mark.parametrize(
@@ -712,3 +778,23 @@ async def test_the_loop_goes_on_while_a_large_frame_is_written(tmp_path: Path) -
 async def test_an_image_saves_itself(tmp_path: Path) -> None:
     path = await frame().save_fits(tmp_path / "a.fits", extra={"OBJECT": "M 42"})
     assert read(path)[1]["OBJECT"] == "M 42"
+
+
+async def test_an_image_becomes_ccddata_without_a_copy() -> None:
+    image = image_of(random_pixels("<u2", (5, 7)))
+    found: Any = image.to_ccddata({"OBJECT": "M 42"})
+    assert np.shares_memory(found.data, image.data)
+    assert str(found.unit) == "adu"
+    assert (found.meta["EGAIN"], found.meta["OBJECT"]) == (0.25, "M 42")
+    colour: Any = image_of(np.zeros((5, 7, 3), "<u2")).to_ccddata()
+    assert colour.data.shape == (3, 5, 7)
+
+
+async def test_ccddata_agree_with_the_file(tmp_path: Path) -> None:
+    image = image_of(random_pixels("<u2", (5, 7)))
+    ccddata: Any = import_module("astropy.nddata").CCDData
+    read_back = ccddata.read(await image.save_fits(tmp_path / "a.fits"))
+    made: Any = image.to_ccddata()
+    np.testing.assert_array_equal(read_back.data, made.data)
+    assert read_back.unit == made.unit
+    assert read_back.meta["GAIN"] == made.meta["GAIN"]

@@ -398,3 +398,12 @@ async def test_an_image_survives_asarray_and_its_copy_semantics() -> None:
     assert np.shares_memory(np.asarray(found), found.data)
     assert not np.shares_memory(np.array(found, copy=True), found.data)
     assert np.asarray(found, dtype=float).dtype == float
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="numpy 2 came with it")
+async def test_an_array_that_would_need_a_copy_is_refused_if_there_must_be_none() -> None:
+    async with OneImage(http(GOOD, IMAGEBYTES)) as camera:
+        found = await camera.get_image()
+    assert np.shares_memory(np.array(found, copy=False), found.data)
+    with pytest.raises(ValueError, match="copy"):
+        np.array(found, dtype=float, copy=False)
