@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ._facts import Exposure
     from ._imagebytes import ImageMetadata
+    from .preview import Format, Stretch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +68,7 @@ class Image:
     ) -> Path:
         """Write a FITS file as `alpaca_async.fits.save` does."""
         await to_thread.run_sync(import_module, "alpaca_async.fits")
-        from . import fits  # noqa: PLC0415 - an extra
+        from . import fits  # noqa: PLC0415 - not needed by all
 
         return await fits.save(self, path, extra=extra, overwrite=overwrite)
 
@@ -76,15 +77,32 @@ class Image:
 
         The first call imports astropy, which takes a second: `await asyncio.to_thread(...)` it.
         """
-        from . import fits  # noqa: PLC0415 - an extra
+        from . import fits  # noqa: PLC0415 - not needed by all
 
         return fits.to_ccddata(self, extra)
 
-    async def save_preview(
-        self, path: str | os.PathLike[str], *, max_size: int | None = 2048
-    ) -> Path:
-        """Write a picture as `alpaca_async.preview.save` does; needs the extra `preview`."""
+    async def preview(
+        self,
+        *,
+        format: Format = "png",  # noqa: A002 - as in alpaca_async.preview
+        max_size: int | None = 2048,
+        stretch: Stretch = "auto",
+    ) -> bytes:
+        """Return a picture as `alpaca_async.preview.encode` does; JPEG, WebP need `preview`."""
         await to_thread.run_sync(import_module, "alpaca_async.preview")
-        from . import preview  # noqa: PLC0415 - an extra
+        from . import preview  # noqa: PLC0415 - not needed by all
 
-        return await preview.save(self, path, max_size=max_size)
+        return await preview.encode(self, format=format, max_size=max_size, stretch=stretch)
+
+    async def save_preview(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_size: int | None = 2048,
+        stretch: Stretch = "auto",
+    ) -> Path:
+        """Write a picture as `alpaca_async.preview.save` does; JPEG, WebP need `preview`."""
+        await to_thread.run_sync(import_module, "alpaca_async.preview")
+        from . import preview  # noqa: PLC0415 - not needed by all
+
+        return await preview.save(self, path, max_size=max_size, stretch=stretch)
