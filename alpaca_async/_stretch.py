@@ -35,14 +35,17 @@ _NORMAL: Final = 1.4826
 """Standard deviations in a median absolute deviation, of normally distributed noise."""
 _CLIP: Final = 2.5
 """What is farther from the sky than so many median deviations is not background."""
-_ROUNDS: Final = 4
+_ROUNDS: Final = 3
 _BRIGHT: Final = 0.1
 """A background above this part of the full scale is light, beside which the offset is little."""
 _WHITE: Final = 99.9
 """The percentile that `asinh` makes white."""
 _HUGE: Final = 1e30
 """More than this is taken for infinity, so that differences and their inverses are finite."""
-_SAMPLE: Final = 1 << 16
+_ROUNDED: Final = np.float32(0.5)
+_ROWS: Final = 16
+"""Rows that are computed at a time: they stay in the cache."""
+_SAMPLE: Final = 1 << 14
 """Pixels of a plane that the statistics look at."""
 
 
@@ -76,13 +79,20 @@ def stretch(planes: Pixels, full_scale: float, kind: Stretch = "auto") -> NDArra
     skies = _backgrounds(samples)
     sky, lowest, highest = float(skies.mean()), float(finite.min()), float(finite.max())
     if highest - lowest < 1 / _HUGE:
-        return _picture(np.full_like(finite, _flat_grey(sky, full_scale)))
+        grey = np.full_like(finite, 255 * _flat_grey(sky, full_scale) + _ROUNDED)
+        return _shown(grey.astype(np.uint8))
     noise = _noise(samples - skies, highest - lowest)
     known = _Sample(samples - skies + sky, sky, noise, highest, full_scale)
     black, white, curve = _SCALES[kind](known)
-    blacks = (skies + (black - sky)).astype(np.float32)
-    levels = (finite - blacks[..., np.newaxis]) * np.float32(1 / max(white - black, 1 / _HUGE))
-    return _picture(curve(levels.clip(0, 1, out=levels)))
+    blacks = (skies + (black - sky)).astype(np.float32)[..., np.newaxis]
+    factor = np.float32(1 / max(white - black, 1 / _HUGE))
+    picture = np.empty(finite.shape, np.uint8)
+    for start in range(0, finite.shape[1], _ROWS):
+        rows = slice(start, start + _ROWS)
+        levels = (finite[:, rows] - blacks) * factor
+        greys = curve(levels.clip(0, 1, out=levels)) * np.float32(255)
+        np.add(greys, _ROUNDED, out=picture[:, rows], casting="unsafe")
+    return _shown(picture)
 
 
 def _auto(known: _Sample) -> _Scale:
@@ -144,9 +154,9 @@ def _above_noise(known: _Sample, brightest: float) -> tuple[float, float]:
 
 def _finite(planes: Pixels) -> Pixels:
     """Return the planes with the smallest number for what is none, the largest for infinity."""
-    valid = np.abs(planes) < _HUGE
-    if valid.all():
+    if -_HUGE < planes.min() and planes.max() < _HUGE:  # neither holds of what is no number
         return planes
+    valid = np.abs(planes) < _HUGE
     known = planes[valid] if valid.any() else np.zeros(1, np.float32)
     return np.where(np.isnan(planes), known.min(), planes).clip(known.min(), known.max())
 
@@ -214,6 +224,5 @@ def _lifted(levels: Pixels, sky: float) -> Pixels:
     return bent
 
 
-def _picture(levels: Pixels) -> NDArray[np.uint8]:
-    grey = (levels * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    return grey[0] if len(grey) == 1 else np.ascontiguousarray(np.moveaxis(grey, 0, 2))
+def _shown(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return planes[0] if len(planes) == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, 2))
