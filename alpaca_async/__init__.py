@@ -39,6 +39,7 @@ from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
 from ._sequence import ExposureRequest
 from ._session import Timeouts
+from ._statistics import Histogram, ImageStatistics
 from ._status import CameraStatus
 from ._stream import Stream
 from ._transport import DirectTransport
@@ -67,9 +68,11 @@ __all__ = [
     "ExposureAborted",
     "ExposureRequest",
     "GuideDirections",
+    "Histogram",
     "Image",
     "ImageArrayElementTypes",
     "ImageMetadata",
+    "ImageStatistics",
     "IncompleteImage",
     "InvalidOperationException",
     "InvalidValueException",

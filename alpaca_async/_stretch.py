@@ -154,7 +154,7 @@ def _above_noise(known: _Sample, brightest: float) -> tuple[float, float]:
 
 def _finite(planes: Pixels) -> Pixels:
     """Return the planes with the smallest number for what is none, the largest for infinity."""
-    if -_HUGE < planes.min() and planes.max() < _HUGE:  # neither holds of what is no number
+    if planes.min() > -_HUGE and planes.max() < _HUGE:  # neither holds of what is no number
         return planes
     valid = np.abs(planes) < _HUGE
     known = planes[valid] if valid.any() else np.zeros(1, np.float32)

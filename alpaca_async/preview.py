@@ -15,6 +15,7 @@ from ._block_means import block_means
 from ._files import in_thread, new_file
 from ._mosaic import mosaic_of
 from ._png import png
+from ._saturation import full_scale
 from ._stretch import STRETCHES, Stretch, stretch
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _pixels(image: Image, max_size: int | None, kind: Stretch) -> NDArray[np.uin
         raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
     if kind not in STRETCHES:
         raise ValueError(f"{kind!r} is none of {', '.join(STRETCHES)}")
-    return stretch(_reduced(image, max_size), _full_scale(image), kind)
+    return stretch(_reduced(image, max_size), full_scale(image), kind)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # too large for float32 is infinite
@@ -168,13 +169,3 @@ def _colours(means: NDArray[np.float32], mosaic: Mosaic) -> NDArray[np.float32]:
 def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     mean: NDArray[np.float32] = planes.mean(axis=0)
     return mean
-
-
-def _full_scale(image: Image) -> float:
-    """Return the value of a saturated pixel, infinity if it is unknown."""
-    stated = image.exposure and image.exposure.info.max_adu
-    if stated:
-        return stated
-    dtype = image.data.dtype
-    digital = dtype.kind in "iu" and dtype.itemsize <= 2  # noqa: PLR2004 - what converters have
-    return float(np.iinfo(dtype).max) if digital else math.inf
