@@ -33,7 +33,7 @@ def all_cards(image: Image, extra: Mapping[str, Any] | None) -> list[Card]:
     Of each keyword the last card counts; those with the value None are left out. Long texts are
     announced, as cfitsio wants it.
     """
-    given = image.exposure.header if image.exposure else {}
+    given: Mapping[str, Any] = image.exposure.header if image.exposure else {}
     cards = {card.keyword: card for card in cards_of(image)}
     for card in (*callers_cards(given), *callers_cards(extra or {})):
         cards[card.keyword] = card

@@ -24,13 +24,13 @@ class HeaderReader:
     """
 
     def __init__(self, source: HeaderSource) -> None:
-        given = {} if source is None or callable(source) else dict(source)
-        late = {keyword: read for keyword, read in given.items() if callable(read)}
+        given: dict[str, Any] = {} if source is None or callable(source) else dict(source)
+        late = [keyword for keyword, value in given.items() if callable(value)]
         self.found = {keyword: given[keyword] for keyword in given if keyword not in late}
         callers_cards(self.found | dict.fromkeys(late))
-        self._reads = [partial(_read_one, keyword, read) for keyword, read in late.items()]
-        if callable(source):
-            self._reads.append(source)
+        self._reads: list[ReadKeywords] = [source] if callable(source) else []
+        for keyword in late:
+            self._reads.append(partial(_read_one, keyword, given[keyword]))
 
     async def run(self) -> None:
         """Await all at once. None that fails costs the frame, nor the other keywords."""

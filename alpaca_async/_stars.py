@@ -77,7 +77,8 @@ def _heights(tiles: NDArray[Any], full_scale: float) -> tuple[NDArray[np.float64
 
 def _window(pixels: NDArray[Any], row: int, column: int) -> NDArray[np.float64]:
     top, left = max(row - _RADIUS, 0), max(column - _RADIUS, 0)
-    return pixels[top : row + _RADIUS + 1, left : column + _RADIUS + 1].astype(float)
+    window = pixels[top : row + _RADIUS + 1, left : column + _RADIUS + 1]
+    return window.astype(np.float64)
 
 
 def _diameter(window: NDArray[np.float64], noise: float, full_scale: float) -> float | None:
@@ -105,8 +106,9 @@ def _distances(light: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far each pixel is from the centre of the light."""
     rows, columns = np.mgrid[-_RADIUS : _RADIUS + 1, -_RADIUS : _RADIUS + 1].astype(float)
     core = np.where(np.hypot(rows, columns) <= _CORE, light.clip(0), 0)
-    weight = core.sum()
-    return np.hypot(rows - (core * rows).sum() / weight, columns - (core * columns).sum() / weight)
+    row, column = ((core * places).sum() / core.sum() for places in (rows, columns))
+    distances: NDArray[np.float64] = np.hypot(rows - row, columns - column)
+    return distances
 
 
 def _extent(
@@ -115,8 +117,8 @@ def _extent(
     """Return the radius at which the star is lost in the noise."""
     rings = distances.astype(int).ravel()
     brightness = np.bincount(rings, light.ravel()) / np.maximum(np.bincount(rings), 1)
-    lost = np.flatnonzero(brightness[: _RADIUS + 1] < max(noise / 2, peak / 500))
-    return float(lost[0]) if lost.size else float(_RADIUS)
+    lost = brightness[: _RADIUS + 1] < max(noise / 2, peak / 500)
+    return float(np.argmax(lost)) if lost.any() else float(_RADIUS)
 
 
 def _half_flux_radius(distances: NDArray[np.float64], light: NDArray[np.float64]) -> float:

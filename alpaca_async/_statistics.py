@@ -97,7 +97,7 @@ def _counted(data: NDArray[Any], check: Callable[[], object]) -> _Values:
             check()
             counts += np.bincount((piece - low).ravel(), minlength=len(counts))
         present = np.flatnonzero(counts)
-        return _Values(present + float(low), counts[present])
+        return _Values((present + int(low)).astype(np.float64), counts[present])
     finite = data[np.isfinite(data)].astype(float)
     if not finite.size:
         return _Values(np.array([math.nan]), np.array([1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -98,7 +99,7 @@ def stretch(planes: Pixels, full_scale: float, kind: Stretch = "auto") -> NDArra
 def _auto(known: _Sample) -> _Scale:
     black, white = _above_noise(known, known.highest)
     sky = (known.sky - black) / (white - black)
-    return _Scale(black, white, lambda levels: _lifted(levels, sky))
+    return _Scale(black, white, partial(_lifted, sky=sky))
 
 
 def _asinh(known: _Sample) -> _Scale:
@@ -158,7 +159,8 @@ def _finite(planes: Pixels) -> Pixels:
         return planes
     valid = np.abs(planes) < _HUGE
     known = planes[valid] if valid.any() else np.zeros(1, np.float32)
-    return np.where(np.isnan(planes), known.min(), planes).clip(known.min(), known.max())
+    finite: Pixels = np.where(np.isnan(planes), known.min(), planes)
+    return finite.clip(known.min(), known.max(), out=finite)
 
 
 def _balanced(planes: Pixels, full_scale: float) -> Pixels:
@@ -166,8 +168,9 @@ def _balanced(planes: Pixels, full_scale: float) -> Pixels:
     skies = np.median(_sampled(planes), axis=1)
     if len(planes) == 1 or skies.min() < _BRIGHT * full_scale:
         return planes
-    factors = (skies.mean() / skies).astype(np.float32)
-    return planes * factors[:, np.newaxis, np.newaxis]
+    factors: Pixels = (skies.mean() / skies).astype(np.float32)
+    balanced: Pixels = planes * factors[:, np.newaxis, np.newaxis]
+    return balanced
 
 
 def _sampled(planes: Pixels) -> NDArray[np.float64]:

@@ -69,9 +69,9 @@ def _rows(
             Row(what, "ms", walls(ours, MS), f"1.5 {_PLAIN} + 100 ms", allowed, limit),
             stall,
         ]
-    limit = Bound("ours", "<=", 250.0) if what.startswith("preview") else None
+    most = Bound("ours", "<=", 250.0) if what.startswith("preview") else None
     return [
-        Row(what, "ms", walls(ours, MS), _PLAIN, theirs, limit),
+        Row(what, "ms", walls(ours, MS), _PLAIN, theirs, most),
         Row(f"{what}, CPU", "ms", cpus(ours, MS), _PLAIN, cpus(plain, MS)),
         stall,
     ]
