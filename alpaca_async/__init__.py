@@ -42,6 +42,7 @@ from ._progress import Progress
 from ._recovery import Reconnect
 from ._sequence import ExposureRequest
 from ._session import Timeouts
+from ._statistics import Histogram, ImageStatistics
 from ._status import CameraStatus
 from ._stream import Stream
 from ._transport import DirectTransport
@@ -72,9 +73,11 @@ __all__ = [
     "ExposureRequest",
     "FoundCamera",
     "GuideDirections",
+    "Histogram",
     "Image",
     "ImageArrayElementTypes",
     "ImageMetadata",
+    "ImageStatistics",
     "IncompleteImage",
     "InvalidOperationException",
     "InvalidValueException",

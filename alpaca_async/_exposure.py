@@ -21,6 +21,7 @@ from ._errors import (
 from ._facts import Exposure
 from ._imaging import Imaging
 from ._informed import optional
+from ._keywords import HeaderReader
 from ._session import Attempt
 from ._status import Reporting
 from ._tasks import finish, wait_for_end
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ._facts import CameraSettings
     from ._image import Image
     from ._informed import Reader
+    from ._keywords import HeaderSource
     from ._progress import ProgressCallback
 
 _ABORT_LIMIT: Final = 5.0
@@ -68,6 +70,7 @@ class Exposing(Imaging, Reporting):
         contiguous: bool = True,
         progress: ProgressCallback | None = None,
         ready_timeout: float = 60.0,
+        header: HeaderSource = None,
     ) -> Image:
         """Expose for `duration` seconds and return the image with the facts of its exposure.
 
@@ -76,13 +79,19 @@ class Exposing(Imaging, Reporting):
         download fails the image stays in the camera for `get_image`. `progress` is called in
         the event loop with a `Progress`. What the pixels are is said at `get_image`.
 
+        `header` is for files: keywords with values, or `(value, comment)`. A coroutine function in
+        place of the mapping, or of a value, is awaited while the exposure runs, until two seconds
+        after the image is ready at the latest; one that fails or is late only costs its keywords.
+
         Raises:
+            ValueError: a given keyword or value cannot be in a FITS header.
             OperationTimeout: no image `ready_timeout` seconds after the exposure should be over.
             OperationFailed: the camera reports an error, or is idle without an image.
             ExposureAborted: another task called `abort_exposure` of this object.
             AlpacaError: as `start_exposure` and `get_image` do.
         """
-        exposure = await self._take(duration, light, progress, ready_timeout)
+        keywords = HeaderReader(header)
+        exposure = await self._take(duration, light, progress, ready_timeout, keywords)
         return await self._fetch(exposure, contiguous=contiguous, progress=progress)
 
     async def wait_image_ready(
@@ -128,12 +137,19 @@ class Exposing(Imaging, Reporting):
         await super()._start_exposure(duration, light, attempt)
 
     async def _take(
-        self, duration: float, light: bool, progress: ProgressCallback | None, ready_timeout: float
+        self,
+        duration: float,
+        light: bool,
+        progress: ProgressCallback | None,
+        ready_timeout: float,
+        keywords: HeaderReader,
     ) -> Exposure:
         """Expose until the image is ready, and return the facts of the exposure."""
         start = await self._start(duration, light)
         try:
-            return await self._integrate(start, duration, light, progress, ready_timeout)
+            return await self._integrate(
+                start, duration, light, progress, ready_timeout, keywords
+            )
         except ExposureAborted:
             raise
         except (Exception, asyncio.CancelledError):
@@ -226,11 +242,13 @@ class Exposing(Imaging, Reporting):
         light: bool,
         progress: ProgressCallback | None,
         ready_timeout: float,
+        keywords: HeaderReader,
     ) -> Exposure:
         """Wait for the image, and gather its facts meanwhile."""
         facts: dict[str, Any] = {}
         pause = min(_FACTS_PAUSE, duration / 2)
-        gathering = asyncio.create_task(_gather(facts, self._facts_of_the_camera(), pause))
+        readers = {**self._facts_of_the_camera(), "header": keywords.run}
+        gathering = asyncio.create_task(_gather(facts, readers, pause))
         try:
             # Some drivers answer StartExposure only when the exposure is over.
             left = 0.0 if start.lasted >= duration else duration
@@ -245,6 +263,7 @@ class Exposing(Imaging, Reporting):
             light=light,
             started=start.sent + timedelta(seconds=half),
             started_uncertainty=half,
+            header=keywords.found,
             **facts,
         )
 
@@ -252,10 +271,9 @@ class Exposing(Imaging, Reporting):
         """Add what the camera tells when the exposure is over; a late fact holds up no frame."""
         try:
             async with asyncio.timeout(_FACTS_GRACE):
-                await gathering
-                await _gather(facts, self._facts_of_the_end())
+                await asyncio.gather(gathering, _gather(facts, self._facts_of_the_end()))
         except TimeoutError:
-            logger.warning("%r was too slow to tell all about its exposure", self)
+            logger.warning("%r, or its header, was too slow to tell all about its exposure", self)
 
     def _facts_of_the_camera(self) -> dict[str, Reader]:
         return {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from ._enums import SensorType
@@ -95,3 +96,5 @@ class Exposure:
     """Percent, read while the exposure ran."""
     info: CameraInfo = field(default_factory=CameraInfo)
     settings: CameraSettings = field(default_factory=CameraSettings)
+    header: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    """What the caller of `expose` wants in the header of a file."""

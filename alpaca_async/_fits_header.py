@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
+from ._fits_card import Card, ascii_text, fits_integer
 from ._mosaic import mosaic_of
 from ._version import __version__
 
@@ -14,24 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._facts import CameraInfo, CameraSettings, Exposure
+    from ._fits_card import CardValue
     from ._image import Image
-
-CardValue: TypeAlias = str | bool | int | float
 
 _MJD_EPOCH: Final = datetime(1858, 11, 17, tzinfo=UTC)
 _CLOCK_NEVER_SET: Final = 2000
 """A year before this one comes from a clock that nobody set."""
-_SPELLED: Final = str.maketrans(
-    {"°": "deg", "µ": "u", "μ": "u", "ß": "ss", "α": "a", "β": "b", "–": "-", "—": "-", "’": "'"}  # noqa: RUF001 - what drivers write
-)
-
-
-class Card(NamedTuple):
-    """A keyword, its value (None: to be left out), and what it means."""
-
-    keyword: str
-    value: CardValue | None
-    comment: str = ""
 
 
 def cards_of(image: Image) -> Iterator[Card]:
@@ -42,19 +30,6 @@ def cards_of(image: Image) -> Iterator[Card]:
             yield Card(keyword, storable, comment)
 
 
-def ascii_text(text: str) -> str:
-    """Return printable ASCII: accents dropped, a few signs spelled out, `?` for the rest."""
-    plain = unicodedata.normalize("NFKD", text.translate(_SPELLED))
-    letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    printable = "".join(letter if letter.isprintable() else " " for letter in letters)
-    return printable.encode("ascii", "replace").decode("ascii").strip()
-
-
-def fits_integer(value: int) -> bool:
-    """Tell whether readers can take the number: 64 bits with a sign."""
-    return -(2**63) <= value < 2**63
-
-
 def _all_cards(image: Image) -> Iterator[Card]:
     yield Card("BUNIT", "adu", "unit of the pixels")
     yield Card("ROWORDER", "TOP-DOWN", "the first row is the top row")
@@ -63,12 +38,13 @@ def _all_cards(image: Image) -> Iterator[Card]:
         yield from _info_cards(image.exposure.info)
         yield from _settings_cards(image.exposure.settings, image.exposure.info)
         yield from _mosaic_cards(image)
+    yield Card("SBSTDVER", "SBFITSEXT Version 1.0", "standard of the keywords")
     yield Card("SWCREATE", f"alpaca_async {__version__}", "program that wrote this file")
 
 
 def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
     seconds, source = _duration(exposure)
-    start, start_comment = _start(exposure)
+    start, start_comment, uncertainty = _start(exposure)
     middle, end = _later(start, seconds / 2), _later(start, seconds)
     yield Card("IMAGETYP", _image_type(exposure), "type of the exposure")
     yield Card("SNAPSHOT", 1, "number of exposures in this image")
@@ -76,6 +52,7 @@ def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
     yield Card("EXPOSURE", seconds, f"[s] exposure time, {source}")
     yield Card("TIMESYS", "UTC", "time scale of all dates")
     yield Card("DATE-OBS", _iso(start), start_comment)
+    yield Card("TIMSYER", uncertainty, "[s] uncertainty of the dates")
     yield Card("DATE-AVG", _iso(middle), "[UTC] middle of the exposure")
     yield Card("DATE-END", _iso(end), "[UTC] end of the exposure")
     yield Card("MJD-OBS", _mjd(start), "[d] start as Modified Julian Date")
@@ -123,12 +100,14 @@ def _duration(exposure: Exposure) -> tuple[float, str]:
     return exposure.duration, "as asked for"
 
 
-def _start(exposure: Exposure) -> tuple[datetime, str]:
+def _start(exposure: Exposure) -> tuple[datetime, str, float | None]:
+    """Return the start, where it comes from, and how uncertain it is where that is known."""
     reported = _reported_time(exposure.last_exposure_start_time or "")
     if reported is not None:
-        return reported, "[UTC] start, by the camera's clock"
-    own = f"[UTC] start, by our clock +/- {exposure.started_uncertainty:.3g} s"
-    return _as_utc(exposure.started), own
+        return reported, "[UTC] start, by the camera's clock", None
+    uncertainty = exposure.started_uncertainty
+    own = f"[UTC] start, by our clock +/- {uncertainty:.3g} s"
+    return _as_utc(exposure.started), own, uncertainty
 
 
 def _reported_time(text: str) -> datetime | None:

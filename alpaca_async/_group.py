@@ -244,6 +244,7 @@ async def _expose(prepared: Outcome, request: ExposureRequest, how: _How) -> Ima
         contiguous=how.contiguous,
         progress=how.progress_of(prepared.camera),
         ready_timeout=how.ready_timeout,
+        header=request.header,
     )
 
 

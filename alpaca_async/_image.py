@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from anyio import to_thread
+from anyio.from_thread import check_cancelled
+
+from ._files import in_thread
+from ._statistics import histogram, statistics
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from pathlib import Path
 
+    from astropy.nddata import CCDData  # type: ignore[import-untyped]  # it has no stubs
     from numpy.typing import NDArray
 
     from ._facts import Exposure
     from ._imagebytes import ImageMetadata
+    from ._statistics import Histogram, ImageStatistics
+    from .preview import Format, Stretch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +62,8 @@ class Image:
         return "swapped" if delivered == (settings.num_y, settings.num_x) else "size"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
-        """Let `np.asarray(image)` be `image.data`."""
-        return np.array(self.data, dtype, copy=copy) if copy else np.asarray(self.data, dtype)
+        """Let `np.asarray(image)` be `image.data`; a copy only where `dtype` or `copy` need one."""
+        return np.array(self.data, dtype, copy=copy)
 
     async def save_fits(
         self,
@@ -64,17 +72,55 @@ class Image:
         extra: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write a FITS file as `alpaca_async.fits.save` does; needs the extra `fits`."""
+        """Write a FITS file as `alpaca_async.fits.save` does."""
         await to_thread.run_sync(import_module, "alpaca_async.fits")
-        from . import fits  # noqa: PLC0415 - an extra
+        from . import fits  # noqa: PLC0415 - not needed by all
 
         return await fits.save(self, path, extra=extra, overwrite=overwrite)
 
-    async def save_preview(
-        self, path: str | os.PathLike[str], *, max_size: int | None = 2048
-    ) -> Path:
-        """Write a picture as `alpaca_async.preview.save` does; needs the extra `preview`."""
-        await to_thread.run_sync(import_module, "alpaca_async.preview")
-        from . import preview  # noqa: PLC0415 - an extra
+    def to_ccddata(self, extra: Mapping[str, Any] | None = None) -> CCDData:
+        """Return what `alpaca_async.fits.to_ccddata` does; needs the extra `fits`.
 
-        return await preview.save(self, path, max_size=max_size)
+        The first call imports astropy, which takes a second: `await asyncio.to_thread(...)` it.
+        """
+        from . import fits  # noqa: PLC0415 - not needed by all
+
+        return fits.to_ccddata(self, extra)
+
+    async def statistics(self) -> ImageStatistics:
+        """Return median, noise, saturation and the sharpness of the stars, computed in a thread.
+
+        A frame of 61 megapixels takes half a second; one that is not of integers, or of integers
+        in a range wider than 16 bits, some seconds and five times its memory.
+        """
+        return await in_thread(partial(statistics, self, check_cancelled))
+
+    async def histogram(self, bins: int = 256) -> Histogram:
+        """Return how many pixels have which values, computed in a thread as `statistics` are."""
+        return await in_thread(partial(histogram, self, bins, check_cancelled))
+
+    async def preview(
+        self,
+        *,
+        format: Format = "png",  # noqa: A002 - as in alpaca_async.preview
+        max_size: int | None = 2048,
+        stretch: Stretch = "auto",
+    ) -> bytes:
+        """Return a picture as `alpaca_async.preview.encode` does; JPEG, WebP need `preview`."""
+        await to_thread.run_sync(import_module, "alpaca_async.preview")
+        from . import preview  # noqa: PLC0415 - not needed by all
+
+        return await preview.encode(self, format=format, max_size=max_size, stretch=stretch)
+
+    async def save_preview(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_size: int | None = 2048,
+        stretch: Stretch = "auto",
+    ) -> Path:
+        """Write a picture as `alpaca_async.preview.save` does; JPEG, WebP need `preview`."""
+        await to_thread.run_sync(import_module, "alpaca_async.preview")
+        from . import preview  # noqa: PLC0415 - not needed by all
+
+        return await preview.save(self, path, max_size=max_size, stretch=stretch)

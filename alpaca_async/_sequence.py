@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, overload
 
+from ._keywords import HeaderReader
 from ._recovery import Recovering
 from ._stream import Stream
 from ._tasks import wait_for_end
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ._facts import Exposure
     from ._image import Image
+    from ._keywords import HeaderSource
     from ._progress import ProgressCallback
     from ._recovery import Reconnect
 
@@ -36,8 +38,11 @@ class ExposureRequest:
     """Seconds."""
     light: bool = True
     prepare: Callable[[], Awaitable[object]] | None = None
+    header: HeaderSource = None
+    """As that of `expose`."""
 
     def __post_init__(self) -> None:
+        HeaderReader(self.header)
         check_duration("duration", self.duration)
         check_bool("light", self.light)
 
@@ -99,7 +104,10 @@ class Sequencing(Recovering):
                     await before_each(number)
                 if request.prepare is not None:
                     await request.prepare()
-                return await self._take(request.duration, request.light, progress, ready_timeout)
+                keywords = HeaderReader(request.header)
+                return await self._take(
+                    request.duration, request.light, progress, ready_timeout, keywords
+                )
 
             fetch = partial(self._fetch, contiguous=contiguous, progress=progress)
             if reconnect is None:

@@ -1,11 +1,12 @@
-"""Images as small 8-bit pictures for people; needs the extra `preview` (pillow)."""
+"""Images as small 8-bit pictures for people; all but PNG needs the extra `preview` (pillow)."""
 
 from __future__ import annotations
 
+import io
 import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 from anyio.from_thread import check_cancelled
@@ -13,10 +14,13 @@ from anyio.from_thread import check_cancelled
 from ._block_means import block_means
 from ._files import in_thread, new_file
 from ._mosaic import mosaic_of
-from ._stretch import stretch
+from ._png import png
+from ._saturation import full_scale
+from ._stretch import STRETCHES, Stretch, stretch
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     import PIL.Image
     from numpy.typing import NDArray
@@ -24,52 +28,110 @@ if TYPE_CHECKING:
     from ._image import Image
     from ._mosaic import Mosaic
 
-__all__ = ["render", "save"]
+__all__ = ["Format", "Stretch", "encode", "render", "save"]
 
-_RUN_LENGTHS: Final = 3
-"""zlib's strategy Z_RLE: noise does not repeat itself, and looking for that takes the time."""
-_FORMATS: Final[dict[str, tuple[str, dict[str, int]]]] = {
-    ".png": ("PNG", {"compress_level": 1, "compress_type": _RUN_LENGTHS}),
-    ".jpg": ("JPEG", {"quality": 90}),
-    ".jpeg": ("JPEG", {"quality": 90}),
-    ".webp": ("WEBP", {"quality": 90, "method": 0}),
+Format: TypeAlias = Literal["png", "jpeg", "webp"]
+"""How pictures are encoded: PNG without loss, JPEG and WebP with little."""
+
+_SUFFIXES: Final[dict[str, Format]] = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
 }
 _RGB: Final = 3
 
 
-async def save(image: Image, path: str | os.PathLike[str], *, max_size: int | None = 2048) -> Path:
-    """Write `render(image)` to `path`, and return that; a file of this name is replaced.
+async def save(
+    image: Image,
+    path: str | os.PathLike[str],
+    *,
+    max_size: int | None = 2048,
+    stretch: Stretch = "auto",
+) -> Path:
+    """Write the picture of `render` to `path`, and return that; an old file is replaced.
 
     The suffix decides: `.png`, `.jpg`, `.jpeg` or `.webp`, else `ValueError`. The file gets
     its name when it is complete; failed or cancelled, nothing of it stays.
     """
     target = Path(path)
-    if target.suffix.lower() not in _FORMATS:
-        raise ValueError(f"{target.name!r} ends in none of {', '.join(_FORMATS)}")
-    return await in_thread(partial(_save, image, target, max_size))
+    suffix = target.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"{target.name!r} ends in none of {', '.join(_SUFFIXES)}")
+    make = partial(_encoded, image, _SUFFIXES[suffix], max_size, stretch)
+    return await in_thread(partial(_save, target, make))
 
 
-def render(image: Image, *, max_size: int | None = 2048) -> PIL.Image.Image:
+async def encode(
+    image: Image,
+    *,
+    format: Format = "png",  # noqa: A002 - what everybody calls it
+    max_size: int | None = 2048,
+    stretch: Stretch = "auto",
+) -> bytes:
+    """Return the picture of `render` as the bytes of a file."""
+    if format not in _ENCODERS:
+        raise ValueError(f"{format!r} is none of {', '.join(_ENCODERS)}")
+    return await in_thread(partial(_encoded, image, format, max_size, stretch))
+
+
+def render(
+    image: Image, *, max_size: int | None = 2048, stretch: Stretch = "auto"
+) -> PIL.Image.Image:
     """Return an 8-bit picture, grey or RGB, stretched so that faint stars show.
 
     Neither side is longer than `max_size`: pixels are averaged in blocks of a whole number.
     Of a mosaic each repetition of the filters becomes one pixel, coloured for RGGB and LRGB.
+    Computes for a few tenths of a second if the frame is large: call it in a thread.
     """
     import PIL.Image  # noqa: PLC0415 - an extra
 
-    if max_size is not None and max_size < 1:
-        raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
-    return PIL.Image.fromarray(stretch(_reduced(image, max_size), _full_scale(image)))
+    return PIL.Image.fromarray(_pixels(image, max_size, stretch))
 
 
-def _save(image: Image, path: Path, max_size: int | None) -> Path:
-    picture = render(image, max_size=max_size)
-    name, options = _FORMATS[path.suffix.lower()]
-    check_cancelled()
+def _save(path: Path, make: Callable[[], bytes]) -> Path:
+    encoded = make()
     with new_file(path, overwrite=True) as file:
-        picture.save(file, name, **options)
+        file.write(encoded)
         check_cancelled()
     return path
+
+
+def _encoded(image: Image, form: Format, max_size: int | None, kind: Stretch) -> bytes:
+    pixels = _pixels(image, max_size, kind)
+    check_cancelled()
+    return _ENCODERS[form](pixels)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    return _with_pillow(pixels, "JPEG", quality=90)
+
+
+def _webp(pixels: NDArray[np.uint8]) -> bytes:
+    return _with_pillow(pixels, "WEBP", quality=90, method=0)
+
+
+_ENCODERS: Final[dict[Format, Callable[[NDArray[np.uint8]], bytes]]] = {
+    "png": png,
+    "jpeg": _jpeg,
+    "webp": _webp,
+}
+
+
+def _with_pillow(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
+    import PIL.Image  # noqa: PLC0415 - an extra
+
+    file = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(file, form, **options)
+    return file.getvalue()
+
+
+def _pixels(image: Image, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
+    if max_size is not None and max_size < 1:
+        raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
+    if kind not in STRETCHES:
+        raise ValueError(f"{kind!r} is none of {', '.join(STRETCHES)}")
+    return stretch(_reduced(image, max_size), full_scale(image), kind)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # too large for float32 is infinite
@@ -107,13 +169,3 @@ def _colours(means: NDArray[np.float32], mosaic: Mosaic) -> NDArray[np.float32]:
 def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     mean: NDArray[np.float32] = planes.mean(axis=0)
     return mean
-
-
-def _full_scale(image: Image) -> float:
-    """Return the value of a saturated pixel, infinity if it is unknown."""
-    stated = image.exposure and image.exposure.info.max_adu
-    if stated:
-        return stated
-    dtype = image.data.dtype
-    digital = dtype.kind in "iu" and dtype.itemsize <= 2  # noqa: PLR2004 - what converters have
-    return float(np.iinfo(dtype).max) if digital else math.inf

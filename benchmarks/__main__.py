@@ -11,7 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import calls, crowd, images, night, report
+from . import calls, crowd, files, images, night, report
 from .child import MEASURABLE, touch_memory
 from .measure import FULL, QUICK
 
@@ -35,6 +35,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
     "starts": night.starts,
     "sequence": night.sequence,
     "cancelling": night.cancelling,
+    "files": files.files,
 }
 
 

@@ -546,3 +546,90 @@ async def test_colour_arrives_as_the_sensor_has_it(
     assert image.array.shape == (32, 24, *planes)
     assert image.exposure is not None
     assert image.exposure.info.sensor_type is sensor
+
+
+async def test_the_header_is_read_while_the_exposure_runs(camera: AsyncCamera) -> None:
+    began: list[CameraStates] = []
+
+    async def altitude() -> tuple[float, str]:
+        began.append(await camera.get_camera_state())
+        return 45.5, "[deg]"
+
+    image = await camera.expose(0.2, header={"OBJECT": "M 42", "ALT": altitude, "FILTER": None})
+    assert image.exposure is not None
+    assert image.exposure.header == {"OBJECT": "M 42", "ALT": (45.5, "[deg]"), "FILTER": None}
+    assert began == [CameraStates.EXPOSING]
+
+
+async def test_a_header_is_read_by_one_function(camera: AsyncCamera) -> None:
+    async def mount() -> dict[str, object]:
+        return {"RA": 83.8, "DEC": (-5.4, "[deg]")}
+
+    image = await camera.expose(0.01, header=mount)
+    assert image.exposure is not None
+    assert image.exposure.header == {"RA": 83.8, "DEC": (-5.4, "[deg]")}
+
+
+async def test_a_header_that_is_late_or_fails_costs_nothing_else(
+    camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(exposure_module, "_FACTS_GRACE", 0.3)
+    ended: list[str] = []
+
+    async def asleep() -> str:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append("asleep")
+        return "never"
+
+    async def broken() -> str:
+        raise RuntimeError("the mount is gone")
+
+    async def odd() -> list[int]:
+        return [1]
+
+    async def focus() -> int:
+        return 7
+
+    header = {"A": asleep, "B": broken, "C": odd, "FOCUSPOS": focus, "OBJECT": "M 42"}
+    image = await asyncio.wait_for(camera.expose(0.01, header=header), 3)
+    assert image.exposure is not None
+    assert image.exposure.header == {"FOCUSPOS": 7, "OBJECT": "M 42"}
+    assert image.exposure.last_exposure_start_time is not None
+    assert image.exposure.info.name is not None
+    assert ended == ["asleep"]
+    assert "the mount is gone" in caplog.text
+    assert "C = [1]" in caplog.text
+    assert "too slow" in caplog.text
+
+
+async def test_a_cancelled_exposure_ends_the_reading_of_its_header(camera: AsyncCamera) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def asleep() -> dict[str, object]:
+        begun.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+        return {}
+
+    exposing = asyncio.create_task(camera.expose(30, header=asleep))
+    await asyncio.wait_for(begun.wait(), 3)
+    exposing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await exposing
+    assert ended.is_set()
+
+
+async def test_a_header_that_cannot_be_written_is_refused_before_the_start(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async def late() -> int:
+        return 1
+
+    for header in ({"NINELETTE": 1}, {"A": [1]}, {"NAXIS": late}):
+        with pytest.raises(ValueError, match=r"FITS|describes"):
+            await camera.expose(0.01, header=header)
+    assert simulated.count("startexposure") == 0

@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib import import_module
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,11 +21,13 @@ from anyio.from_thread import check_cancelled
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from alpaca_async import __version__, _files, fits
+from alpaca_async import AlpacaClient, __version__, _files, fits
 from alpaca_async._enums import ImageArrayElementTypes, SensorType
 from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
+from alpaca_async._fits_keywords import all_cards
 from alpaca_async._image import Image
 from alpaca_async._imagebytes import ImageMetadata
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +115,17 @@ def written_by_astropy(image: Image, extra: dict[str, Any] | None = None) -> byt
     return file.getvalue()
 
 
+def written(image: Image, extra: dict[str, Any] | None = None) -> bytes:
+    """Return a file of a few pixels, all zero."""
+    shape = fits._shape_cards(image.data.shape, image.data.dtype)
+    return fits._head([*shape, *all_cards(image, extra)]) + bytes(2880)
+
+
+def cards_in(file: bytes) -> set[tuple[str, Any]]:
+    header = astropy_fits.Header.fromstring(file)
+    return {(card.keyword, card.value) for card in header.cards}
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -133,12 +150,110 @@ async def test_pixels_come_back_exactly_in_every_type_and_layout(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-async def test_the_file_is_the_one_that_astropy_writes_from_the_hdu(
+async def test_astropy_writes_the_same_keywords_and_pixels_from_the_hdu(
     tmp_path: Path, dtype: str
 ) -> None:
     image = image_of(random_pixels(dtype, (40, 30, 3)))
     path = await fits.save(image, tmp_path / "a.fits", extra={"OBJECT": "M 42"})
-    assert path.read_bytes() == written_by_astropy(image, {"OBJECT": "M 42"})
+    ours, theirs = path.read_bytes(), written_by_astropy(image, {"OBJECT": "M 42"})
+    assert len(ours) == len(theirs)
+    assert cards_in(ours) - {("EXTEND", True)} == cards_in(theirs)
+    start = len(ours) - -(-image.data.nbytes // 2880) * 2880
+    assert ours[start:] == theirs[start:]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", "<i2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"])
+async def test_a_name_that_ends_in_fz_makes_a_compressed_file_without_loss(
+    tmp_path: Path, dtype: str
+) -> None:
+    data = random_pixels(dtype, (70, 50, 3))
+    path = await fits.save(image_of(data), tmp_path / "a.fits.fz", extra={"OBJECT": "M 42"})
+    with astropy_fits.open(path) as file:
+        file.verify("exception")
+        np.testing.assert_array_equal(file[1].data, np.moveaxis(data, 2, 0))
+        assert (file[1].header["OBJECT"], file[1].header["GAIN"]) == ("M 42", 100)
+    assert names(tmp_path) == ["a.fits.fz"]
+
+
+async def test_a_compressed_file_is_smaller(tmp_path: Path) -> None:
+    data = np.random.default_rng(1).normal(1000, 20, (300, 400)).astype("<u2")
+    plain = await image_of(data).save_fits(tmp_path / "a.fits")
+    packed = await image_of(data).save_fits(tmp_path / "a.fits.fz")
+    assert packed.stat().st_size < 0.6 * plain.stat().st_size
+
+
+LONG: dict[str, Any] = {
+    "OBJECT": ("it's long " * 20, "with a comment that has no room"),
+    "NOTE": "x" * 68,
+    "EMPTY": "",
+    "PRECISE": -1.2345678901234567e-100,
+    "SMALL": (5e-324, "the smallest number there is"),
+    "WHOLE": 1e22,
+    "HISTORY": "y" * 100,
+    "COMMENT": "z",
+}
+
+
+@pytest.mark.skipif(which("fitsverify") is None, reason="fitsverify is not installed")
+async def test_fitsverify_finds_nothing_to_say(tmp_path: Path) -> None:
+    for number, dtype in enumerate(DTYPES):
+        for shape in ((5, 7), (70, 67, 3)):
+            for suffix in ("fits", "fits.fz"):
+                name = f"{number}-{len(shape)}.{suffix}"
+                await fits.save(image_of(random_pixels(dtype, shape)), tmp_path / name, extra=LONG)
+    await fits.save(frame(None), tmp_path / "bare.fits", extra={"QUOTES": "'" * 150})
+    bare = replace(EXPOSURE, info=CameraInfo(), settings=CameraSettings())
+    await fits.save(frame(bare), tmp_path / "poor.fits")
+    assert names(tmp_path) == verified_by_cfitsio(tmp_path)
+
+
+@pytest.mark.skipif(which("fitsverify") is None, reason="fitsverify is not installed")
+async def test_fitsverify_would_have_found_a_fault(tmp_path: Path) -> None:
+    path = await fits.save(frame(), tmp_path / "a.fits")
+    path.write_bytes(
+        path.read_bytes().replace(b"                   16 /", b" 16                   /")
+    )
+    assert verified_by_cfitsio(tmp_path) == []
+
+
+def verified_by_cfitsio(folder: Path) -> list[str]:
+    """Return the files of `folder` that fitsverify finds neither fault nor oddity in."""
+    finished = subprocess.run(  # noqa: S603 - our own files
+        ["fitsverify", "-q", *names(folder)],  # noqa: S607 - wherever the system has it
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    return sorted(re.findall(r"^verification OK: (\S+)", finished.stdout, re.MULTILINE))
+
+
+@pytest.mark.skipif(which("funpack") is None, reason="funpack is not installed")
+@pytest.mark.parametrize("dtype", ["u1", "<u2", "<i4", "<f4"])
+async def test_cfitsio_unpacks_what_was_compressed(tmp_path: Path, dtype: str) -> None:
+    data = random_pixels(dtype, (70, 50))
+    await fits.save(image_of(data), tmp_path / "a.fits.fz")
+    unpack = ["funpack", str(tmp_path / "a.fits.fz")]
+    await asyncio.to_thread(subprocess.run, unpack, check=True, timeout=30)
+    with astropy_fits.open(tmp_path / "a.fits") as file:
+        np.testing.assert_array_equal(file[1].data, data)
+
+
+async def test_a_plain_file_needs_no_astropy_and_so_none_of_its_import(tmp_path: Path) -> None:
+    code = """if True:
+    import anyio, sys
+    import numpy as np
+    from alpaca_async import Image, ImageMetadata
+    data = np.zeros((2, 3), "<u2")
+    anyio.run(Image(data, ImageMetadata(1, 2, 8, 2, 3, 2)).save_fits, sys.argv[1])
+    assert "astropy" not in sys.modules
+    """
+    path = tmp_path / "a.fits"
+    await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, str(path)], check=True, timeout=30
+    )
+    assert read(path)[0].shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +338,7 @@ def test_the_header_says_what_the_camera_knows() -> None:
         "COLORTYP": "RGGB",
         "XBAYROFF": 1,
         "YBAYROFF": 0,
+        "SBSTDVER": "SBFITSEXT Version 1.0",
         "SWCREATE": values["SWCREATE"],
     }
     assert str(values["SWCREATE"]).startswith("alpaca_async")
@@ -236,7 +352,7 @@ def test_the_program_is_named_with_its_version() -> None:
 
 def test_a_frame_without_exposure_facts_has_no_invented_ones() -> None:
     header: Any = fits.header(frame(None))
-    assert list(header) == ["BUNIT", "ROWORDER", "SWCREATE"]
+    assert list(header) == ["BUNIT", "ROWORDER", "SBSTDVER", "SWCREATE"]
 
 
 def test_what_the_camera_does_not_implement_is_left_out() -> None:
@@ -244,7 +360,16 @@ def test_what_the_camera_does_not_implement_is_left_out() -> None:
         info=CameraInfo(), settings=CameraSettings(), ccd_temperature=None, cooler_power=None
     )
     assert set(bare) == {
-        *("BUNIT", "ROWORDER", "SWCREATE", "IMAGETYP", "SNAPSHOT", "EXPTIME", "EXPOSURE"),
+        *(
+            "BUNIT",
+            "ROWORDER",
+            "SBSTDVER",
+            "SWCREATE",
+            "IMAGETYP",
+            "SNAPSHOT",
+            "EXPTIME",
+            "EXPOSURE",
+        ),
         *("TIMESYS", "DATE-OBS", "DATE-AVG", "DATE-END", "MJD-OBS", "MJD-AVG"),
     }
 
@@ -264,6 +389,7 @@ def test_the_start_is_that_of_the_cameras_clock(text: str, expected: str) -> Non
     header: Any = header_with(last_exposure_start_time=text)
     assert header["DATE-OBS"] == expected
     assert header.comments["DATE-OBS"] == "[UTC] start, by the camera's clock"
+    assert "TIMSYER" not in header
 
 
 @pytest.mark.parametrize(
@@ -279,6 +405,7 @@ def test_without_a_credible_start_our_clock_is_taken_with_its_uncertainty(
     header: Any = header_with(last_exposure_start_time=text)
     assert header["DATE-OBS"] == "2026-01-02T03:04:05.678"
     assert header.comments["DATE-OBS"] == "[UTC] start, by our clock +/- 0.0042 s"
+    assert header["TIMSYER"] == 0.0042
 
 
 def test_our_own_start_is_converted_to_utc() -> None:
@@ -355,6 +482,50 @@ def test_no_mosaic_is_claimed_unless_all_of_it_is_known(
     assert "XBAYROFF" not in header
 
 
+@pytest.mark.parametrize(
+    ("offset", "start", "corner", "keywords"),
+    [  # drawn by hand: the colours of the four pixels at the top left of the subframe
+        ((0, 0), (0, 0), ("RG", "GB"), (0, 0)),
+        ((0, 0), (1, 0), ("GR", "BG"), (1, 0)),
+        ((0, 0), (0, 1), ("GB", "RG"), (0, 1)),
+        ((0, 0), (3, 5), ("BG", "GR"), (1, 1)),
+        ((1, 0), (0, 0), ("GR", "BG"), (1, 0)),
+        ((1, 0), (7, 2), ("RG", "GB"), (0, 0)),
+        ((0, 1), (2, 3), ("RG", "GB"), (0, 0)),
+        ((1, 1), (1, 2), ("GB", "RG"), (0, 1)),
+    ],
+)
+async def test_the_bayer_keywords_name_the_colours_that_the_simulated_pixels_have(
+    offset: tuple[int, int],
+    start: tuple[int, int],
+    corner: tuple[str, str],
+    keywords: tuple[int, int],
+) -> None:
+    simulated = SimulatedCamera(
+        width=32,
+        height=24,
+        sensor=SensorType.RGGB,
+        bayer_offset_x=offset[0],
+        bayer_offset_y=offset[1],
+        stars=0,
+        noise=False,
+        hot_pixel_fraction=0,
+        readout_time=0,
+        sky_brightness=1e5,
+        initially_connected=True,
+    )
+    async with SimulatorServer([simulated]) as server, AlpacaClient() as client:
+        camera = client.camera(server.address)
+        await camera.set_frame(start_x=start[0], start_y=start[1], num_x=8, num_y=6)
+        image = await camera.expose(0.01)
+    levels = dict(zip(np.unique(image.data[:2, :2]), "RGB", strict=True))
+    assert tuple("".join(levels[pixel] for pixel in row) for row in image.data[:2, :2]) == corner
+    header: Any = fits.header(image)
+    assert header["BAYERPAT"] == "RGGB"
+    assert (header["XBAYROFF"], header["YBAYROFF"]) == keywords
+    assert (header["XORGSUBF"], header["YORGSUBF"]) == start
+
+
 def test_colour_planes_have_no_mosaic() -> None:
     header: Any = fits.header(image_of(np.zeros((2, 4, 3), "<u2")))
     assert "BAYERPAT" not in header
@@ -385,6 +556,15 @@ def test_extra_keywords_are_added_and_win() -> None:
     assert header["DOME"] is False
     assert "EGAIN" not in header
     assert "".join(header["HISTORY"]) == "line one " + "x" * 90
+
+
+def test_the_header_of_the_exposure_wins_over_ours_and_loses_to_extra() -> None:
+    given = {"object": "M 42", "FILTER": ("Ha", "7 nm"), "EGAIN": None, "IMAGETYP": "Flat Frame"}
+    image = frame(replace(EXPOSURE, header=given))
+    header: Any = fits.header(image, {"OBJECT": "M 43"})
+    assert (header["OBJECT"], header["FILTER"]) == ("M 43", "Ha")
+    assert header["IMAGETYP"] == "Flat Frame"
+    assert "EGAIN" not in header
 
 
 @pytest.mark.parametrize(
@@ -446,23 +626,32 @@ exposures = st.builds(
 @given(exposures)
 @settings(deadline=None, max_examples=50)
 def test_odd_facts_never_break_the_header(exposure: Exposure) -> None:
-    assert len(written_by_astropy(frame(exposure))) % 2880 == 0
+    image = frame(exposure)
+    ours, theirs = written(image), written_by_astropy(image)
+    assert len(ours) % 2880 == len(theirs) % 2880 == 0
+    with astropy_fits.open(io.BytesIO(ours)) as file:
+        file.verify("exception")
+        assert set(file[0].header) == {key for key, _ in cards_in(theirs)} | {"EXTEND"}
 
 
 @given(
     st.from_regex(r"X[A-Z0-9_-]{0,7}", fullmatch=True).filter("XTENSION".__ne__),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
     | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False).map(lambda value: float(f"{value:.10g}"))
     | st.booleans(),
     st.text(max_size=100),
 )
 @settings(deadline=None, max_examples=100)
-def test_extra_values_come_back(keyword: str, value: str | int, comment: str) -> None:
+def test_extra_values_come_back(keyword: str, value: str | float, comment: str) -> None:
     assume(not (isinstance(value, str) and "' /" in value))  # astropy takes it for the end
     image = image_of(np.zeros((1, 1), "u1"), None)
-    written = written_by_astropy(image, {keyword: (value, comment)})
-    back = astropy_fits.getheader(io.BytesIO(written))[keyword]
-    assert back == (value.strip() if isinstance(value, str) else value)
+    for write in (written, written_by_astropy):
+        file = io.BytesIO(write(image, {keyword: (value, comment)}))
+        with astropy_fits.open(file) as hdus:
+            hdus.verify("exception")
+            back = hdus[0].header[keyword]
+        assert back == (value.strip() if isinstance(value, str) else value)
 
 
 async def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
@@ -589,3 +778,23 @@ async def test_the_loop_goes_on_while_a_large_frame_is_written(tmp_path: Path) -
 async def test_an_image_saves_itself(tmp_path: Path) -> None:
     path = await frame().save_fits(tmp_path / "a.fits", extra={"OBJECT": "M 42"})
     assert read(path)[1]["OBJECT"] == "M 42"
+
+
+def test_an_image_becomes_ccddata_without_a_copy() -> None:
+    image = image_of(random_pixels("<u2", (5, 7)))
+    found: Any = image.to_ccddata({"OBJECT": "M 42"})
+    assert np.shares_memory(found.data, image.data)
+    assert str(found.unit) == "adu"
+    assert (found.meta["EGAIN"], found.meta["OBJECT"]) == (0.25, "M 42")
+    colour: Any = image_of(np.zeros((5, 7, 3), "<u2")).to_ccddata()
+    assert colour.data.shape == (3, 5, 7)
+
+
+async def test_ccddata_agree_with_the_file(tmp_path: Path) -> None:
+    image = image_of(random_pixels("<u2", (5, 7)))
+    ccddata: Any = import_module("astropy.nddata").CCDData
+    read_back = ccddata.read(await image.save_fits(tmp_path / "a.fits"))
+    made: Any = image.to_ccddata()
+    np.testing.assert_array_equal(read_back.data, made.data)
+    assert read_back.unit == made.unit
+    assert read_back.meta["GAIN"] == made.meta["GAIN"]

@@ -169,12 +169,15 @@ async def test_cameras_of_the_caller_are_used_and_prepared(
 ) -> None:
     async with CameraGroup([camera]) as group:
         assert group.cameras == (camera,)
-        request = ExposureRequest(0.02, light=False, prepare=partial(camera.set_gain, 9))
+        request = ExposureRequest(
+            0.02, light=False, prepare=partial(camera.set_gain, 9), header={"OBJECT": "M 42"}
+        )
         (outcome,) = await group.expose([request])
         assert (await group.connect())[0].error is None
     assert outcome.image is not None
     assert outcome.image.exposure is not None
     assert outcome.image.exposure.settings.gain == 9
+    assert outcome.image.exposure.header == {"OBJECT": "M 42"}
     assert await camera.get_gain() == 9
 
 

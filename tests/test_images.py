@@ -417,3 +417,12 @@ async def test_an_image_that_no_memory_holds_is_refused(shape: tuple[int, ...]) 
     async with OneImage(chunked(imagebytes(bytes(99), *shape)), max_image_bytes=2**99) as camera:
         with pytest.raises(MalformedResponse, match="there is no memory for an image"):
             await camera.get_image()
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="numpy 2 came with it")
+async def test_an_array_that_would_need_a_copy_is_refused_if_there_must_be_none() -> None:
+    async with OneImage(http(GOOD, IMAGEBYTES)) as camera:
+        found = await camera.get_image()
+    assert np.shares_memory(np.array(found, copy=False), found.data)
+    with pytest.raises(ValueError, match="copy"):
+        np.array(found, dtype=float, copy=False)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import numpy as np
 import PIL.Image
 import pytest
@@ -21,6 +26,7 @@ from alpaca_async._enums import ImageArrayElementTypes, SensorType
 from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
 from alpaca_async._image import Image
 from alpaca_async._imagebytes import ImageMetadata
+from alpaca_async._png import png
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,7 +186,7 @@ def test_single_stars_on_a_noiseless_sky_show() -> None:
 
 def test_what_is_not_a_number_is_darkest_and_infinity_brightest() -> None:
     data = night((50, 50)).astype("<f4")
-    data[3, 4], data[5, 6], data[7, 8] = np.nan, np.inf, -np.inf
+    data[3, 4], data[5, 6], data[7, 8], data[0, 0] = np.nan, np.inf, -np.inf, 0
     picture = picture_of(data)
     assert picture[3, 4] == picture[7, 8] == picture.min() == 0
     assert picture[5, 6] == picture.max()
@@ -282,6 +288,104 @@ async def test_the_suffix_decides_the_format_and_an_old_picture_is_replaced(
     with PIL.Image.open(path) as picture:
         assert (picture.format, picture.size) == (expected, (25, 15))
     assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
+async def test_a_picture_comes_as_bytes(form: preview.Format) -> None:
+    image = Image(night((30, 50)).astype("<u2"), METADATA)
+    found = await image.preview(format=form, max_size=25)
+    with PIL.Image.open(io.BytesIO(found)) as picture:
+        picture.load()
+        assert (picture.format, picture.size) == (form.upper(), (25, 15))
+
+
+async def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'tiff' is none of png, jpeg, webp"):
+        await Image(np.zeros((2, 2), "<u2"), METADATA).preview(format="tiff")  # type: ignore[arg-type]
+
+
+@given(
+    st_numpy.arrays("u1", st.tuples(st.integers(1, 9), st.integers(1, 9)))
+    | st_numpy.arrays("u1", st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
+)
+@settings(deadline=None, max_examples=50)
+def test_a_png_has_exactly_these_pixels(pixels: NDArray[np.uint8]) -> None:
+    with PIL.Image.open(io.BytesIO(png(pixels))) as picture:
+        picture.load()
+        assert picture.mode == ("L" if pixels.ndim == 2 else "RGB")
+        np.testing.assert_array_equal(np.asarray(picture), pixels)
+
+
+def test_a_png_of_noise_is_smaller_than_its_pixels() -> None:
+    pixels = night((300, 400), 41, 12).astype("u1")
+    assert len(png(pixels)) < 0.85 * pixels.nbytes
+
+
+def test_a_png_needs_no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    image = Image(np.zeros((2, 2), "<u2"), METADATA)
+    assert anyio.run(image.preview).startswith(b"\x89PNG")
+    with pytest.raises(ImportError):
+        anyio.run(partial(image.preview, format="jpeg"))
+
+
+@pytest.mark.parametrize("kind", ["auto", "asinh", "percentile", "zscale"])
+def test_every_stretch_shows_a_faint_star_on_a_darker_sky(kind: preview.Stretch) -> None:
+    data = night((200, 300))
+    add_star(data, 50, 60, 200)
+    add_star(data, 150, 200, 60000)
+    picture = np.asarray(preview.render(Image(data.astype("<u2"), METADATA), stretch=kind))
+    sky = np.median(picture)
+    assert 20 <= sky <= 140
+    assert picture[50, 60] >= sky + 30
+    assert picture[150, 200] == 255
+
+
+@pytest.mark.parametrize("kind", ["auto", "asinh"])
+def test_the_sky_is_dark_grey_however_bright_the_stars(kind: preview.Stretch) -> None:
+    for stars in (0, 3, 60):
+        data = night((200, 300))
+        for number in range(stars):
+            add_star(data, 20 + 18 * (number // 6), 20 + 45 * (number % 6), 30000)
+        picture = np.asarray(preview.render(Image(data.astype("<u2"), METADATA), stretch=kind))
+        assert 30 <= np.median(picture) <= 60
+
+
+def test_percentile_is_linear_between_its_limits() -> None:
+    data = np.arange(10000, dtype="<u2").reshape(100, 100)
+    picture = np.asarray(preview.render(Image(data, METADATA), stretch="percentile"))
+    expected = np.interp(data, [25, 9974], [0, 255])
+    assert np.abs(picture - expected).max() <= 1
+
+
+def test_zscale_has_the_limits_of_astropy() -> None:
+    visualization: Any = import_module("astropy.visualization")
+    data = night((200, 300)).astype("<f4")
+    low, high = visualization.ZScaleInterval().get_limits(data)
+    picture = np.asarray(preview.render(Image(data, METADATA), stretch="zscale"))
+    expected = np.interp(data, [low, high], [0, 255])
+    assert np.abs(picture - expected).max() <= 5
+
+
+def test_an_unknown_stretch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'sqrt' is none of auto, asinh"):
+        preview.render(Image(np.zeros((2, 2), "<u2"), METADATA), stretch="sqrt")  # type: ignore[arg-type]
+
+
+def test_a_nebula_in_one_colour_does_not_tint_the_sky() -> None:
+    planes = night((100, 100, 3), noise=10)
+    planes[:, :35, 0] += 60
+    picture = picture_of(planes.astype("<u2"))
+    assert np.ptp(np.median(picture[:, 50:], axis=(0, 1))) <= 2
+
+
+def test_a_flat_is_grey_although_its_colours_are_not_equally_bright() -> None:
+    y, x = np.mgrid[-1:1:200j, -1:1:200j]
+    light = 30000 * (1 - 0.2 * (x**2 + y**2))
+    flat = light[..., np.newaxis] * np.array([0.8, 1.0, 0.6])
+    picture = picture_of(flat.astype("<u2")).astype(int)
+    assert np.ptp(picture, axis=2).max() <= 3
+    assert picture[100, 100, 0] > picture[0, 0, 0] + 30
 
 
 @pytest.mark.parametrize("name", ["a.tiff", "a", "png"])

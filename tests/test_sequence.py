@@ -282,3 +282,12 @@ async def test_wrong_arguments_are_refused_at_once(
         camera.exposures(-1)
     with pytest.raises(TypeError, match="light"):
         ExposureRequest(1, light=1)  # type: ignore[arg-type]
+
+
+async def test_a_request_brings_its_header(camera: AsyncCamera) -> None:
+    requests = [ExposureRequest(0.01, header={"OBJECT": name}) for name in ("M 42", "M 43")]
+    async with camera.exposures(requests) as images:
+        headers = [image.exposure.header async for image in images if image.exposure]
+    assert headers == [{"OBJECT": "M 42"}, {"OBJECT": "M 43"}]
+    with pytest.raises(ValueError, match="FITS"):
+        ExposureRequest(0.01, header={"NINELETTE": 1})
