@@ -12,16 +12,19 @@ from rich.text import Text
 
 from alpaca_async._enums import SensorType
 
-from ._console import Interrupted, foreseen_errors, say
+from ._console import Interrupted, foreseen_errors, note, say, say_json
 from ._extras import require
 from ._running import run
-from ._server import GOOD_NIGHT
+from ._server import GOOD_NIGHT, AsJson
+from ._usage import WrongUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - said, not bound
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - said, not bound
 _MAX_PORT: Final = 65535
 
 
@@ -40,7 +43,7 @@ _TYPES: Final = {
 }
 
 
-def sim(
+def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     host: Annotated[
         str, typer.Option(metavar="HOST", help="The address to listen on.")
     ] = "127.0.0.1",
@@ -64,6 +67,7 @@ def sim(
         float, typer.Option(min=0.001, metavar="X", help="Let the cameras' time run faster.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Chooses the sky.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Serve simulated cameras until Ctrl-C.
 
@@ -91,29 +95,42 @@ def sim(
             )
             for number in range(cameras)
         ]
-        _serve(SimulatorServer(models, host=host, port=port), host)
+        _serve(SimulatorServer(models, host=host, port=port), _tell_json if as_json else _tell)
 
 
-def _serve(server: SimulatorServer, host: str) -> None:
+def _serve(server: SimulatorServer, tell: Callable[[SimulatorServer], None]) -> None:
     """Serve until Ctrl-C, which is how this command is meant to end."""
     try:
-        run(_run(server, host))
+        run(_run(server, tell))
     except Interrupted:
-        say("stopped")
+        note("stopped")
 
 
-async def _run(server: SimulatorServer, host: str) -> None:
+async def _run(server: SimulatorServer, tell: Callable[[SimulatorServer], None]) -> None:
     async with server:
-        say(f"{_number_of(server.cameras)} at {server.address}, until Ctrl-C")
-        nearby = f"{_EVERYWHERE.get(host, host)}:{server.port}"
-        say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
+        tell(server)
         await asyncio.Event().wait()
+
+
+def _tell(server: SimulatorServer) -> None:
+    host, _, port = server.address.rpartition(":")
+    nearby = f"{_EVERYWHERE.get(host, host)}:{port}"
+    say(f"{_number_of(server.cameras)} at {server.address}, until Ctrl-C")
+    say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
+
+
+def _tell_json(server: SimulatorServer) -> None:
+    cameras = [
+        {"device_number": number, "name": camera.name, "unique_id": camera.unique_id}
+        for number, camera in enumerate(server.cameras)
+    ]
+    say_json({"address": server.address, "cameras": cameras})
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     match = _SIZE.fullmatch(text.strip())
     if match is None or not int(match[1]) or not int(match[2]):
-        raise ValueError(f"--size {text!r} is not WIDTHxHEIGHT in pixels")
+        raise WrongUsage(f"--size {text!r} is not WIDTHxHEIGHT in pixels")
     return int(match[1]), int(match[2])
 
 

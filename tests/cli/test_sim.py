@@ -4,14 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from alpaca_async import AlpacaClient, CameraInfo, SensorType
 from alpaca_async.cli import _sim
 
-from .conftest import started
+from .conftest import ctrl_c_when
 
 if TYPE_CHECKING:
     from .conftest import Run
@@ -25,21 +25,32 @@ async def facts(address: str) -> tuple[int, CameraInfo]:
         return len(devices), await camera.get_info()
 
 
-def test_it_serves_what_was_asked_for_until_ctrl_c() -> None:
+def test_it_serves_what_was_asked_for_until_ctrl_c(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Any] = []
+    seen: list[tuple[int, CameraInfo]] = []
+    monkeypatch.setattr(_sim, "say_json", said.append)
+
+    def looked() -> bool:
+        if said:
+            seen.append(asyncio.run(facts(said[0]["address"])))
+        return bool(said)
+
     size_and_number = ("--size", "320x200", "--cameras", 2, "--port", 0)
     kind = ("--sensor", "rggb", "--interface-version", 3)
-    with started("sim", *size_and_number, *kind, PYTHONUNBUFFERED="1") as process:
-        assert process.stdout is not None
-        first, example = process.stdout.readline(), process.stdout.readline()
-        address = first.removeprefix("2 simulated cameras at ").removesuffix(", until Ctrl-C\n")
-        count, info = asyncio.run(facts(address))
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    assert example == f"alpaca-async expose {address} -t 2 --preview\n"
-    assert (process.returncode, out, err) == (0, "stopped\n", "")
+    with ctrl_c_when(looked):
+        result = run("sim", *size_and_number, *kind, "--json")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "stopped\n")
+    assert [camera["name"] for camera in said[0]["cameras"]] == [
+        "Simulated camera 0",
+        "Simulated camera 1",
+    ]
+    ((count, info),) = seen
     assert count == 2
     assert (info.sensor_type, info.interface_version) == (SensorType.RGGB, 3)
     assert (info.camera_x_size, info.camera_y_size, info.name) == (320, 200, "Simulated camera 1")
+    assert info.unique_id == said[0]["cameras"][1]["unique_id"]
 
 
 def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,10 +62,11 @@ def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(_sim, "say", press)
-    assert run("sim", "--port", 0, "--host", "0.0.0.0").exit_code == 0  # noqa: S104 - for a moment
+    result = run("sim", "--port", 0, "--host", "0.0.0.0")  # noqa: S104 - for a moment
+    assert (result.exit_code, result.stderr) == (0, "stopped\n")
     assert said[0].startswith("1 simulated camera at 0.0.0.0:")
     assert said[1].startswith("alpaca-async expose 127.0.0.1:")
-    assert said[2:] == ["stopped"]
+    assert len(said) == 2
 
 
 def test_a_port_in_use_is_one_line(run: Run) -> None:
@@ -69,7 +81,7 @@ def test_a_port_in_use_is_one_line(run: Run) -> None:
 def test_an_impossible_size_is_one_line(run: Run, size: str) -> None:
     result = run("sim", "--size", size)
     message = f"--size {size!r} is not WIDTHxHEIGHT in pixels"
-    assert (result.exit_code, result.stderr) == (1, f"alpaca-async: {message}\n")
+    assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
 
 
 @pytest.mark.parametrize(
