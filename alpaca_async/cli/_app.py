@@ -11,6 +11,7 @@ from alpaca_async._version import __version__
 
 from ._console import log_to_stderr, say
 from ._expose import expose
+from ._get import get
 from ._info import info
 from ._sim import sim
 
@@ -56,4 +57,5 @@ def options(
 
 app.command()(expose)
 app.command()(info)
+app.command()(get)
 app.command()(sim)
