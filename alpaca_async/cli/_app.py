@@ -13,6 +13,7 @@ from ._console import log_to_stderr, say
 from ._expose import expose
 from ._get import get
 from ._info import info
+from ._set import set_
 from ._sim import sim
 
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -58,4 +59,5 @@ def options(
 app.command()(expose)
 app.command()(info)
 app.command()(get)
+app.command("set")(set_)
 app.command()(sim)
