@@ -15,6 +15,7 @@ from ._get import get
 from ._info import info
 from ._set import set_
 from ._sim import sim
+from ._watch import watch
 
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -60,4 +61,5 @@ app.command()(expose)
 app.command()(info)
 app.command()(get)
 app.command("set")(set_)
+app.command()(watch)
 app.command()(sim)
