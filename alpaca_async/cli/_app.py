@@ -9,6 +9,7 @@ import typer
 
 from alpaca_async._version import __version__
 
+from ._bench import bench
 from ._console import log_to_stderr, say
 from ._expose import expose
 from ._get import get
@@ -62,4 +63,5 @@ app.command()(info)
 app.command()(get)
 app.command("set")(set_)
 app.command()(watch)
+app.command()(bench)
 app.command()(sim)
