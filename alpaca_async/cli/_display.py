@@ -61,7 +61,8 @@ class ExposureDisplay:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if ERR.is_interactive:  # else older versions of rich would write an empty line
+            self._bars.stop()
 
     @property
     def callback(self) -> ProgressCallback | None:
