@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
 import alpaca_async
 from alpaca_async import _discovery, testing
 from alpaca_async._interfaces import Destination
+from alpaca_async.cli._app import app
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 if TYPE_CHECKING:
@@ -94,11 +97,17 @@ def test_an_example_runs(
 
 
 @pytest.mark.parametrize("block", COMMANDS, ids=label)
-def test_a_command_runs(block: Block, tmp_path: Path) -> None:
-    for line in block.code.splitlines():
-        name, *arguments = line.split()
+def test_a_command_runs(
+    block: Block, server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for camera in server.cameras:
+        camera.set_connected(True)
+    for line in block.code.replace(ADDRESS, server.address).splitlines():
+        name, *arguments = shlex.split(line)
         assert name == "alpaca-async", "another command needs a reason not to run"
-        run_module("alpaca_async.cli", arguments, tmp_path)
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, line + result.output
 
 
 def test_the_test_files_of_the_pages_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

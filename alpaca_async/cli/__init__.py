@@ -16,6 +16,9 @@ def main() -> None:
     except MissingExtra as error:
         sys.stderr.write(f"alpaca-async: {error}\n")
         sys.exit(2)
-    from ._app import app  # noqa: PLC0415 - typer and rich are an extra
+    try:
+        from ._app import app  # noqa: PLC0415 - typer and rich are an extra
 
-    app()
+        app()
+    except KeyboardInterrupt:  # before there was a command to hear it
+        sys.exit(130)

@@ -9,11 +9,15 @@ import typer
 
 from alpaca_async._version import __version__
 
+from ._bench import bench
 from ._console import log_to_stderr, say
 from ._discover import discover
 from ._expose import expose
+from ._get import get
 from ._info import info
+from ._set import set_
 from ._sim import sim
+from ._watch import watch
 
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -58,4 +62,8 @@ def options(
 app.command()(discover)
 app.command()(expose)
 app.command()(info)
+app.command()(get)
+app.command("set")(set_)
+app.command()(watch)
+app.command()(bench)
 app.command()(sim)

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from contextlib import contextmanager
+import os
+import signal
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import typer
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 from rich.text import Text
 
 from alpaca_async._errors import AlpacaError
 
 from ._extras import MissingExtra
+from ._usage import WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-OUT: Final = Console(highlight=False)
+
+class Output(Console):
+    """Standard output; when nobody reads it any more the command ends as after Ctrl-C."""
+
+    def on_broken_pipe(self) -> None:
+        """Let what is under way be cancelled, and say nothing more."""
+        self.quiet = ERR.quiet = True
+        # Python would complain when it ends, unless its output goes nowhere; if it is a file.
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path of ours
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGINT)
+
+
+OUT: Final = Output(highlight=False)
 ERR: Final = Console(stderr=True, highlight=False)
 
 _FAILED: Final = 1
@@ -53,6 +73,31 @@ def say(text: str | Text) -> None:
     OUT.print(Text(text) if isinstance(text, str) else text, soft_wrap=True)
 
 
+def say_json(document: object) -> None:
+    """Write a JSON document, indented."""
+    say(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def say_json_line(record: object) -> None:
+    """Write one line of a stream of JSON."""
+    say(json.dumps(record, ensure_ascii=False))
+
+
+def note(sentence: str) -> None:
+    """Write a remark on stderr."""
+    _print_sentence(ERR, Text(sentence, "dim"))
+
+
+def conclude(sentence: str) -> None:
+    """Write a sentence of the result."""
+    _print_sentence(OUT, Text(sentence, "bold"))
+
+
+def _print_sentence(console: Console, sentence: Text) -> None:
+    """Write it between words into the lines of a terminal, else as one line."""
+    console.print(sentence, soft_wrap=not console.is_terminal)
+
+
 @contextmanager
 def foreseen_errors() -> Generator[None]:
     """Turn errors that are nobody's bug, and Ctrl-C, into one line and an exit code."""
@@ -62,7 +107,7 @@ def foreseen_errors() -> Generator[None]:
         raise _exit(str(error), _INTERRUPTED) from None
     except KeyboardInterrupt:
         raise _exit("interrupted", _INTERRUPTED) from None
-    except MissingExtra as error:
+    except (MissingExtra, WrongUsage) as error:
         raise _exit(str(error), _NOT_USABLE) from None
     except (AlpacaError, ValueError, OSError) as error:
         logger.debug("the error in full:", exc_info=True)
@@ -70,7 +115,8 @@ def foreseen_errors() -> Generator[None]:
 
 
 def _exit(sentence: str, code: int) -> typer.Exit:
-    ERR.print(Text(f"alpaca-async: {sentence}"), soft_wrap=True)
+    ERR.control(Control(ControlType.CARRIAGE_RETURN))  # the terminal may have shown ^C
+    _print_sentence(ERR, Text(f"alpaca-async: {sentence}"))
     return typer.Exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,8 +12,9 @@ from rich.text import Text
 from alpaca_async._discovery import DISCOVERY_PORT
 from alpaca_async._finding import find_cameras
 
-from ._console import OUT, foreseen_errors, say
+from ._console import OUT, foreseen_errors, say_json
 from ._running import run
+from ._server import AsJson
 
 if TYPE_CHECKING:
     from alpaca_async._finding import FoundCamera
@@ -46,7 +46,7 @@ def discover(
     port: Annotated[
         int, typer.Option(min=1, max=_MAX_PORT, metavar="PORT", help="The UDP port to ask at.")
     ] = DISCOVERY_PORT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find the cameras of the network.
 
@@ -62,7 +62,7 @@ async def _print(search: Stream[FoundCamera], timeout: float, *, as_json: bool) 
         found = [camera async for camera in cameras]
     found.sort(key=lambda camera: (camera.address, camera.device_number))
     if as_json:
-        say(json.dumps([asdict(camera) for camera in found], indent=2))
+        say_json([asdict(camera) for camera in found])
     elif found:
         OUT.print(_table(found))
     if not found:

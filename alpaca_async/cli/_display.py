@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
+from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from ._console import ERR
+from ._units import megabytes, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
+
+    from rich.console import RenderableType
 
     from alpaca_async._progress import Progress as Moment
     from alpaca_async._progress import ProgressCallback
 
-_MINUTE = 60
-_SHORT = 10
+_ECHO: Final = 3
+"""Room for the ^C that terminals show: a line that it breaks could not be taken away."""
+
+
+class _Bars(Progress):
+    """Bars that leave room for the ^C of a terminal."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield what is drawn."""
+        yield Constrain(self.make_tasks_table(self.tasks), ERR.width - _ECHO)
 
 
 class ExposureDisplay:
@@ -27,7 +40,7 @@ class ExposureDisplay:
     def __init__(self, title: str) -> None:
         self.bytes_per_second: float | None = None
         """How fast the download was, once it was seen."""
-        self._bars = Progress(
+        self._bars = _Bars(
             SpinnerColumn(),
             TextColumn("{task.description:<11}", style="bold", markup=False),
             TextColumn(title, markup=False),
@@ -48,7 +61,8 @@ class ExposureDisplay:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if ERR.is_interactive:  # else older versions of rich would write an empty line
+            self._bars.stop()
 
     @property
     def callback(self) -> ProgressCallback | None:
@@ -82,19 +96,3 @@ def _detail(moment: Moment) -> str:
             parts.append(f"at {megabytes(moment.bytes_per_second)}/s")
         return " ".join(parts)
     return "" if moment.seconds_left is None else f"{seconds(moment.seconds_left)} left"
-
-
-def megabytes(count: float) -> str:
-    """Return bytes as megabytes, with three digits or so."""
-    number = count / 1e6
-    return f"{number:.1f} MB" if number < _SHORT else f"{number:.0f} MB"
-
-
-def seconds(count: float) -> str:
-    """Return a time as a clock would count it down."""
-    if count < _SHORT:
-        return f"{count:.1f} s"
-    if count < _MINUTE:
-        return f"{count:.0f} s"
-    minutes, rest = divmod(round(count), _MINUTE)
-    return f"{minutes}:{rest:02d} min"

@@ -14,13 +14,14 @@ from rich.text import Text
 
 from alpaca_async._client import AlpacaClient
 
-from ._console import OUT, Interrupted, foreseen_errors, say
-from ._display import ExposureDisplay, megabytes
+from ._console import OUT, Interrupted, foreseen_errors, say, say_json_line
+from ._display import ExposureDisplay
 from ._extras import require
 from ._files import FrameFiles
 from ._running import run
-from ._server import Address, connected, extras_for, reachable
+from ._server import Address, AsJson, Device, connected, extras_for, reachable
 from ._settings import Region, Settings
+from ._units import megabytes
 
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
@@ -40,6 +41,7 @@ class Order:
     folder: Path
     prefix: str
     preview: bool
+    as_json: bool
 
 
 def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -79,15 +81,14 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
         bool,
         typer.Option("--preview/--no-preview", help="Write the first frame as a PNG, too."),
     ] = False,
-    device: Annotated[
-        int, typer.Option(min=0, metavar="N", help="The number of the camera on its server.")
-    ] = 0,
+    as_json: AsJson = False,
+    device: Device = 0,
 ) -> None:
     """Take pictures and write them as FITS files.
 
     The files are numbered on from those that are there: nothing is overwritten. The path of
-    each is printed when it is complete. Ctrl-C aborts the exposure. A camera that was not
-    connected is disconnected afterwards; settings without an option stay as they are.
+    each is printed when it is complete, or a line of JSON. Ctrl-C aborts the exposure. A camera
+    that was not connected is disconnected afterwards; settings without an option stay.
     """
     with foreseen_errors():
         require("fits", *(["preview"] if preview else []), *extras_for(address))
@@ -103,6 +104,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             folder=output,
             prefix=name if name is not None else "dark" if dark else "light",
             preview=preview,
+            as_json=as_json,
         )
         run(_expose(order))
 
@@ -123,9 +125,16 @@ async def _take(camera: AsyncCamera, order: Order, files: FrameFiles, number: in
         image = await _exposed(camera, order, display, title)
         display.show("writing")
         path = await files.save(image)
-    say(_line(path, _facts(image, display.bytes_per_second)))
+    rate = display.bytes_per_second
+    if not order.as_json:
+        say(_line(path, _facts(image, rate)))
+    picture = None
     if order.preview and number == 1:
-        say(_line(await image.save_preview(path.with_suffix(".png")), "preview"))
+        picture = await image.save_preview(path.with_suffix(".png"))
+    if order.as_json:
+        say_json_line(_record(path, picture, image, rate))
+    elif picture is not None:
+        say(_line(picture, "preview"))
 
 
 async def _exposed(
@@ -140,6 +149,22 @@ async def _exposed(
 def _line(path: Path, remark: str) -> Text:
     """Return a path, alone for programs, with a remark for people."""
     return Text.assemble(str(path), (f"  {remark}", "dim")) if OUT.is_terminal else Text(str(path))
+
+
+def _record(
+    path: Path, picture: Path | None, image: Image, bytes_per_second: float | None
+) -> dict[str, object]:
+    height, width = image.data.shape[:2]
+    return {
+        "path": str(path),
+        "preview": None if picture is None else str(picture),
+        "width": width,
+        "height": height,
+        "dtype": image.data.dtype.name,
+        "bytes": image.data.nbytes,
+        "bytes_per_second": bytes_per_second,
+        "started": None if image.exposure is None else image.exposure.started.isoformat(),
+    }
 
 
 def _facts(image: Image, bytes_per_second: float | None) -> str:

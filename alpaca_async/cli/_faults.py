@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from ._console import say
+from ._usage import WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -45,7 +46,7 @@ class FaultOrder(NamedTuple):
             probability = number
             rest.pop()
         if len(rest) > 1 or not 0.0 <= probability <= 1.0 or "" in rest:
-            raise ValueError(f"--fault {text!r} is not NAME[:MEMBER][:PROBABILITY]")
+            raise WrongUsage(f"--fault {text!r} is not NAME[:MEMBER][:PROBABILITY]")
         return cls(name, rest[0] if rest else None, probability)
 
 
@@ -58,7 +59,10 @@ async def behind_faults(
 
     proxy = FaultProxy(target, host=host, port=port, seed=seed)
     for order in orders:
-        proxy.add(order.name, member=order.member, probability=order.probability)
+        try:
+            proxy.add(order.name, member=order.member, probability=order.probability)
+        except ValueError as error:
+            raise WrongUsage(str(error)) from error
     async with proxy:
         yield proxy
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ._usage import WrongUsage
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
 class FrameFiles:
     """Frames in `folder`, called `<prefix>_0001.fits` and so on.
 
-    Making one makes the folder. `ValueError` for a prefix that is no file name, `OSError` if
+    Making one makes the folder. `WrongUsage` for a prefix that is no file name, `OSError` if
     the folder cannot be made or read.
     """
 
     def __init__(self, folder: Path, prefix: str) -> None:
         if not prefix.strip() or any(letter in prefix for letter in '/\\:*?"<>|\0'):
-            raise ValueError(f"--name {prefix!r} cannot be the beginning of a file's name")
+            raise WrongUsage(f"--name {prefix!r} cannot be the beginning of a file's name")
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._prefix = prefix

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,10 +11,10 @@ from rich.text import Text
 
 from alpaca_async._client import AlpacaClient
 
-from ._console import OUT, foreseen_errors, say
+from ._console import OUT, foreseen_errors, say_json
 from ._extras import require
 from ._running import run
-from ._server import Address, connected, extras_for, reachable
+from ._server import Address, AsJson, connected, extras_for, reachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -31,9 +30,11 @@ def info(
     address: Address,
     device: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Only this camera; all unless given."),
+        typer.Option(
+            "--device", "-d", min=0, metavar="N", help="Only the camera with this number."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show a server, its devices, and the facts of its cameras.
 
@@ -67,7 +68,7 @@ async def _print_json(address: str, number: int | None) -> None:
                 async for chosen, camera in cameras
             ],
         }
-    say(json.dumps(report, indent=2))
+    say_json(report)
 
 
 def _chosen(devices: list[ConfiguredDevice], number: int | None) -> list[ConfiguredDevice]:

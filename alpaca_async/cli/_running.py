@@ -1,4 +1,7 @@
-"""An event loop under which Ctrl-C, or SIGTERM, is a cancellation that cleans up to its end."""
+"""An event loop under which Ctrl-C is a cancellation that cleans up to its end.
+
+So are SIGTERM, and SIGHUP, which comes when the window of a terminal is closed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from ._console import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:

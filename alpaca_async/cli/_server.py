@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypedDict
 
 import typer
 
+from alpaca_async._address import origin
+from alpaca_async._client import AlpacaClient
 from alpaca_async._errors import AlpacaError
+
+from ._usage import WrongUsage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -26,6 +30,13 @@ Address: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+
+Device: TypeAlias = Annotated[
+    int,
+    typer.Option("--device", "-d", min=0, metavar="N", help="The camera's number on its server."),
+]
+
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 class Sky(TypedDict):
@@ -51,14 +62,33 @@ def extras_for(address: str) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def reachable(address: str) -> AsyncGenerator[str]:
-    """Yield `address`, or for `sim` that of a server that runs meanwhile."""
+    """Yield `address`, or for `sim` that of a server that runs meanwhile; its camera is connected.
+
+    `WrongUsage` for what is no address.
+    """
     if address != SIMULATOR:
-        yield address
+        yield checked(address)
         return
     from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: PLC0415 - an extra
 
-    async with SimulatorServer([SimulatedCamera(**GOOD_NIGHT)]) as server:
+    async with SimulatorServer([SimulatedCamera(**GOOD_NIGHT, initially_connected=True)]) as server:
         yield server.address
+
+
+def checked(address: str) -> str:
+    """Return `address` if it is one."""
+    try:
+        origin(address)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from None
+    return address
+
+
+@asynccontextmanager
+async def camera_at(address: str, number: int) -> AsyncGenerator[AsyncCamera]:
+    """Yield a camera as it is, connected or not."""
+    async with reachable(address) as place, AlpacaClient() as client:
+        yield client.camera(place, number)
 
 
 @asynccontextmanager

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from ._usage import WrongUsage
+
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
 
@@ -23,13 +25,13 @@ class Region:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the region that `X,Y,W,H` stands for; `ValueError` for anything else."""
+        """Return the region that `X,Y,W,H` stands for; `WrongUsage` for anything else."""
         match = _ROI.fullmatch(text.replace(" ", ""))
         if match is None:
-            raise ValueError(f"--roi {text!r} is not X,Y,WIDTH,HEIGHT in binned pixels")
+            raise WrongUsage(f"--roi {text!r} is not X,Y,WIDTH,HEIGHT in binned pixels")
         region = cls(*map(int, match.groups()))
         if not region.width or not region.height:
-            raise ValueError(f"--roi {text!r} has no pixels")
+            raise WrongUsage(f"--roi {text!r} has no pixels")
         return region
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 from rich.text import Text
@@ -13,19 +13,24 @@ from rich.text import Text
 from alpaca_async._discovery import DISCOVERY_PORT
 from alpaca_async._enums import SensorType
 
-from ._console import Interrupted, foreseen_errors, say
+from ._console import Interrupted, foreseen_errors, note, say, say_json
 from ._extras import require
 from ._faults import LIST, FaultOrder, Faults, behind_faults, print_faults
 from ._running import run
-from ._server import GOOD_NIGHT
+from ._server import GOOD_NIGHT, AsJson
+from ._usage import WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
+    from typing import Any, TypeAlias
 
     from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
+    Cameras: TypeAlias = list[SimulatedCamera]
+    Server: TypeAlias = SimulatorServer | FaultProxy
+
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - said, not bound
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - said, not bound
 _MAX_PORT: Final = 65535
 
 
@@ -78,6 +83,7 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         int,
         typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="The UDP port where they ask."),
     ] = DISCOVERY_PORT,
+    as_json: AsJson = False,
 ) -> None:
     """Serve simulated cameras until Ctrl-C.
 
@@ -107,18 +113,8 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
             for number in range(cameras)
         ]
         door = _Door(host, port, discovery_port if discovery else None)
-        if orders:
-            _serve(_run_badly(models, door, orders, seed))
-        else:
-            _serve(_run(models, door))
-
-
-def _serve(story: Coroutine[Any, Any, None]) -> None:
-    """Serve until Ctrl-C, which is how this command is meant to end."""
-    try:
-        run(story)
-    except Interrupted:
-        say("stopped")
+        tell = _tell_json if as_json else _tell
+        _serve(_run_badly(models, door, tell, orders, seed) if orders else _run(models, door, tell))
 
 
 class _Door(NamedTuple):
@@ -129,17 +125,30 @@ class _Door(NamedTuple):
     discovery_port: int | None
 
 
-async def _run(cameras: list[SimulatedCamera], door: _Door) -> None:
+def _serve(story: Coroutine[Any, Any, None]) -> None:
+    """Serve until Ctrl-C, which is how this command is meant to end."""
+    try:
+        run(story)
+    except Interrupted:
+        note("stopped")
+
+
+async def _run(cameras: Cameras, door: _Door, tell: Callable[[Cameras, Server], None]) -> None:
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
 
     async with SimulatorServer(
         cameras, host=door.host, port=door.port, discovery_port=door.discovery_port
     ) as server:
-        await _wait(cameras, server, door.host)
+        tell(cameras, server)
+        await asyncio.Event().wait()
 
 
 async def _run_badly(
-    cameras: list[SimulatedCamera], door: _Door, orders: list[FaultOrder], seed: int
+    cameras: Cameras,
+    door: _Door,
+    tell: Callable[[Cameras, Server], None],
+    orders: list[FaultOrder],
+    seed: int,
 ) -> None:
     """Serve behind a proxy that does harm; the server itself can be reached from here alone."""
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
@@ -150,25 +159,32 @@ async def _run_badly(
         behind_faults(server.address, orders, host=door.host, port=door.port, seed=seed) as proxy,
         answering([door.host], door.discovery_port, proxy.port),
     ):
-        say(f"with faults: {', '.join(order.name for order in orders)}")
-        await _wait(cameras, proxy, door.host)
+        note(f"with faults: {', '.join(order.name for order in orders)}")
+        tell(cameras, proxy)
+        await asyncio.Event().wait()
 
 
-async def _wait(
-    cameras: list[SimulatedCamera], door: SimulatorServer | FaultProxy, host: str
-) -> None:
-    say(f"{_number_of(cameras)} at {door.address}, until Ctrl-C")
-    nearby = f"{_EVERYWHERE.get(host, host)}:{door.port}"
+def _tell(cameras: Cameras, server: Server) -> None:
+    host, _, port = server.address.rpartition(":")
+    nearby = f"{_EVERYWHERE.get(host, host)}:{port}"
+    say(f"{_number_of(cameras)} at {server.address}, until Ctrl-C")
     say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
-    await asyncio.Event().wait()
+
+
+def _tell_json(cameras: Cameras, server: Server) -> None:
+    records = [
+        {"device_number": number, "name": camera.name, "unique_id": camera.unique_id}
+        for number, camera in enumerate(cameras)
+    ]
+    say_json({"address": server.address, "cameras": records})
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     match = _SIZE.fullmatch(text.strip())
     if match is None or not int(match[1]) or not int(match[2]):
-        raise ValueError(f"--size {text!r} is not WIDTHxHEIGHT in pixels")
+        raise WrongUsage(f"--size {text!r} is not WIDTHxHEIGHT in pixels")
     return int(match[1]), int(match[2])
 
 
-def _number_of(cameras: list[SimulatedCamera]) -> str:
+def _number_of(cameras: Cameras) -> str:
     return f"{len(cameras)} simulated cameras" if len(cameras) > 1 else "1 simulated camera"

@@ -6,23 +6,31 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from rich.color import ColorSystem
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from alpaca_async.cli._app import app
+from alpaca_async.cli._console import ERR, OUT
+from alpaca_async.cli._running import _SIGNALS
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from typer.testing import Result
 
+_COMMAND = get_command(app)
 _ROOT = Path(__file__).parents[2]
-MAIN = "from alpaca_async.cli import main; main()"
 
 
 class Run(Protocol):
@@ -31,21 +39,39 @@ class Run(Protocol):
 
 @pytest.fixture(autouse=True)
 def ctrl_c() -> Iterator[None]:
-    """Give Ctrl-C back to pytest: an interrupted command keeps it until its process ends."""
-    handler = signal.getsignal(signal.SIGINT)
+    """Give the signals back to pytest: an interrupted command keeps them until its process ends."""
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     yield
-    signal.signal(signal.SIGINT, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command in this process, with lines long enough for a path."""
+
+    def built(_: object) -> object:
+        return _COMMAND
+
     monkeypatch.setenv("COLUMNS", "200")
+    # The runner would build the command anew, which takes longer than most of what it does.
+    monkeypatch.setattr("typer.testing._get_command", built)
 
     def invoke(*arguments: object) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
     return invoke
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command take its output for a terminal of eight colours."""
+    monkeypatch.setenv("TERM", "xterm")
+    for console in (OUT, ERR):
+        monkeypatch.setattr(console, "_force_terminal", True)
+        monkeypatch.setattr(console, "_color_system", ColorSystem.STANDARD)
+        monkeypatch.setattr(console, "is_interactive", True)
+        monkeypatch.setattr(console, "no_color", False)
 
 
 @pytest.fixture
@@ -61,15 +87,49 @@ def address(simulated: SimulatedCamera) -> Iterator[str]:
 
 
 @contextmanager
+def ctrl_c_after(script: Callable[[], None], *, number: int = signal.SIGINT) -> Generator[None]:
+    """Run `script` while the block runs, and press Ctrl-C, or the like, when it has ended."""
+
+    def press() -> None:
+        try:
+            script()
+        finally:
+            os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def ctrl_c_when(
+    ready: Callable[[], object], *, number: int = signal.SIGINT
+) -> AbstractContextManager[None]:
+    """Press Ctrl-C, or the like, as soon as it is `ready`, while the block runs."""
+    return ctrl_c_after(partial(wait_until, ready), number=number)
+
+
+def wait_until(ready: Callable[[], object]) -> None:
+    for _ in range(4000):
+        if ready():
+            return
+        time.sleep(0.005)
+    pytest.fail("what was waited for did not happen")
+
+
+@contextmanager
 def started(
-    *arguments: object, code: str = MAIN, stderr: int = subprocess.PIPE, **environment: str
+    *arguments: object, code: str = "", stdout: int = subprocess.PIPE, **environment: str
 ) -> Generator[subprocess.Popen[str]]:
     """Start the command as a process that does not outlive the block."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
+    how = ("-c", code) if code else ("-m", "alpaca_async.cli")
+    command = [sys.executable, *how, *map(str, arguments)]
     with subprocess.Popen(  # noqa: S603 - our own command
         command,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "PYTHONPATH": str(_ROOT), **environment},

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import alpaca_async
-from alpaca_async.cli import main
+from alpaca_async.cli import _app, main
+from alpaca_async.cli._console import ERR, OUT
 
-from .conftest import MAIN, started
+from .conftest import started
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from alpaca_async.testing import SimulatedCamera
+
     from .conftest import Run
 
+_COMMANDS = ("bench", "discover", "expose", "get", "info", "set", "sim", "watch")
 _HEAVY = ("astropy", "PIL", "uvicorn", "starlette")
 
 
@@ -39,13 +42,6 @@ def test_a_missing_extra_is_one_sentence_with_its_name(
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
 
 
-def test_without_typer_the_command_says_what_it_needs() -> None:
-    with started("sim", code=f"import sys; sys.modules['typer'] = None; {MAIN}") as process:
-        out, err = process.communicate(timeout=20)
-    message = 'alpaca-async: this needs: pip install "alpaca_async[cli]"\n'
-    assert (process.returncode, out, err) == (2, "", message)
-
-
 def test_main_names_the_extra_of_the_command_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,10 +62,16 @@ def test_main_runs_the_command(
     assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
 
 
-def test_the_package_can_be_run() -> None:
-    command = [sys.executable, "-m", "alpaca_async.cli", "--version"]
-    output = subprocess.run(command, capture_output=True, check=True, text=True).stdout  # noqa: S603 - ours
-    assert output == f"alpaca-async {alpaca_async.__version__}\n"
+def test_ctrl_c_while_the_command_is_loaded_is_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def press() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_app, "app", press)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
 
 
 def test_all_missing_extras_are_named_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,17 +82,33 @@ def test_all_missing_extras_are_named_at_once(run: Run, monkeypatch: pytest.Monk
     assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
 
 
-def test_help_loads_nothing_heavy() -> None:
-    code = f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {MAIN}"
-    with started("expose", "--help", code=code) as process:
-        out, _ = process.communicate(timeout=20)
-    assert "Usage: " in out
-    assert not set(_HEAVY) & set(out.split())
+_A_NEW_PROCESS = """
+import atexit, sys
+from alpaca_async.cli import main
+
+sys.modules["typer"] = None
+try:
+    main()
+except SystemExit as end:
+    print(end.code)
+del sys.modules["typer"]
+atexit.register(lambda: print(*sys.modules))
+main()
+"""
+
+
+def test_a_new_process_says_what_is_missing_and_loads_nothing_heavy_for_help() -> None:
+    with started("expose", "--help", code=_A_NEW_PROCESS) as process:
+        out, err = process.communicate(timeout=20)
+    code, help_text = out.split("\n", 1)
+    assert (code, err) == ("2", 'alpaca-async: this needs: pip install "alpaca_async[cli]"\n')
+    assert "Usage: " in help_text
+    assert not set(_HEAVY) & set(help_text.split())
 
 
 def test_help_names_every_command(run: Run) -> None:
     result = run("--help")
-    assert all(f"\n  {name} " in result.stdout for name in ("discover", "expose", "info", "sim"))
+    assert all(f"\n  {name} " in result.stdout for name in _COMMANDS)
 
 
 def test_a_call_without_a_command_shows_the_help(run: Run) -> None:
@@ -111,12 +129,12 @@ def test_the_error_in_full_is_shown_on_demand(run: Run) -> None:
 
 
 def _on_a_terminal(*arguments: object, **environment: str) -> str:
-    """Return what stderr shows where it is a terminal."""
+    """Return what stdout shows where it is a terminal."""
     ours, theirs = os.openpty()
     shown = b""
     try:
         with started(
-            *arguments, stderr=theirs, TERM="xterm-256color", COLUMNS="100", **environment
+            *arguments, stdout=theirs, TERM="xterm-256color", COLUMNS="100", **environment
         ) as process:
             os.close(theirs)
             while piece := _read(ours):
@@ -134,15 +152,69 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_a_terminal_shows_progress_in_colour(address: str, tmp_path: Path) -> None:
-    shown = _on_a_terminal("expose", address, "-t", 0.2, "-n", 2, "-o", tmp_path)
+def test_a_terminal_is_known_and_no_color_is_honoured(
+    address: str, simulated: SimulatedCamera
+) -> None:
+    simulated.set_connected(True)
+    simulated.start_exposure(60.0, light=True)
+    shown = _on_a_terminal("watch", address, "-n", 2, "-i", 0.05, NO_COLOR="1")
+    assert "exposing" in shown
+    assert "\x1b[1mexposing" in shown
+    assert "\x1b[3" not in shown
+
+
+def test_a_terminal_shows_progress_in_colour(
+    run: Run, address: str, tmp_path: Path, terminal: None
+) -> None:
+    shown = run("expose", address, "-t", 0.2, "-n", 2, "-o", tmp_path).stderr
     assert "exposing" in shown
     assert "frame 2 of 2" in shown
-    assert "\x1b[38;" in shown
+    assert "\x1b[3" in shown
 
 
-def test_no_color_is_honoured(address: str, tmp_path: Path) -> None:
-    shown = _on_a_terminal("expose", address, "-t", 0.2, "-o", tmp_path, NO_COLOR="1")
-    assert "exposing" in shown
-    assert "\x1b[38;" not in shown
-    assert "\x1b[3" not in shown
+def test_when_nobody_reads_its_output_it_ends_as_after_ctrl_c(
+    run: Run, address: str, simulated: SimulatedCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(OUT, "_write_buffer", fail)
+    monkeypatch.setattr(OUT, "quiet", False)  # to be as before in the end
+    monkeypatch.setattr(ERR, "quiet", False)
+    result = run("get", address, "-m")
+    assert (result.exit_code, result.output) == (130, "")
+    assert simulated.count("gain") == 1
+
+
+def complete(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
+    monkeypatch.setenv("_ALPACA_ASYNC_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+    return run().stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("alpaca-async wa", ["watch"]),
+        ("alpaca-async get sim ccd_", ["ccd_temperature", "ccd_temperature_setpoint"]),
+        ("alpaca-async set sim cooler_", ["cooler_on="]),
+    ],
+)
+def test_a_shell_may_complete_commands_and_members(
+    run: Run, monkeypatch: pytest.MonkeyPatch, line: str, offers: list[str]
+) -> None:
+    assert complete(run, monkeypatch, line) == offers
+
+
+@pytest.mark.parametrize("command", ["bench", "expose", "get", "info", "set", "watch"])
+def test_every_command_reports_wrong_addresses_and_silent_servers(run: Run, command: str) -> None:
+    needed: dict[str, list[object]] = {"set": ["gain=1"], "watch": ["--count", 1]}
+    more = needed.get(command, [])
+    wrong = run(command, "ftp://127.0.0.1", *more)
+    message = "alpaca-async: 'ftp://127.0.0.1' is neither http nor https\n"
+    assert (wrong.exit_code, wrong.stdout, wrong.stderr) == (2, "", message)
+    silent = run(command, "127.0.0.1:1", *more)
+    assert silent.exit_code == 1
+    assert "connection refused" in silent.output
+    assert silent.output.count("\n") == 1

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from alpaca_async import Progress
 from alpaca_async.cli import _display
-from alpaca_async.cli._display import ExposureDisplay, megabytes, seconds
+from alpaca_async.cli._display import ExposureDisplay
 
 
 @pytest.fixture
@@ -65,18 +65,3 @@ def test_where_nobody_watches_nothing_is_shown(capsys: pytest.CaptureFixture[str
         assert display.callback is None
         display.show("writing")
     assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0.0 MB"), (2_457_600, "2.5 MB"), (122_342_976, "122 MB")]
-)
-def test_bytes_are_told_in_megabytes(count: float, text: str) -> None:
-    assert megabytes(count) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0.04, "0.0 s"), (9.9, "9.9 s"), (42.4, "42 s"), (60.0, "1:00 min"), (3599.6, "60:00 min")],
-)
-def test_time_is_told_as_a_clock_would(count: float, text: str) -> None:
-    assert seconds(count) == text

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-import os
+import json
 import signal
 import threading
 import time
+from datetime import datetime
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,10 @@ from alpaca_async import SensorType
 from alpaca_async.cli import _expose
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
-from .conftest import started
+from .conftest import ctrl_c_when, started, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .conftest import Run
@@ -26,12 +29,9 @@ if TYPE_CHECKING:
 fits: Any = import_module("astropy.io.fits")  # has no complete types
 
 
-def wait_until_exposing(camera: SimulatedCamera) -> None:
-    for _ in range(1000):
-        if camera.count("startexposure"):
-            return
-        time.sleep(0.01)
-    pytest.fail("the exposure did not start")
+def begun(camera: SimulatedCamera) -> Callable[[], int]:
+    """Return what tells whether an exposure was started."""
+    return partial(camera.count, "startexposure")
 
 
 def test_three_frames_become_fits_files_and_the_first_a_picture(
@@ -63,12 +63,12 @@ def test_the_frame_of_a_rival_is_not_overwritten(
     rival = tmp_path / "light_0001.fits"
 
     def write_first() -> None:
-        wait_until_exposing(simulated)
+        wait_until(begun(simulated))
         rival.write_text("precious")
 
     thread = threading.Thread(target=write_first)
     thread.start()
-    result = run("expose", address, "-t", 0.5, "-o", tmp_path)
+    result = run("expose", address, "-t", 0.2, "-o", tmp_path)
     thread.join()
     assert result.stdout.splitlines() == [str(tmp_path / "light_0002.fits")]
     assert rival.read_text() == "precious"
@@ -113,7 +113,12 @@ class TestGainsWithNames:
     @pytest.fixture
     def simulated(self) -> SimulatedCamera:
         return SimulatedCamera(
-            width=8, height=8, gain_mode="list", gain_names=("ISO 100", "200", "Extra High")
+            width=8,
+            height=8,
+            readout_time=0.0,
+            connect_time=0.0,
+            gain_mode="list",
+            gain_names=("ISO 100", "200", "Extra High"),
         )
 
     @pytest.mark.parametrize(
@@ -184,11 +189,23 @@ def test_frames_are_kept_when_the_camera_cannot_be_left(
         (["--roi", "0,0,-1,5"], "--roi '0,0,-1,5' is not X,Y,WIDTH,HEIGHT in binned pixels"),
         (["--name", "a/b"], "--name 'a/b' cannot be the beginning of a file's name"),
         (["--name", ""], "--name '' cannot be the beginning of a file's name"),
+    ],
+)
+def test_a_wrong_option_is_one_line(
+    run: Run, address: str, options: list[str], message: str
+) -> None:
+    result = run("expose", address, *options)
+    assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         (["--gain", "low"], "there is no gain 'low'; it is a number from 0 to 300"),
         (["--output", "/dev/null"], "/dev/null: File exists"),
     ],
 )
-def test_a_wrong_option_is_one_line(
+def test_an_option_that_does_not_work_here_is_one_line(
     run: Run, address: str, options: list[str], message: str
 ) -> None:
     result = run("expose", address, *options)
@@ -212,7 +229,7 @@ def test_what_the_camera_cannot_do_is_one_line_and_leaves_no_file(
 @pytest.mark.parametrize("address", ["1.2.3.4:x", "ftp://1.2.3.4", "user:secret@host", ""])
 def test_a_wrong_address_is_one_line(run: Run, address: str) -> None:
     result = run("expose", address)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
     assert "secret" not in result.stderr
 
@@ -239,17 +256,12 @@ def test_colour_frames_keep_their_planes(run: Run, tmp_path: Path) -> None:
     assert fits.getdata(tmp_path / "light_0001.fits").shape == (3, 12, 16)
 
 
-def test_ctrl_c_aborts_once_says_so_and_leaves_the_camera_as_found(
-    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_and_the_like_abort_once_and_leave_the_camera_as_found(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera, number: int
 ) -> None:
-    def press() -> None:
-        wait_until_exposing(simulated)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    result = run("expose", address, "-t", 30, "-n", 2, "-o", tmp_path)
-    thread.join()
+    with ctrl_c_when(begun(simulated), number=number):
+        result = run("expose", address, "-t", 30, "-n", 2, "-o", tmp_path)
     message = "interrupted; the camera was told to abort frame 1 of 2"
     assert (result.exit_code, result.stderr) == (130, f"alpaca-async: {message}\n")
     assert simulated.count("abortexposure") == 1
@@ -257,30 +269,17 @@ def test_ctrl_c_aborts_once_says_so_and_leaves_the_camera_as_found(
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_in_a_process_of_its_own_aborts_once(
+def test_ctrl_c_in_a_process_of_its_own_aborts_once_however_often_it_is_pressed(
     address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     with started("expose", address, "-t", 30, "-o", tmp_path) as process:
-        wait_until_exposing(simulated)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    message = "alpaca-async: interrupted; the camera was told to abort the frame\n"
-    assert (process.returncode, out, err) == (130, "", message)
-    assert simulated.count("abortexposure") == 1
-    assert not simulated.connected
-
-
-@pytest.mark.parametrize("pause", [0.0, 0.003])
-def test_more_of_ctrl_c_does_not_disturb_the_abort(
-    address: str, tmp_path: Path, simulated: SimulatedCamera, pause: float
-) -> None:
-    with started("expose", address, "-t", 30, "-o", tmp_path) as process:
-        wait_until_exposing(simulated)
-        for _ in range(3):
+        wait_until(begun(simulated))
+        for pause in (0.0, 0.0, 0.003, 0.003):
             process.send_signal(signal.SIGINT)
             time.sleep(pause)
-        _, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=20)
     assert process.returncode in {130, -signal.SIGINT}  # the latter at Python's very end
+    assert out == ""
     assert err == "alpaca-async: interrupted; the camera was told to abort the frame\n"
     assert simulated.count("abortexposure") == 1
     assert not simulated.connected
@@ -301,15 +300,18 @@ def test_ctrl_c_before_the_exposure_aborts_nothing(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     simulated.connect_time = 30.0
-
-    def press() -> None:
-        while not simulated.count("connecting"):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    result = run("expose", address, "-o", tmp_path)
-    thread.join()
+    with ctrl_c_when(partial(simulated.count, "connecting")):
+        result = run("expose", address, "-o", tmp_path)
     assert (result.exit_code, result.stderr) == (130, "alpaca-async: interrupted\n")
     assert not simulated.count("abortexposure")
+
+
+def test_json_is_a_line_for_each_frame(run: Run, address: str, tmp_path: Path) -> None:
+    result = run("expose", address, "-t", 0.01, "-n", 2, "--preview", "--json", "-o", tmp_path)
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert first["path"] == str(tmp_path / "light_0001.fits")
+    assert first["preview"] == str(tmp_path / "light_0001.png")
+    assert (first["width"], first["height"]) == (64, 48)
+    assert first["bytes"] == 64 * 48 * np.dtype(first["dtype"]).itemsize
+    assert datetime.fromisoformat(first["started"]).tzinfo is not None
+    assert (second["path"], second["preview"]) == (str(tmp_path / "light_0002.fits"), None)

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,11 +21,9 @@ from alpaca_async.cli import _sim
 from alpaca_async.cli._faults import FaultOrder
 from alpaca_async.testing import FAULTS
 
-from .conftest import started
+from .conftest import ctrl_c_when
 
 if TYPE_CHECKING:
-    from alpaca_async.testing import SimulatorServer
-
     from .conftest import Run
 
 
@@ -44,21 +42,32 @@ async def facts(address: str) -> tuple[int, CameraInfo]:
         return len(devices), await camera.get_info()
 
 
-def test_it_serves_what_was_asked_for_until_ctrl_c() -> None:
+def test_it_serves_what_was_asked_for_until_ctrl_c(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Any] = []
+    seen: list[tuple[int, CameraInfo]] = []
+    monkeypatch.setattr(_sim, "say_json", said.append)
+
+    def looked() -> bool:
+        if said:
+            seen.append(asyncio.run(facts(said[0]["address"])))
+        return bool(said)
+
     size_and_number = ("--size", "320x200", "--cameras", 2, "--port", 0)
     kind = ("--sensor", "rggb", "--interface-version", 3, "--no-discovery")
-    with started("sim", *size_and_number, *kind, PYTHONUNBUFFERED="1") as process:
-        assert process.stdout is not None
-        first, example = process.stdout.readline(), process.stdout.readline()
-        address = first.removeprefix("2 simulated cameras at ").removesuffix(", until Ctrl-C\n")
-        count, info = asyncio.run(facts(address))
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    assert example == f"alpaca-async expose {address} -t 2 --preview\n"
-    assert (process.returncode, out, err) == (0, "stopped\n", "")
+    with ctrl_c_when(looked):
+        result = run("sim", *size_and_number, *kind, "--json")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "stopped\n")
+    assert [camera["name"] for camera in said[0]["cameras"]] == [
+        "Simulated camera 0",
+        "Simulated camera 1",
+    ]
+    ((count, info),) = seen
     assert count == 2
     assert (info.sensor_type, info.interface_version) == (SensorType.RGGB, 3)
     assert (info.camera_x_size, info.camera_y_size, info.name) == (320, 200, "Simulated camera 1")
+    assert info.unique_id == said[0]["cameras"][1]["unique_id"]
 
 
 def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,46 +80,59 @@ def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(_sim, "say", press)
     options = ("--port", 0, "--host", "0.0.0.0", "--no-discovery")  # noqa: S104 - for a moment
-    assert run("sim", *options).exit_code == 0
+    result = run("sim", *options)
+    assert (result.exit_code, result.stderr) == (0, "stopped\n")
     assert said[0].startswith("1 simulated camera at 0.0.0.0:")
     assert said[1].startswith("alpaca-async expose 127.0.0.1:")
-    assert said[2:] == ["stopped"]
+    assert len(said) == 2
 
 
-@pytest.mark.parametrize("options", [["--discovery-port", 0], ["--no-discovery"]])
+def free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port: int = other.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("options", [[], ["--fault", "delay:0.0"], ["--no-discovery"]])
 def test_it_can_be_found_unless_it_is_told_not_to(
     run: Run, monkeypatch: pytest.MonkeyPatch, options: list[object]
 ) -> None:
+    said: list[Any] = []
     found: list[FoundCamera | None] = []
+    monkeypatch.setattr(_sim, "say_json", said.append)
+    port = free_udp_port()
 
-    async def look(server: SimulatorServer, _: str) -> None:
-        async with server:
-            unique_id = server.cameras[0].unique_id
-            found.append(await find_camera(unique_id, ["127.0.0.1"], port=server.discovery_port))
-            assert found == [FoundCamera(server.address, 0, "Simulated camera", unique_id)]
+    def looked() -> bool:
+        if said:
+            unique_id = said[0]["cameras"][0]["unique_id"]
+            search = find_camera(unique_id, ["127.0.0.1"], port=port, timeout=0.5)
+            found.append(asyncio.run(search))
+        return bool(said)
 
-    monkeypatch.setattr(_sim, "_run", look)
-    result = run("sim", "--port", 0, *options)
-    if "--no-discovery" in options:
-        assert isinstance(result.exception, RuntimeError)
-        assert found == []
-    else:
-        assert (result.exit_code, len(found)) == (0, 1)
+    with ctrl_c_when(looked):
+        assert run("sim", "--port", 0, "--discovery-port", port, "--json", *options).exit_code == 0
+    addresses = [camera and camera.address for camera in found]
+    assert addresses == [None if "--no-discovery" in options else said[0]["address"]]
 
 
-def test_it_serves_behind_a_bad_network() -> None:
+def test_it_serves_behind_a_bad_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(_sim, "say_json", said.append)
+
+    def looked() -> bool:
+        if said:
+            with pytest.raises(RequestRejected, match="503"):
+                asyncio.run(gain(said[0]["address"]))
+        return bool(said)
+
     faults = ("--fault", "http_503_text:gain", "--fault", "delay:0.5", "--seed", 3)
-    with started("-v", "sim", "--port", 0, *faults, PYTHONUNBUFFERED="1") as process:
-        assert process.stdout is not None
-        first, second = process.stdout.readline(), process.stdout.readline()
-        address = second.removeprefix("1 simulated camera at ").removesuffix(", until Ctrl-C\n")
-        with pytest.raises(RequestRejected, match="503"):
-            asyncio.run(gain(address))
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
-    assert first == "with faults: http_503_text, delay\n"
-    assert (process.returncode, out.splitlines()[-1]) == (0, "stopped")
-    assert "INFO http_503_text befalls GET gain\n" in err
+    with ctrl_c_when(looked):
+        result = run("-v", "sim", "--port", 0, "--no-discovery", "--json", *faults)
+    assert (result.exit_code, result.stdout) == (0, "")
+    lines = result.stderr.splitlines()
+    assert (lines[0], lines[-1]) == ("with faults: http_503_text, delay", "stopped")
+    assert "INFO http_503_text befalls GET gain" in lines
 
 
 def test_the_faults_are_listed(run: Run) -> None:
@@ -144,13 +166,13 @@ def test_a_fault_is_ordered_in_a_word(text: str, order: tuple[object, ...]) -> N
 def test_a_fault_that_cannot_be_read_is_one_line(run: Run, text: str) -> None:
     result = run("sim", "--fault", text)
     message = f"alpaca-async: --fault {text!r} is not NAME[:MEMBER][:PROBABILITY]\n"
-    assert (result.exit_code, result.stderr) == (1, message)
+    assert (result.exit_code, result.stderr) == (2, message)
 
 
 def test_a_fault_that_does_not_exist_is_one_line(run: Run) -> None:
     result = run("sim", "--port", 0, "--fault", "dripp")
     message = "alpaca-async: there is no fault 'dripp'; drip perhaps?\n"
-    assert (result.exit_code, result.stderr) == (1, message)
+    assert (result.exit_code, result.stderr) == (2, message)
 
 
 def test_a_port_in_use_is_one_line(run: Run) -> None:
@@ -165,7 +187,7 @@ def test_a_port_in_use_is_one_line(run: Run) -> None:
 def test_an_impossible_size_is_one_line(run: Run, size: str) -> None:
     result = run("sim", "--size", size)
     message = f"--size {size!r} is not WIDTHxHEIGHT in pixels"
-    assert (result.exit_code, result.stderr) == (1, f"alpaca-async: {message}\n")
+    assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async.cli._probe import measure, observed
+from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+
+from ..scripted import ScriptedServer, value  # noqa: TID252 - for all tests
+from .conftest import ctrl_c_when
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Run
+
+_QUICK = ("--calls", 10, "-n", 1, "-t", 0.01)
+
+
+def test_it_measures_calls_and_frames_and_leaves_the_camera_as_found(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
+    result = run("bench", address, *_QUICK)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[0].startswith("connection ")
+    assert lines[0].endswith("ms to open; HTTP/1.1")
+    assert lines[1] == "1 for 10 calls, kept open"
+    assert lines[2].startswith("small call ")
+    assert any(line.endswith("64 x 48 as ImageBytes, byte (int32 in the camera)") for line in lines)
+    assert lines[-1].startswith("- ")
+    assert simulated.count("startexposure") == 1
+    assert not simulated.connected
+
+
+def test_json_holds_all_numbers_and_the_verdict(run: Run, address: str) -> None:
+    report = json.loads(run("bench", address, *_QUICK, "--json").stdout)
+    assert report["calls"]["count"] == 10
+    assert 0 < report["calls"]["median"] <= report["calls"]["p99"] < 10
+    assert (report["http_version"], report["openings"]) == ("HTTP/1.1", 1)
+    frames = report["frames"]
+    assert (frames["width"], frames["height"], frames["count"]) == (64, 48, 1)
+    assert frames["media_type"] == "application/imagebytes"
+    assert frames["exposure"] == 0.01
+    assert min(frames["ready"], frames["first_byte"], frames["transfer"]) >= 0
+    assert report["verdict"]
+
+
+def test_json_images_are_named(run: Run, simulated: SimulatedCamera) -> None:
+    with run_in_thread(SimulatorServer([simulated], imagebytes=False)) as server:
+        shown = run("bench", server.address, *_QUICK).stdout
+    assert "64 x 48 as JSON, " in shown
+    assert "- images come as JSON text" in shown
+
+
+def test_a_busy_camera_is_not_disturbed(run: Run, address: str, simulated: SimulatedCamera) -> None:
+    simulated.set_connected(True)
+    simulated.start_exposure(60.0, light=True)
+    shown = run("bench", address, *_QUICK).stdout
+    assert "- the camera is busy with an exposure: no frame was taken" in shown
+    assert not simulated.count("startexposure")
+    assert simulated.connected
+
+
+def test_without_frames_nothing_is_exposed(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
+    assert "frame" not in run("bench", address, "--calls", 5, "-n", 0).stdout
+    assert not simulated.count("startexposure")
+
+
+def test_the_exposure_fits_the_camera(run: Run, address: str, simulated: SimulatedCamera) -> None:
+    simulated.exposure_min = 0.02
+    report = json.loads(run("bench", address, *_QUICK, "--json").stdout)
+    assert report["frames"]["exposure"] == 0.02
+
+
+def test_ctrl_c_aborts_the_exposure(
+    run: Run, address: str, simulated: SimulatedCamera, tmp_path: Path
+) -> None:
+    with ctrl_c_when(lambda: simulated.count("startexposure")):
+        result = run("bench", address, "--calls", 5, "-t", 30)
+    assert (result.exit_code, result.stderr) == (130, "alpaca-async: interrupted\n")
+    assert simulated.count("abortexposure") == 1
+    assert not simulated.connected
+
+
+def test_a_terminal_shows_that_it_is_at_work(run: Run, address: str, terminal: None) -> None:
+    result = run("bench", address, *_QUICK)
+    assert "measuring" in result.stderr
+    assert "\x1b[2msmall call" in result.stdout
+
+
+def test_sim_is_an_address(run: Run) -> None:
+    assert "small call" in run("bench", "sim", "--calls", 5, "-n", 0).stdout
+
+
+@pytest.mark.parametrize("options", [["--calls", 0], ["-n", -1], ["-t", -1]])
+def test_an_impossible_option_is_a_usage_error(run: Run, options: list[object]) -> None:
+    assert run("bench", "sim", *options).exit_code == 2
+
+
+async def test_connections_that_are_closed_after_each_reply_are_counted() -> None:
+    def old(body: bytes) -> bytes:
+        return body.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+
+    replies = {"interfaceversion": old(value(3)), "camerastate": old(value(0))}
+    async with ScriptedServer(dict(replies)) as server, observed() as (client, transport):
+        camera = client.camera(server.address)
+        measured = await measure(camera, transport, calls=10, frames=0, exposure=0.1)
+    assert (measured.http_version, measured.openings) == ("HTTP/1.0", 10)

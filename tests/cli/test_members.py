@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from alpaca_async import AsyncCamera, CameraStates, SensorType
+from alpaca_async.cli._members import MEMBERS, find, plain, select, text_of
+from alpaca_async.cli._usage import WrongUsage
+
+from ..contract.table import MEMBERS as CONTRACT  # noqa: TID252 - the truth of another folder
+
+_UNITS = {
+    "micrometres": "µm",
+    "unbinned pixels": "pixels",
+    "value or index": "",
+    "index": "",
+    "pixels": "",
+}
+_PROPERTIES = {
+    row.name: row
+    for row in CONTRACT
+    if row.kind == "property" and not row.local and row.value not in {"image", "list[object]"}
+}
+
+
+def test_every_property_with_one_value_is_there_and_no_other() -> None:
+    assert set(MEMBERS) == set(_PROPERTIES)
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_is_what_the_contract_says(name: str) -> None:
+    member, row = MEMBERS[name], _PROPERTIES[name]
+    assert hasattr(AsyncCamera, f"get_{name}")
+    kinds = {"bool": bool, "int": int, "double": float}
+    assert member.kind == (kinds[row.value] if row.writable else None)
+    if not name.startswith("camera_") and row.unit:
+        assert member.unit == _UNITS.get(row.unit, row.unit)
+    assert find(row.ascom) == find(row.ascom.lower()) == find(name.upper()) == member
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["gain"], ["gain"]),
+        (["GainM*"], ["gain_min", "gain_max"]),
+        (["bin_?", "bin_x"], ["bin_x", "bin_y"]),
+        (["startx", "cooler_on"], ["start_x", "cooler_on"]),
+    ],
+)
+def test_members_are_chosen_by_name_or_pattern(patterns: list[str], names: list[str]) -> None:
+    assert [member.name for member in select(patterns)] == names
+
+
+def test_all_are_chosen_where_none_is_named() -> None:
+    assert list(select([])) == list(MEMBERS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gian", "a camera has no member 'gian'; did you mean gain?"),
+        ("zzz", "a camera has no member 'zzz'"),
+        ("zzz*", "no member of a camera matches 'zzz*'"),
+    ],
+)
+def test_an_unknown_name_is_wrong_usage(name: str, message: str) -> None:
+    with pytest.raises(WrongUsage) as caught:
+        select([name])
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("cooler_on", "On", True),
+        ("cooler_on", "0", False),
+        ("bin_x", " 2", 2),
+        ("ccd_temperature_setpoint", "-10.5", -10.5),
+    ],
+)
+def test_texts_become_values_of_the_member_s_type(name: str, text: str, value: object) -> None:
+    parsed = find(name).parse(text)
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("cooler_on", "perhaps", "cooler_on=perhaps: true or false is expected"),
+        ("bin_x", "2.5", "bin_x=2.5: a whole number is expected"),
+        ("sub_exposure_duration", "nan", "sub_exposure_duration=nan: a number is expected"),
+        ("sensor_name", "x", "sensor_name can only be read"),
+    ],
+)
+def test_what_is_no_value_is_wrong_usage(name: str, text: str, message: str) -> None:
+    with pytest.raises(WrongUsage) as caught:
+        find(name).parse(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "json"),
+    [
+        (True, "true", True),
+        (CameraStates.IDLE, "idle", "IDLE"),
+        (SensorType.RGGB, "rggb", "RGGB"),
+        (0.1 + 0.2, "0.3", 0.1 + 0.2),
+        (-10.0, "-10", -10.0),
+        (["Low", "High"], "Low, High", ["Low", "High"]),
+        ("M 42", "M 42", "M 42"),
+    ],
+)
+def test_values_are_told_to_people_and_programs(value: object, text: str, json: object) -> None:
+    assert text_of(value) == text
+    assert plain(value) == json
