@@ -30,8 +30,9 @@ from ._errors import (
     TransportTimeout,
     ValueNotSetException,
 )
-from ._facts import CameraInfo, CameraSettings, Exposure
+from ._facts import CameraInfo, CameraSettings, CameraStatus, Exposure
 from ._group import CameraAddress, CameraGroup, Outcome
+from ._http_status import http_status
 from ._image import Image
 from ._imagebytes import ImageMetadata, decode_imagebytes
 from ._levels import Level, LevelNames, LevelRange
@@ -39,7 +40,6 @@ from ._management import ConfiguredDevice, ServerDescription
 from ._progress import Progress
 from ._sequence import ExposureRequest
 from ._session import Timeouts
-from ._status import CameraStatus
 from ._stream import Stream
 from ._transport import DirectTransport
 from ._version import __version__
@@ -96,6 +96,7 @@ __all__ = [
     "ValueNotSetException",
     "__version__",
     "decode_imagebytes",
+    "http_status",
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.
