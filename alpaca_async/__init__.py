@@ -31,9 +31,10 @@ from ._errors import (
     TransportTimeout,
     ValueNotSetException,
 )
-from ._facts import CameraInfo, CameraSettings, Exposure
+from ._facts import CameraInfo, CameraSettings, CameraStatus, Exposure
 from ._finding import FoundCamera, find_camera, find_cameras
 from ._group import CameraAddress, CameraGroup, Outcome
+from ._http_status import http_status
 from ._image import Image
 from ._imagebytes import ImageMetadata, decode_imagebytes
 from ._levels import Level, LevelNames, LevelRange
@@ -43,7 +44,6 @@ from ._recovery import Reconnect
 from ._sequence import ExposureRequest
 from ._session import Timeouts
 from ._statistics import Histogram, ImageStatistics
-from ._status import CameraStatus
 from ._stream import Stream
 from ._transport import DirectTransport
 from ._version import __version__
@@ -108,6 +108,7 @@ __all__ = [
     "discover",
     "find_camera",
     "find_cameras",
+    "http_status",
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.

@@ -1,15 +1,14 @@
-"""What is known of a camera and of one exposure: plain records, without I/O."""
+"""What is known of a camera and of one exposure: plain records, without I/O.
 
-from __future__ import annotations
+Annotations are not postponed: web frameworks read them, from modules that lack these names.
+"""
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from ._enums import SensorType
+from ._enums import CameraStates, SensorType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +72,33 @@ class CameraSettings:
     """The index into `CameraInfo.readout_modes`."""
     ccd_temperature_setpoint: float | None = None
     """°C."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraStatus:
+    """A moment of a camera; None for what it does not tell, or cannot tell now."""
+
+    camera_state: CameraStates | None = None
+    image_ready: bool | None = None
+    ccd_temperature: float | None = None
+    """°C."""
+    cooler_power: float | None = None
+    """Percent."""
+    percent_completed: int | None = None
+    """Of exposure and readout, 0 to 100."""
+    heat_sink_temperature: float | None = None
+    """°C."""
+    is_pulse_guiding: bool | None = None
+    cooler_on: bool | None = None
+    timestamp: datetime | None = None
+    """UTC, by the device's clock."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON has them: numbers, booleans, texts, None."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        if self.timestamp is not None:
+            values["timestamp"] = self.timestamp.isoformat()
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,14 @@
-"""How far an exposure is, told to a caller's function."""
+"""How far an exposure is, told to a caller's function.
 
-from __future__ import annotations
+Annotations are not postponed: web frameworks read them, from modules that lack these names.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from ._enums import CameraStates
+from ._enums import CameraStates
 
 _INTERVAL: Final = 0.1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ._device import is_missing
 from ._enums import CameraStates
 from ._errors import MalformedResponse, NotImplementedException, RequestRejected
+from ._facts import CameraStatus
 from ._informed import Informed, read_all
 from ._values import decode
 
@@ -19,33 +19,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ALL: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CameraStatus:
-    """A moment of a camera; None for what it does not tell, or cannot tell now."""
-
-    camera_state: CameraStates | None = None
-    image_ready: bool | None = None
-    ccd_temperature: float | None = None
-    """°C."""
-    cooler_power: float | None = None
-    """Percent."""
-    percent_completed: int | None = None
-    """Of exposure and readout, 0 to 100."""
-    heat_sink_temperature: float | None = None
-    """°C."""
-    is_pulse_guiding: bool | None = None
-    cooler_on: bool | None = None
-    timestamp: datetime | None = None
-    """UTC, by the device's clock."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them: numbers, booleans, texts, None."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        if self.timestamp is not None:
-            values["timestamp"] = self.timestamp.isoformat()
-        return values
 
 
 class Reporting(Informed):

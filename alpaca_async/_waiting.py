@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ._errors import AlpacaError
+    from ._facts import CameraStatus
     from ._icamera import ICameraV4
     from ._progress import ProgressCallback
-    from ._status import CameraStatus
 
 logger = logging.getLogger("alpaca_async")
 

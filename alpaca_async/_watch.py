@@ -15,7 +15,7 @@ from ._values import check_duration
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
-    from ._status import CameraStatus
+    from ._facts import CameraStatus
 
 
 class Watching(Reporting):

@@ -176,6 +176,7 @@ def check_errors(
     assert_type(ascom.number, int)
     assert_type(rejected.status, int)
     assert_type(short.received, int)
+    assert_type(aa.http_status(late), int)
     if isinstance(late, aa.TransportTimeout):
         assert_type(late.outcome_unknown, bool)
 

@@ -1,0 +1,50 @@
+"""The HTTP status with which a web service passes an error on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ._errors import (
+    ActionNotImplementedException,
+    AlpacaError,
+    InvalidOperationException,
+    InvalidValueException,
+    NotConnectedException,
+    NotImplementedException,
+    OperationCancelledException,
+    ParkedException,
+    SlavedException,
+    TransportError,
+    ValueNotSetException,
+)
+
+_INTERNAL_SERVER_ERROR: Final = 500
+_GATEWAY_TIMEOUT: Final = 504
+
+_STATUSES: Final[dict[type[BaseException], int]] = {
+    ValueError: 400,
+    InvalidValueException: 400,
+    InvalidOperationException: 409,
+    OperationCancelledException: 409,
+    ParkedException: 409,
+    SlavedException: 409,
+    ValueNotSetException: 409,
+    ActionNotImplementedException: 501,
+    NotImplementedException: 501,
+    AlpacaError: 502,
+    NotConnectedException: 503,
+    TransportError: 503,
+}
+
+
+def http_status(error: BaseException) -> int:
+    """Return the HTTP status that tells a web service's own callers of `error`.
+
+    400 for a wrong value (`ValueError` too), 409 for what the device does not do in its present
+    state, 501 for what it does not have, 503 if it is not connected or out of reach, 504 if it is
+    too late (any `TimeoutError`), 502 for every other `AlpacaError`, 500 for anything else.
+    """
+    if isinstance(error, TimeoutError):  # which comes after AlpacaError among the bases of ours
+        return _GATEWAY_TIMEOUT
+    statuses = (_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    return next(statuses, _INTERNAL_SERVER_ERROR)

@@ -1,0 +1,43 @@
+"""The page in a real browser: what its tests and its pictures need."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import uvicorn
+from app import Server
+from fastapi import FastAPI
+from playwright.async_api import Browser, async_playwright
+
+CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
+"""Where the browser is; None if there is none."""
+
+_FLAGS: Final = ("--disable-component-update", "--disable-quic", "--disable-sync")
+"""Chromium on its own would look for servers of its makers."""
+
+
+@asynccontextmanager
+async def open_browser() -> AsyncGenerator[Browser]:
+    """Start Chromium without a window."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncGenerator[str]:
+    """Serve an application on the running loop, at a free port of this machine."""
+    server = Server(uvicorn.Config(app, port=0, log_config=None))
+    running = asyncio.create_task(server.serve())
+    try:
+        while not server.started:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await running

@@ -1,0 +1,103 @@
+"""Take the pictures of the page that the documentation shows.
+
+    python make_screenshots.py FOLDER
+
+needs Chromium, and writes `observatory-*.webp` into the folder.
+"""
+
+import asyncio
+import io
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import PIL.Image
+from anyio import to_thread
+from app import Pace, create_app
+from browser import open_browser, serving
+from playwright.async_api import Page, expect
+
+from alpaca_async import CameraAddress
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+
+_WIDE: Final = (1180, 990)
+_PHONE: Final = (420, 860)
+
+
+async def main(folder: Path) -> None:
+    """Go through an evening with two simulated cameras, and take a picture now and then."""
+    cameras = _cameras()
+    async with AsyncExitStack() as stack:
+        frames = stack.enter_context(tempfile.TemporaryDirectory())
+        simulators = SimulatorServer(cameras)
+        await stack.enter_async_context(simulators)
+        addresses = [CameraAddress(simulators.address, number) for number in range(len(cameras))]
+        app = create_app(addresses, Path(frames), pace=Pace(interval=0.3, retry=0.3))
+        url = await stack.enter_async_context(serving(app))
+        browser = await stack.enter_async_context(open_browser())
+        page = await browser.new_page(viewport={"width": _WIDE[0], "height": _WIDE[1]})
+        await page.goto(url)
+
+        await expect(page.locator("#state")).to_have_text("Idle")
+        for seconds in (1, 4, 8):
+            await _expose(page, seconds)
+            await expect(page.locator("#expose")).to_be_enabled(timeout=20_000)
+        await page.wait_for_timeout(500)
+        await _take(page, folder, "picture")
+
+        await _expose(page, 10)
+        await page.wait_for_function("document.getElementById('progress').value > 0.6")
+        await _take(page, folder, "exposing")
+        await page.click("#night")
+        await _take(page, folder, "night")
+        await page.click("#night")
+        await expect(page.locator("#expose")).to_be_enabled(timeout=20_000)
+
+        await page.set_viewport_size({"width": _PHONE[0], "height": _PHONE[1]})
+        await _take(page, folder, "phone")
+        await page.set_viewport_size({"width": _WIDE[0], "height": _WIDE[1]})
+
+        await _expose(page, 60)
+        await page.wait_for_function("document.getElementById('progress').value > 0.1")
+        await simulators.__aexit__(None, None, None)
+        await expect(page.locator("#alert")).to_contain_text("does not answer")
+        await expect(page.locator("#heard")).to_have_text("2 s ago")
+        await _take(page, folder, "error")
+        await page.close()
+
+
+def _cameras() -> list[SimulatedCamera]:
+    """Return a cold camera for pictures and a small one for guiding."""
+    imager = SimulatedCamera(
+        name="Main imager",
+        sensor_name="SIM1280C",
+        initially_connected=True,
+        cooling_rate=20.0,
+        settling_time=0.1,
+        seed=11,
+    )
+    imager.cooler.on = True
+    imager.cooler.set_point = -10.0
+    guider = SimulatedCamera(name="Guide camera", width=640, height=480, seed=3, has_cooler=False)
+    return [imager, guider]
+
+
+async def _expose(page: Page, seconds: float) -> None:
+    await page.fill("#duration", str(seconds))
+    await page.click("#expose")
+    await expect(page.locator("#abort")).to_be_enabled()
+
+
+async def _take(page: Page, folder: Path, name: str) -> None:
+    shot = await page.screenshot()
+    await to_thread.run_sync(_save, shot, folder / f"observatory-{name}.webp")
+
+
+def _save(shot: bytes, path: Path) -> None:
+    PIL.Image.open(io.BytesIO(shot)).save(path, quality=80, method=6)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

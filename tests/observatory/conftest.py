@@ -1,0 +1,129 @@
+"""The observatory of docs/examples, with a simulated camera, on sockets of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest_asyncio
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "observatory"
+sys.path.insert(0, str(EXAMPLE))
+
+from app import Pace, create_app  # noqa: E402 - not a package
+from browser import serving  # noqa: E402
+
+from alpaca_async import CameraAddress, CameraStates, Timeouts  # noqa: E402
+from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    import pytest
+
+PACE = Pace(interval=0.1, retry=0.1, patience=0.3)
+
+
+@dataclass
+class Site:
+    """An observatory that is being served."""
+
+    url: str
+    http: httpx.AsyncClient
+    simulator: SimulatorServer
+    camera: Slow
+    folder: Path
+
+    async def expose(self, duration: float = 0.05, **more: object) -> httpx.Response:
+        order = {"duration": duration, **more}
+        return await self.http.post("/api/cameras/0/exposures", json=order)
+
+    async def abort(self) -> httpx.Response:
+        return await self.http.delete("/api/cameras/0/exposures")
+
+    async def view(self) -> dict[str, Any]:
+        """Return how the first camera is."""
+        view: dict[str, Any] = (await self.http.get("/api/cameras")).json()[0]
+        return view
+
+    async def until(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait until the view is as wanted."""
+        async with asyncio.timeout(5):
+            async with self.events() as views:
+                async for view in views:
+                    if wanted(view):
+                        return view
+        raise AssertionError("the server ended the stream of events")
+
+    async def started(self) -> None:
+        """Wait until the camera exposes."""
+        await self.until(lambda _: self.camera.state is CameraStates.EXPOSING)
+
+    @asynccontextmanager
+    async def events(self) -> AsyncGenerator[AsyncGenerator[dict[str, Any]]]:
+        """Listen to what is told of the first camera."""
+        async with self.http.stream("GET", "/api/events") as response:
+            assert response.headers["Content-Type"].startswith("text/event-stream")
+            views = _views(response)
+            yield views
+            await views.aclose()
+
+    @asynccontextmanager
+    async def out_of_reach(self) -> AsyncGenerator[None]:
+        """Cut off the camera while the block runs; it goes on meanwhile."""
+        port = self.simulator.port
+        await self.simulator.__aexit__(None, None, None)
+        yield
+        self.simulator = SimulatorServer(self.simulator.cameras, port=port)
+        await self.simulator.__aenter__()
+
+
+async def _views(response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
+    async for line in response.aiter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))[0]
+
+
+@asynccontextmanager
+async def open_site(
+    camera: Slow, folder: Path, timeouts: Timeouts | None = None
+) -> AsyncGenerator[Site]:
+    """Serve an observatory with `camera` and another one, and wait until it knows `camera`."""
+    simulator = await SimulatorServer([camera, small_camera("Guider")]).__aenter__()
+    addresses = [CameraAddress(simulator.address, number) for number in range(2)]
+    app = create_app(addresses, folder, pace=PACE, timeouts=timeouts)
+    site = Site("", httpx.AsyncClient(timeout=20), simulator, camera, folder)
+    try:
+        async with site.http, serving(app) as site.url:
+            site.http.base_url = site.url
+            await site.until(lambda view: view["status"])
+            yield site
+    finally:
+        await site.simulator.__aexit__(None, None, None)
+
+
+class Slow(SimulatedCamera):
+    """Answers late, by `delay` seconds."""
+
+    delay = 0.0
+
+    def answer_delay(self, verb: str, member: str) -> float:
+        return self.delay
+
+
+def small_camera(name: str = "Imager") -> Slow:
+    """Return a camera that is fast as long as it is not told otherwise."""
+    return Slow(name=name, width=64, height=48, readout_time=0.0, connect_time=0.0)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Site]:
+    """Serve one observatory to all tests of a module; each leaves it idle and within reach."""
+    async with open_site(small_camera(), tmp_path_factory.mktemp("frames")) as opened:
+        yield opened

@@ -1,0 +1,234 @@
+"""The observatory as a person sees it, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import pytest_asyncio
+from browser import CHROMIUM, open_browser
+from playwright.async_api import expect
+
+from .conftest import open_site, small_camera
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from playwright.async_api import Browser, Page
+
+    from .conftest import Site
+
+fits: Any = import_module("astropy.io.fits")  # has no complete types
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.xdist_group("chromium"),
+]
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+REMEMBER = """() => {
+    const the = (id) => document.getElementById(id);
+    const told = { steps: [], alerts: [], fractions: [] };
+    const note = () => {
+        told.steps.push(the("running").hidden ? "" : the("step").textContent);
+        told.alerts.push(the("alert").hidden ? "" : the("alert").textContent);
+        if (the("progress").hasAttribute("value")) told.fractions.push(the("progress").value);
+    };
+    const all = { attributes: true, childList: true, characterData: true, subtree: true };
+    new MutationObserver(note).observe(document.body, all);
+    window.told = told;
+}"""
+"""Keeps what passes too quickly to be waited for."""
+
+RANGE_OF_PIXELS = """async (picture) => {
+    await picture.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = picture.naturalWidth;
+    canvas.height = picture.naturalHeight;
+    const context = canvas.getContext("2d");
+    context.drawImage(picture, 0, 0);
+    const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+    const reds = data.filter((_, index) => index % 4 === 0);
+    return { width: canvas.width, range: Math.max(...reds) - Math.min(...reds) };
+}"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncGenerator[Browser]:
+    async with open_browser() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tab(browser: Browser) -> Page:
+    """Return the one that all tests share: to open one takes longer than to use it."""
+    return await browser.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(tab: Page, site: Site) -> AsyncGenerator[Page]:
+    """Show the page anew; a fault of its script fails the test."""
+    faults: list[object] = []
+
+    def note(fault: object) -> None:
+        faults.append(fault)
+
+    tab.on("pageerror", note)
+    site.camera.delay = 0.0
+    await site.until(lambda view: not view["late"] and not view["fault"])
+    await tab.goto(site.url)
+    await tab.evaluate(REMEMBER)
+    await expect(tab.locator("#state")).to_have_text("Idle")
+    yield tab
+    tab.remove_listener("pageerror", note)
+    assert faults == []
+
+
+async def order(page: Page, duration: float) -> None:
+    await page.get_by_label("Seconds").fill(str(duration))
+    await page.get_by_role("button", name="Expose").click()
+
+
+async def told(page: Page, what: str) -> list[Any]:
+    """Return all that the page has said so far."""
+    return cast("list[Any]", await page.evaluate(f"window.told.{what}"))
+
+
+async def expect_picture(page: Page, number: int) -> None:
+    """Wait for a new picture, which has stars on it."""
+    await expect(page.locator("#frames > li")).to_have_count(number)
+    await expect(page.get_by_role("button", name="Expose")).to_be_enabled()
+    seen = await page.locator("#picture").evaluate(RANGE_OF_PIXELS)
+    assert seen["width"] == 64
+    assert seen["range"] > 50
+
+
+async def pictures(site: Site) -> int:
+    return len((await site.view())["frames"])
+
+
+async def test_an_exposure_is_followed_to_its_picture(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    before = await pictures(site)
+    await order(page, 0.6)
+    await expect_picture(page, before + 1)
+    fractions = [fraction for fraction in await told(page, "fractions") if fraction < 1]
+    assert len(set(fractions)) >= 3
+    assert fractions == sorted(fractions)
+    assert "Exposing" in await told(page, "steps")
+    await expect(page.locator("#caption")).to_contain_text(f"0.6 s light · 64 {TIMES} 48")
+
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download FITS").click()
+    saved = tmp_path / (await download.value).suggested_filename
+    await (await download.value).save_as(saved)
+    assert saved.suffix == ".fits"
+    assert fits.getdata(saved).shape == (48, 64)
+
+
+async def test_an_exposure_is_aborted(page: Page, site: Site) -> None:
+    await order(page, 30)
+    await expect(page.locator("#left")).to_contain_text("left of 30 s")
+    await expect(page).to_have_title(re.compile("^Exposing . % · Observatory"))
+    await page.get_by_role("button", name="Abort").click()
+    await expect(page.get_by_role("alert")).to_contain_text("The exposure was aborted.")
+    await expect(page.get_by_role("button", name="Expose")).to_be_enabled()
+    await expect(page.locator("#state")).to_have_text("Idle")
+    assert site.camera.exposure is None
+
+
+async def test_leaving_the_page_aborts_its_exposure(page: Page, site: Site) -> None:
+    await order(page, 30)
+    await site.started()
+    await page.goto("about:blank")
+    await site.until(lambda view: view["order"] is None)
+    assert site.camera.exposure is None
+
+
+async def test_a_slow_server_is_told_of_and_waited_for(page: Page, site: Site) -> None:
+    before = await pictures(site)
+    site.camera.delay = 0.35
+    alert = page.get_by_role("alert")
+    await expect(alert).to_contain_text("The camera answers slowly.")
+    await order(page, 0.8)
+    await site.until(lambda view: view["late"] and view["progress"])
+    site.camera.delay = 0.05
+    await expect_picture(page, before + 1)
+    site.camera.delay = 0.0
+    assert "Exposing, as far as known" in await told(page, "steps")
+    assert len(await told(page, "fractions")) >= 3
+    await expect(alert).to_be_hidden()
+
+
+async def test_a_camera_that_is_lost_in_mid_exposure_may_come_back(page: Page, site: Site) -> None:
+    before = await pictures(site)
+    await order(page, 1)
+    await site.started()
+    async with site.out_of_reach():
+        await site.until(lambda view: view["fault"] and view["progress"])
+    await expect_picture(page, before + 1)
+    await expect(page.get_by_role("alert")).to_be_hidden()
+    assert "Exposing, as far as known" in await told(page, "steps")
+    lost = "The camera does not answer. Its exposure may still run"
+    assert any(alert.startswith(lost) for alert in await told(page, "alerts"))
+
+
+async def test_a_camera_that_dies_in_mid_exposure_is_reported(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_async._waiting._LOSS_GRACE", 0.1)
+    before = await pictures(site)
+    await order(page, 0.4)
+    await site.started()
+    alert = page.get_by_role("alert")
+    async with site.out_of_reach():
+        await expect(page.locator("#running")).to_be_hidden()
+        await expect(alert).to_contain_text("The camera does not answer. Trying again.")
+    await expect(alert).to_contain_text("The exposure failed. It is not connected, or out of")
+    await expect(alert).to_contain_text("connection refused")
+
+    await order(page, 0.1)
+    await expect(alert).to_be_hidden()
+    await expect_picture(page, before + 1)
+
+
+async def test_errors_are_shown_with_their_number(page: Page, site: Site) -> None:
+    alert = page.get_by_role("alert")
+    site.camera.fail_exposure("the shutter is stuck", 0x5FF)
+    await page.get_by_role("button", name="0.1", exact=True).click()
+    await page.get_by_role("button", name="Expose").click()
+    await expect(alert).to_contain_text("The exposure failed. It reports an error.")
+    await expect(alert).to_contain_text("the shutter is stuck (error 0x5FF)")
+
+    await order(page, 5000)
+    await expect(alert).to_contain_text("It does not take this value.")
+
+
+async def test_another_camera_can_be_chosen_in_red_light(page: Page) -> None:
+    night = page.get_by_role("button", name="Night")
+    await night.click()
+    await page.reload()
+    await expect(night).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator("html")).to_have_css("background-color", "rgb(0, 0, 0)")
+    await night.click()
+
+    await page.get_by_role("button", name="Guider").click()
+    await page.get_by_label(f"2 {TIMES} 2").check(force=True)
+    await order(page, 0.1)
+    await expect(page.locator("#caption")).to_contain_text(f"32 {TIMES} 24")
+    await page.get_by_role("button", name="Imager").click()
+    await expect(page.locator("#caption")).not_to_contain_text(f"32 {TIMES} 24")
+
+
+async def test_the_end_of_the_server_is_seen(tab: Page, tmp_path: Path) -> None:
+    async with open_site(small_camera(), tmp_path) as site:
+        await tab.goto(site.url)
+        await expect(tab.locator("#link")).to_have_text("Live")
+    await expect(tab.get_by_role("alert")).to_contain_text("server does not answer")
+    await expect(tab.get_by_role("button", name="Expose")).to_be_disabled()
