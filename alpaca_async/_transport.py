@@ -121,7 +121,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         connection = await self._connect(pool, origin, call.timeouts.get("connect"))
         reply = self._reply(call)
         await call.announce(connection)
-        await call.send(connection, reply)
+        with pool.first_exchange():
+            await call.send(connection, reply)
         return connection, reply
 
     def _reply(self, call: _Call) -> Reply:
