@@ -21,7 +21,7 @@ from ._errors import (
 )
 from ._session import Session
 from ._tasks import SingleFlight, finish
-from ._values import check_bool, check_str, decode, decode_records, decode_strings
+from ._values import check_bool, check_index, check_str, decode, decode_records, decode_strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,10 +77,10 @@ class AsyncDevice:
         self._type = check_str("device_type", device_type).lower()
         if not self._type.isalpha() or not self._type.isascii():
             raise ValueError(f"{device_type!r} is not a device type")
-        if not 0 <= device_number <= _MAX_DEVICE_NUMBER:
+        self._number = check_index("device_number", device_number)
+        if not 0 <= self._number <= _MAX_DEVICE_NUMBER:
             raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
-        self._number = device_number
-        self._path = f"api/v1/{self._type}/{device_number}/"
+        self._path = f"api/v1/{self._type}/{self._number}/"
         self._session = client or Session()
         self._owns_session = client is None
         self._connect = SingleFlight(self._connect_and_wait)

@@ -128,13 +128,18 @@ def check_bool(name: str, value: bool) -> bool:
 
 
 def check_int(name: str, value: int) -> int:
-    """Return `value` as an int; `TypeError` for a bool or a float."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an int, not {quoted(value)}")
-    number = value.__index__()
+    """Return `value` as an int of 32 bits; `TypeError` for a bool or a float."""
+    number = check_index(name, value)
     if not -(2**31) <= number < 2**31:
         raise ValueError(f"{name} must fit 32 bits, not {number}")
     return number
+
+
+def check_index(name: str, value: int) -> int:
+    """Return `value` as an int of any size; `TypeError` for a bool or a float."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {quoted(value)}")
+    return value.__index__()
 
 
 def check_float(name: str, value: float) -> float:
