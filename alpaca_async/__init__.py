@@ -41,6 +41,7 @@ from ._sequence import ExposureRequest
 from ._session import Timeouts
 from ._status import CameraStatus
 from ._stream import Stream
+from ._tls import pinned
 from ._transport import DirectTransport
 from ._version import __version__
 
@@ -96,6 +97,7 @@ __all__ = [
     "ValueNotSetException",
     "__version__",
     "decode_imagebytes",
+    "pinned",
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.

@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import random
+import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ import httpx
 
 from ._envelope import Envelope, decode_envelope, rejection
 from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
-from ._values import encode
+from ._tls import tls_failure
+from ._values import check_int, encode
 from ._wire import CallersWire, DirectWire
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
     from typing import Self
 
@@ -272,7 +273,7 @@ class Session:
 def _client_id(number: int | None) -> int:
     if number is None:
         return random.randint(1, _MAX_RANDOM_CLIENT_ID)  # noqa: S311 - a name, not a secret
-    if not 1 <= number <= MAX_ID:
+    if not 1 <= check_int("client_id", number) <= MAX_ID:
         raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
     return number
 
@@ -295,6 +296,8 @@ async def _read(response: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in stream_of(response):
         body += chunk
+        if isinstance(cause, ssl.SSLError):
+            return tls_failure(cause)
         if len(body) > MAX_REPLY_BYTES:
             raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
     return bytes(body)

@@ -143,7 +143,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {origin.host}") from error
         except (OSError, ValueError, OverflowError) as error:
-            raise httpx.ConnectError(str(error) or type(error).__name__) from error
+            raise httpx.ConnectError(str(error) or "the server closed the connection") from error
         if pool.closed:
             connection.close()
             raise httpx.ConnectError("the transport was closed")

@@ -11,6 +11,7 @@ from anyio.from_thread import start_blocking_portal
 from uvicorn.server import ServerState
 
 from ._app import Application, Wire
+from ._password import PasswordGate
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +27,8 @@ class SimulatorServer:
     An async context manager on the running loop; `run_in_thread` is the one for synchronous
     callers. Port 0 takes a free one. `content_length=False` sends images chunked,
     `imagebytes=False` as JSON always, `imagebytes_errors=True` sends errors of imagearray as
-    ImageBytes. It can be entered again after it was left.
+    ImageBytes. With `ssl_context` it speaks https, with `auth`, a user name and a password, it
+    refuses whoever does not bring them. It can be entered again after it was left.
     """
 
     def __init__(  # noqa: PLR0913 - named choices with defaults
@@ -42,6 +44,7 @@ class SimulatorServer:
         content_length: bool = True,
         imagebytes: bool = True,
         imagebytes_errors: bool = False,
+        auth: tuple[str, str] | None = None,
     ) -> None:
         self.cameras = tuple(cameras)
         self._host = host
@@ -56,7 +59,7 @@ class SimulatorServer:
         )
         app = Application(dict(enumerate(self.cameras)), name=name, location=location, wire=wire)
         self._config = uvicorn.Config(
-            app,
+            PasswordGate(app, auth) if auth else app,
             http="httptools",
             ws="none",
             lifespan="off",
