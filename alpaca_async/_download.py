@@ -71,11 +71,13 @@ async def download(
         MalformedResponse: what came is not one image, or a larger one than the session allows.
     """
     new_meter = partial(DownloadMeter, progress) if progress else None
-    sink = ImageSink(layout.receive, session.max_image_bytes, new_meter)
+    number = session.next_number()
+    check_echo = partial(session.check_echo, server, number)
+    sink = ImageSink(layout.receive, session.max_image_bytes, new_meter, check_echo)
     arrange: Arrange = _unchanged
     asked = time.perf_counter()
     try:
-        async with session.stream_image(server, path, sink) as response:
+        async with session.stream_image(server, path, sink, number) as response:
             begun = time.perf_counter()
             chunks = stream_of(response)
             kind, first = await _kind(response, chunks)
@@ -84,7 +86,8 @@ async def download(
                 await _fill(sink, first, chunks)
                 array, metadata = sink.result()
             else:
-                parser = ImageJsonParser(max_image_bytes=session.max_image_bytes)
+                limit = session.max_image_bytes
+                parser = ImageJsonParser(max_image_bytes=limit, check_echo=check_echo)
                 meter = new_meter(None) if new_meter else None
                 array, metadata = await _parse(parser, meter, first, chunks)
                 arrange = layout.arrange

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ._echo import transaction_id
 from ._errors import MalformedResponse, RequestRejected, ascom_error
 from ._values import decode, decode_record, quoted
+
+if TYPE_CHECKING:
+    from ._echo import CheckEcho
 
 _MAX_QUOTED_BODY: Final = 200
 # What is not closed goes to the end: else each opening would search all of the rest in vain.
@@ -33,19 +37,19 @@ class Envelope:
     server_transaction_id: int
 
 
-def decode_envelope(body: bytes) -> Envelope:
+def decode_envelope(body: bytes, check_echo: CheckEcho | None = None) -> Envelope:
     """Return the reply in `body`; raise the `AscomError` that it reports.
 
-    The error fields come before the value, and may be missing, as management replies and
-    small servers leave them out.
+    `check_echo` gets the transaction id that the server echoes, and may refuse the reply, error
+    or not. The error fields come before the value, and may be missing, as management replies
+    and small servers leave them out.
     """
     fields = _parse(body)
+    echoed = transaction_id(fields, "ClientTransactionID")
+    if check_echo is not None:
+        check_echo(echoed)
     _raise_reported(fields)
-    return Envelope(
-        fields.get("Value"),
-        _transaction_id(fields, "ClientTransactionID"),
-        _transaction_id(fields, "ServerTransactionID"),
-    )
+    return Envelope(fields.get("Value"), echoed, transaction_id(fields, "ServerTransactionID"))
 
 
 def rejection(status: int, body: bytes) -> RequestRejected:
@@ -75,12 +79,6 @@ def _parse(body: bytes) -> dict[str, Any]:
         reason = "the reply is not JSON" if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
     return decode_record(fields)
-
-
-def _transaction_id(fields: dict[str, Any], key: str) -> int:
-    """Ids are diagnostics: one that cannot be read counts as missing."""
-    number = fields.get(key)
-    return number if type(number) is int else 0
 
 
 def _plain(body: bytes) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
+from ._echo import transaction_id
 from ._enums import ImageArrayElementTypes
 from ._errors import MalformedResponse, ascom_error
 from ._imagebytes import DTYPES, ImageMetadata
@@ -17,6 +18,8 @@ from ._jsonpixels import CLOSE, JSON_TYPES, PixelText
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ._echo import CheckEcho
 
 # Bytes that are looked at together: they and what is derived from them stay in the cache.
 _CHUNK: Final = 1 << 16
@@ -38,7 +41,8 @@ class ImageJsonParser:
     follows the pixels and says that they are not int32, the array is converted once.
     """
 
-    def __init__(self, *, max_image_bytes: int) -> None:
+    def __init__(self, *, max_image_bytes: int, check_echo: CheckEcho | None = None) -> None:
+        self._check_echo = check_echo
         self._max_image_bytes = max_image_bytes
         self._waiting = bytearray()
         self._envelope = _Envelope()
@@ -68,6 +72,8 @@ class ImageJsonParser:
             count = self._pixels.numbers.count
             raise MalformedResponse(f"the JSON text ends inside the image, after {count} pixels")
         reply = self._reply()
+        if self._check_echo is not None:
+            self._check_echo(transaction_id(reply, "ClientTransactionID"))
         _raise_device_error(reply)
         if self._fault:
             raise self._fault

@@ -19,6 +19,8 @@ from ._reply import Reply, Sink
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from ._http1 import Message
+
     Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 __all__ = ["DirectTransport", "Sink"]
@@ -203,7 +205,7 @@ class _Call(NamedTuple):
     """One request, ready to be sent."""
 
     request: httpx.Request
-    data: bytes
+    data: Message
     sink: Sink | None
     trace: Trace | None
     timeouts: Mapping[str, float | None]
