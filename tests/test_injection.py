@@ -145,9 +145,10 @@ class Sly(int):
     """An integer that looks different in a text."""
 
     def __format__(self, _: str) -> str:
-        return "0/abortexposure?"
+        return str(self)
 
-    __str__ = __repr__ = lambda _: "0/abortexposure?"
+    def __str__(self) -> str:
+        return "0/abortexposure?"
 
 
 def test_an_integer_of_ones_own_is_written_as_its_number() -> None:
