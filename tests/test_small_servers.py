@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as there
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as there
         """Be quiet."""
 
 
