@@ -45,6 +45,7 @@ from ._sequence import ExposureRequest
 from ._session import Timeouts
 from ._statistics import Histogram, ImageStatistics
 from ._stream import Stream
+from ._tls import pinned
 from ._transport import DirectTransport
 from ._version import __version__
 
@@ -109,6 +110,7 @@ __all__ = [
     "find_camera",
     "find_cameras",
     "http_status",
+    "pinned",
 ]
 
 # Tracebacks, reprs and pickles show the path that callers import from.

@@ -13,8 +13,10 @@ _PORTS: Final = {"http": 80, "https": 443}
 _MAX_PORT: Final = 65535
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _ADDRESS: Final = re.compile(
-    r"(?:(?P<scheme>[A-Za-z]+)://)?(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:/]*))(?::(?P<port>\d{1,5}))?/?"
+    r"(?:(?P<scheme>[A-Za-z]+)://)?(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:/]*))(?::(?P<port>\d{1,5}))?/?",
+    re.ASCII,
 )
+_AT_SIGNS: Final = ("@", "\N{FULLWIDTH COMMERCIAL AT}", "\N{SMALL COMMERCIAL AT}")
 
 
 def origin(address: str) -> str:
@@ -24,7 +26,7 @@ def origin(address: str) -> str:
     behind `http://` or `https://`. `ValueError` for anything else; the text of the error does
     not repeat the address if it may hold a password.
     """
-    if "@" in address:
+    if any(sign in address for sign in _AT_SIGNS):
         raise ValueError("an address must not hold a user name or password: pass auth= instead")
     bracketed = f"[{address}]" if _is_ipv6(address) else address
     match = _ADDRESS.fullmatch(bracketed)
@@ -55,4 +57,4 @@ def _is_ipv6(text: str) -> bool:
         zone = ipaddress.IPv6Address(text).scope_id
     except ValueError:
         return False
-    return zone is None or zone.isalnum() or _NAME.fullmatch(zone) is not None
+    return zone is None or _NAME.fullmatch(zone) is not None

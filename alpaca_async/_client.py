@@ -18,9 +18,15 @@ class AlpacaClient(Session):
     """The connections, ids, timeouts and credentials that cameras and other devices share.
 
     `http` may be an `httpx.AsyncClient` of the caller's own: it is used as it is and not closed.
-    `client_id` (1 to 2**31-1) is random unless given; `auth` is a user name and a password for
-    HTTP Basic; `verify` is a bool or an `ssl.SSLContext`; `max_image_bytes` bounds one image,
-    `max_downloads` how many come at once, `connections_per_server` the connections to a server.
+    `client_id` (1 to 2**31-1) is random unless given; `max_image_bytes` bounds one
+    image, `max_downloads` how many come at once, `connections_per_server` the connections to a
+    server.
+
+    `auth` is a user name and a password for HTTP Basic, sent with every request, or a mapping from
+    addresses to such pairs, of which each server gets its own and others none. `verify` is
+    whether to verify certificates by the public authorities, or an `ssl.SSLContext`, such as
+    `pinned` makes. With `strict_ids` a reply that does not echo the transaction id of its request
+    is refused by `MalformedResponse`; else a wrong id is logged once for each server.
     Use it with `async with`, or close it with `aclose()`.
     """
 

@@ -15,6 +15,7 @@ from ._http1 import FOREVER
 if TYPE_CHECKING:
     from typing import Self
 
+    from ._http1 import Message
     from ._reply import Reply, Straight
 
 _UNREAD_LIMIT: Final = 256 * 1024
@@ -69,7 +70,7 @@ class Connection(asyncio.BufferedProtocol):
         return not self.closed
 
     async def exchange(
-        self, request: bytes, reply: Reply, *, write: float | None, read: float | None
+        self, request: Message, reply: Reply, *, write: float | None, read: float | None
     ) -> None:
         """Send a request and wait for the head of its reply; closes itself if that fails."""
         self._deadline = FOREVER

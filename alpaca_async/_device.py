@@ -76,9 +76,10 @@ class AsyncDevice:
         self._type = check_str("device_type", device_type).lower()
         if not self._type.isalpha() or not self._type.isascii():
             raise ValueError(f"{device_type!r} is not a device type")
-        if not 0 <= check_index("device_number", device_number) <= _MAX_DEVICE_NUMBER:
+        number = check_index("device_number", device_number)
+        if not 0 <= number <= _MAX_DEVICE_NUMBER:
             raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
-        self._move_to(origin(address), device_number)
+        self._move_to(origin(address), number)
         self._session = client or Session()
         self._owns_session = client is None
         self._connect = SingleFlight(self._connect_and_wait)

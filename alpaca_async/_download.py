@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from ._echo import CheckEcho
     from ._imagebytes import ImageMetadata
     from ._progress import ProgressCallback
     from ._session import Session
@@ -81,12 +82,14 @@ async def download(
         MalformedResponse: what came is not one image, or a larger one than the session allows.
     """
     new_meter = partial(DownloadMeter, progress) if progress else None
-    sink = ImageSink(layout.receive, session.max_image_bytes, new_meter)
-    text = _Text(session.max_image_bytes, new_meter)
+    number = session.next_number()
+    check_echo = partial(session.check_echo, server, number)
+    sink = ImageSink(layout.receive, session.max_image_bytes, new_meter, check_echo)
+    text = _Text(session.max_image_bytes, new_meter, check_echo)
     pace = Pace(session.timeouts.stall, lambda: sink.nbytes + text.nbytes)
     asked = time.perf_counter()
     try:
-        async with session.stream_image(server, path, sink, pace) as response:
+        async with session.stream_image(server, path, sink, number, pace) as response:
             begun = time.perf_counter()
             chunks = stream_of(response)
             kind, first = await _kind(response, chunks)
@@ -137,9 +140,11 @@ async def _fill(sink: ImageSink, first: bytes, chunks: AsyncIterator[bytes]) -> 
 class _Text:
     """A JSON image, parsed off the loop in pieces that are worth a trip to a thread."""
 
-    def __init__(self, max_image_bytes: int, new_meter: NewMeter | None) -> None:
+    def __init__(
+        self, max_image_bytes: int, new_meter: NewMeter | None, check_echo: CheckEcho
+    ) -> None:
         self.nbytes = 0
-        self._parser = ImageJsonParser(max_image_bytes=max_image_bytes)
+        self._parser = ImageJsonParser(max_image_bytes=max_image_bytes, check_echo=check_echo)
         self._new_meter = new_meter
         self._meter: DownloadMeter | None = None
         self._begun = False

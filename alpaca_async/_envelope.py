@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ._echo import transaction_id
 from ._errors import MalformedResponse, RequestRejected
 from ._fields import error_number, properly_named, raise_reported
 from ._values import decode_record
+
+if TYPE_CHECKING:
+    from ._echo import CheckEcho
 
 _MAX_QUOTED_BODY: Final = 200
 _MAX_PAGE: Final = 65536
@@ -35,19 +39,19 @@ class Envelope:
     server_transaction_id: int
 
 
-def decode_envelope(body: bytes) -> Envelope:
+def decode_envelope(body: bytes, check_echo: CheckEcho | None = None) -> Envelope:
     """Return the reply in `body`; raise the `AscomError` that it reports.
 
-    The error fields come before the value, and may be missing, as management replies and
-    small servers leave them out.
+    `check_echo` gets the transaction id that the server echoes, and may refuse the reply, error
+    or not. The error fields come before the value, and may be missing, as management replies
+    and small servers leave them out.
     """
     fields = _parse(body)
+    echoed = transaction_id(fields, "ClientTransactionID")
+    if check_echo is not None:
+        check_echo(echoed)
     raise_reported(fields)
-    return Envelope(
-        fields.get("Value"),
-        _transaction_id(fields, "ClientTransactionID"),
-        _transaction_id(fields, "ServerTransactionID"),
-    )
+    return Envelope(fields.get("Value"), echoed, transaction_id(fields, "ServerTransactionID"))
 
 
 def rejection(status: int, body: bytes) -> RequestRejected:
@@ -70,12 +74,6 @@ def _parse(body: bytes) -> dict[str, Any]:
         reason = "the reply is not JSON" if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
     return properly_named(decode_record(fields))
-
-
-def _transaction_id(fields: dict[str, Any], key: str) -> int:
-    """Ids are diagnostics: one that cannot be read counts as missing."""
-    number = fields.get(key)
-    return number if type(number) is int else 0
 
 
 def _plain(body: bytes) -> str:

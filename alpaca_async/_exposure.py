@@ -147,9 +147,7 @@ class Exposing(Imaging, Reporting):
         """Expose until the image is ready, and return the facts of the exposure."""
         start = await self._start(duration, light)
         try:
-            return await self._integrate(
-                start, duration, light, progress, ready_timeout, keywords
-            )
+            return await self._integrate(start, duration, light, progress, ready_timeout, keywords)
         except ExposureAborted:
             raise
         except (Exception, asyncio.CancelledError):

@@ -30,7 +30,16 @@ _KNOWN: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"tr
 _IDLE_SHARE: Final = 0.8  # of the time that the server announces
 
 
-def serialise(request: httpx.Request, body: bytes) -> bytes:
+class Message(bytes):
+    """A request as it goes over the wire; tracebacks with locals must not show its credentials."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<request of {len(self)} bytes>"
+
+
+def serialise(request: httpx.Request, body: bytes) -> Message:
     """Return head and body as they go over the wire; `LocalProtocolError` where they cannot."""
     method = request.method.encode("ascii", "replace")
     target = request.extensions.get("target", request.url.raw_path)
@@ -45,7 +54,7 @@ def serialise(request: httpx.Request, body: bytes) -> bytes:
         lines = _ZONE.sub(b"\\1", lines)
     if b"host" not in by_name:
         raise httpx.LocalProtocolError("a request needs a Host header")
-    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, target, lines, _framed(body, by_name))
+    return Message(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, target, lines, _framed(body, by_name)))
 
 
 def _framed(body: bytes, headers: dict[bytes, bytes]) -> bytes:

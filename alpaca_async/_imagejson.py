@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ._echo import transaction_id
 from ._enums import ImageArrayElementTypes
 from ._errors import IncompleteImage, MalformedResponse
 from ._fields import properly_named, raise_reported
@@ -19,6 +20,8 @@ from ._values import decode, decode_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ._echo import CheckEcho
 
 # Bytes that are looked at together: they and what is derived from them stay in the cache.
 _CHUNK: Final = 1 << 16
@@ -41,8 +44,9 @@ class ImageJsonParser:
     counts the bytes.
     """
 
-    def __init__(self, *, max_image_bytes: int) -> None:
+    def __init__(self, *, max_image_bytes: int, check_echo: CheckEcho | None = None) -> None:
         self.received = 0
+        self._check_echo = check_echo
         self._max_image_bytes = max_image_bytes
         self._waiting = bytearray()
         self._envelope = _Envelope()
@@ -73,6 +77,8 @@ class ImageJsonParser:
         if self._pixels:
             raise IncompleteImage(self.received)
         reply = self._reply()
+        if self._check_echo is not None:
+            self._check_echo(transaction_id(reply, "ClientTransactionID"))
         raise_reported(reply)
         if self._fault:
             raise self._fault

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from ._connection import Connection
+
+PATIENCE: Final = 0.25
+"""Seconds after which a new connection that hears nothing makes the others stop resting."""
 
 
 class Turn:
@@ -32,6 +37,9 @@ class Pool:
 
     Bulk requests together have at most half of them, rounded up: if they left only one, the
     polls and commands of several cameras would wait for each other.
+
+    A server with few threads may keep each for a connection that rests, and hear no new one. So
+    none rests while a new one goes unheard.
     """
 
     def __init__(self, size: int) -> None:
@@ -42,6 +50,7 @@ class Pool:
         self._queues: dict[bool, deque[tuple[int, asyncio.Future[None]]]]
         self._queues = {True: deque(), False: deque()}
         self._resting: list[Connection] = []
+        self._unheard = 0
         self._connections: set[Connection] = set()
 
     async def turn(self, *, bulk: bool, timeout: float | None) -> Turn:
@@ -75,8 +84,30 @@ class Pool:
         self._connections.add(connection)
 
     def rests(self, connection: Connection) -> None:
-        """Take back a connection that can be used again."""
-        self._resting.append(connection)
+        """Take back a connection that can be used again, or close it for the sake of others."""
+        if self._unheard:
+            connection.close()
+        else:
+            self._resting.append(connection)
+
+    @contextmanager
+    def first_exchange(self) -> Generator[None]:
+        """Surround the first exchange of a new connection; make room for it if it takes long."""
+        late = False
+
+        def make_room() -> None:
+            nonlocal late
+            late = True
+            self._unheard += 1
+            for connection in tuple(self._resting):
+                connection.close()
+
+        timer = asyncio.get_running_loop().call_later(PATIENCE, make_room)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._unheard -= late
 
     def lost(self, connection: Connection) -> None:
         """Forget a connection that was closed."""

@@ -10,24 +10,29 @@ import itertools
 import logging
 import os
 import random
+import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from urllib.parse import urlencode
 
 import httpx
 
+from ._credentials import Credentials
+from ._echo import Echoes
 from ._envelope import Envelope, decode_envelope, rejection
 from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
-from ._values import encode
+from ._tls import tls_failure
+from ._values import check_int, encode
 from ._wire import WIRE_ERRORS, CallersWire, DirectWire, ForeignError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
     from typing import Self
 
+    from ._credentials import Auth
     from ._pace import Pace
     from ._transport import Sink
     from ._wire import Kind, Wire
@@ -94,17 +99,18 @@ class Session:
     An async context manager; it can be constructed outside of any event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - named choices with defaults
         self,
         *,
         http: httpx.AsyncClient | None = None,
         client_id: int | None = None,
         timeouts: Timeouts = Timeouts(),
-        auth: tuple[str, str] | None = None,
+        auth: Auth | None = None,
         verify: bool | ssl.SSLContext = True,
         max_image_bytes: int = 2**31,
         max_downloads: int = 4,
         connections_per_server: int = 4,
+        strict_ids: bool = False,
     ) -> None:
         self.client_id = _client_id(client_id)
         self.timeouts = timeouts
@@ -113,10 +119,14 @@ class Session:
         self._max_downloads = max_downloads
         self._downloads: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
         self._numbers = itertools.count()
+        self._echoes = Echoes(strict=strict_ids)
+        self._credentials = Credentials(auth)
         self._wire: Wire = (
-            DirectWire(auth, verify=verify, connections_per_server=connections_per_server)
+            DirectWire(
+                self._credentials, verify=verify, connections_per_server=connections_per_server
+            )
             if http is None
-            else CallersWire(auth, http)
+            else CallersWire(self._credentials, http)
         )
 
     async def __aenter__(self) -> Self:
@@ -125,13 +135,17 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: connections cannot, and credentials shall not be."""
+        raise TypeError(f"{type(self).__name__} cannot be pickled or copied")
+
     async def aclose(self) -> None:
         """Close the connections; an injected `httpx.AsyncClient` stays open."""
         await self._wire.aclose()
 
     async def get(self, server: str, path: str) -> Envelope:
         """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
-        number, limit = self._next_number(), self.timeouts.reply
+        number, limit = self.next_number(), self.timeouts.reply
         request = self._request(
             "value", server, path, self._ids(number), {"timeout": self._limits(limit)}
         )
@@ -147,7 +161,7 @@ class Session:
         attempt: Attempt | None = None,
     ) -> Envelope:
         """Send a command to `path`; never twice."""
-        number = self._next_number()
+        number = self.next_number()
         limit = self.timeouts.reply if timeout is None else timeout
         attempt = attempt or Attempt()
         form = {name: encode(value) for name, value in fields.items()}
@@ -158,7 +172,7 @@ class Session:
 
     @asynccontextmanager
     async def stream_image(
-        self, server: str, path: str, sink: Sink, pace: Pace
+        self, server: str, path: str, sink: Sink, number: int, pace: Pace
     ) -> AsyncGenerator[httpx.Response]:
         """Ask for an image and hand out the reply once its head is there.
 
@@ -168,7 +182,7 @@ class Session:
         # Images before this one take as long as they take: none of them is stalled.
         limits = self._limits(self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": pace.trace}
-        request = self._request("image", server, path, self._ids(self._next_number()), extensions)
+        request = self._request("image", server, path, self._ids(number), extensions)
         with self._named_errors(server, path, Attempt()):
             async with self._download_turn(), pace:
                 response = await self._wire.send(request)
@@ -176,12 +190,20 @@ class Session:
                 try:
                     if response.status_code != _OK:
                         async with asyncio.timeout(self.timeouts.reply):
-                            raise rejection(response.status_code, await _read(response))
+                            raise rejection(response.status_code, await self._read(response))
                     yield response
                 finally:
                     # A response of httpx is a cycle: what these refer to would stay.
                     del request.extensions["sink"], request.extensions["trace"]
                     await response.aclose()
+
+    def next_number(self) -> int:
+        """Return the transaction id of the next request."""
+        return next(self._numbers) % MAX_ID + 1
+
+    def check_echo(self, server: str, number: int, echoed: int) -> None:
+        """Compare the transaction id in a reply with that of its request, `number`."""
+        self._echoes.check(server, number, echoed)
 
     def _request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
@@ -199,9 +221,6 @@ class Session:
         if self._downloads is None or self._downloads[0] is not loop:
             self._downloads = loop, asyncio.Semaphore(self._max_downloads)
         return self._downloads[1]
-
-    def _next_number(self) -> int:
-        return next(self._numbers) % MAX_ID + 1
 
     def _ids(self, number: int) -> str:
         return f"ClientID={self.client_id}&ClientTransactionID={number}"
@@ -224,12 +243,12 @@ class Session:
             async with asyncio.timeout(self.timeouts.establish + timeout):
                 response = await self._wire.send(request)
                 try:
-                    body = await _read(response)
+                    body = await self._read(response)
                 finally:
                     await response.aclose()
             if response.status_code != _OK:
                 raise rejection(response.status_code, body)
-            envelope = decode_envelope(body)
+            envelope = decode_envelope(body, partial(self.check_echo, server, number))
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s/%s #%d: server's #%d after %.1f ms",
@@ -251,6 +270,7 @@ class Session:
         try:
             yield
         except AlpacaError as error:
+            self._credentials.blot_out_of(error)
             raise error.at(server, member_of(path)) from error.__cause__
         except TimeoutError as error:
             raise TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent).at(
@@ -263,11 +283,27 @@ class Session:
                 error.__cause__ if isinstance(error, ForeignError) else error
             )
 
+    async def _read(self, response: httpx.Response) -> bytes:
+        """Return a body that is not an image, without our credentials if they are in there."""
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise MalformedResponse(
+                f"the reply is compressed ({encoding}), which was not asked for"
+            )
+        body = bytearray()
+        async for chunk in stream_of(response):
+            body += chunk
+            if len(body) > MAX_REPLY_BYTES:
+                raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
+        return self._credentials.blot_out(bytes(body))
+
     def _reason(self, error: Exception) -> str:
         pattern = _TIMEOUT_REASONS.get(type(error))
         if pattern is not None:
             return pattern.format(establish=self.timeouts.establish)
         cause = error.__cause__
+        if isinstance(cause, ssl.SSLError):
+            return tls_failure(cause)
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
         return str(error) or type(error).__name__
@@ -276,7 +312,7 @@ class Session:
 def _client_id(number: int | None) -> int:
     if number is None:
         return random.randint(1, _MAX_RANDOM_CLIENT_ID)  # noqa: S311 - a name, not a secret
-    if not 1 <= number <= MAX_ID:
+    if not 1 <= check_int("client_id", number) <= MAX_ID:
         raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
     return number
 
@@ -289,16 +325,3 @@ def member_of(path: str) -> str:
 def stream_of(response: httpx.Response) -> AsyncIterator[bytes]:
     """Return the body as it comes, without the layers that httpx would add for decoding."""
     return aiter(cast("httpx.AsyncByteStream", response.stream))
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """Return a body that is not an image."""
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        raise MalformedResponse(f"the reply is compressed ({encoding}), which was not asked for")
-    body = bytearray()
-    async for chunk in stream_of(response):
-        body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
-    return bytes(body)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ._echo import CheckEcho
     from ._imagebytes import ImageMetadata
 
 IMAGEBYTES: Final = "application/imagebytes"
@@ -78,9 +79,13 @@ class ImageSink:
     """Takes the body of an ImageBytes reply as it comes, and allocates only what was checked."""
 
     def __init__(
-        self, new_pixels: NewPixelBuffer, max_image_bytes: int, new_meter: NewMeter | None = None
+        self,
+        new_pixels: NewPixelBuffer,
+        max_image_bytes: int,
+        new_meter: NewMeter | None = None,
+        check_echo: CheckEcho | None = None,
     ) -> None:
-        self._reply = _Reply(new_pixels, max_image_bytes, new_meter)
+        self._reply = _Reply(new_pixels, max_image_bytes, new_meter, check_echo)
         self._filling = _fill(self._reply)
         self._room = next(self._filling)
 
@@ -155,11 +160,16 @@ class _Reply:
     error_text: bytearray
 
     def __init__(
-        self, new_pixels: NewPixelBuffer, max_image_bytes: int, new_meter: NewMeter | None
+        self,
+        new_pixels: NewPixelBuffer,
+        max_image_bytes: int,
+        new_meter: NewMeter | None,
+        check_echo: CheckEcho | None,
     ) -> None:
         self.new_pixels = new_pixels
         self.max_image_bytes = max_image_bytes
         self.new_meter = new_meter
+        self.check_echo = check_echo
 
     def check(self, metadata: ImageMetadata, expected: int) -> None:
         """Raise unless an image of `expected` bytes with its header is allowed and promised."""
@@ -180,6 +190,8 @@ def _fill(reply: _Reply) -> Filling:
     head = bytearray(HEADER_SIZE)
     yield from _filled(head)
     reply.header = ImageHeader.unpack(head)
+    if reply.check_echo is not None:
+        reply.check_echo(reply.header.client_transaction_id)
     if reply.header.error_number:
         reply.error_text = bytearray(MAX_ERROR_TEXT)
         yield from _filled(reply.error_text)

@@ -19,6 +19,8 @@ from ._reply import Reply, Sink
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from ._http1 import Message
+
     Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 __all__ = ["DirectTransport", "Sink"]
@@ -121,7 +123,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
         connection = await self._connect(pool, origin, call.timeouts.get("connect"))
         reply = self._reply(call)
         await call.announce(connection)
-        await call.send(connection, reply)
+        with pool.first_exchange():
+            await call.send(connection, reply)
         return connection, reply
 
     def _reply(self, call: _Call) -> Reply:
@@ -142,7 +145,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {origin.host}") from error
         except Exception as error:  # whatever the loop, ssl and the resolver have
-            raise httpx.ConnectError(str(error) or type(error).__name__) from error
+            raise httpx.ConnectError(str(error) or "the server closed the connection") from error
         if pool.closed:
             connection.close()
             raise httpx.ConnectError("the transport was closed")
@@ -202,7 +205,7 @@ class _Call(NamedTuple):
     """One request, ready to be sent."""
 
     request: httpx.Request
-    data: bytes
+    data: Message
     sink: Sink | None
     trace: Trace | None
     timeouts: Mapping[str, float | None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
@@ -18,9 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
     from typing import Self
 
+    from ._credentials import Credentials
+
 Kind: TypeAlias = Literal["value", "image", "command"]
 
 _VERBS: Final[dict[Kind, str]] = {"value": "GET", "image": "GET", "command": "PUT"}
+_COMMON_HEADERS: Final = {
+    # A compressed body could end early, or grow without bound, unseen.
+    "Accept-Encoding": "identity",
+    "User-Agent": f"alpaca_async/{__version__}",
+}
 _HEADERS: Final[dict[Kind, dict[str, str]]] = {
     "value": {"Accept": "application/json"},
     "image": {"Accept": "application/imagebytes, application/json;q=0.9"},
@@ -58,7 +64,7 @@ class DirectWire:
 
     def __init__(
         self,
-        auth: tuple[str, str] | None,
+        credentials: Credentials,
         *,
         verify: bool | ssl.SSLContext,
         connections_per_server: int,
@@ -67,7 +73,7 @@ class DirectWire:
             verify=verify, connections_per_server=connections_per_server
         )
         self._closed = False
-        self._headers = _headers(auth)
+        self._credentials = credentials
         # To parse a URL costs as much as all else that is done for a small request.
         self._template = lru_cache(_TEMPLATES)(self._new_template)
 
@@ -101,16 +107,17 @@ class DirectWire:
         await self._transport.aclose()
 
     def _new_template(self, kind: Kind, server: str, path: str) -> tuple[httpx.URL, httpx.Headers]:
-        built = httpx.Request("GET", f"{server}/{path}", headers=self._headers[kind])
+        headers = _headers(kind, self._credentials.header(server))
+        built = httpx.Request("GET", f"{server}/{path}", headers=headers)
         return built.url, built.headers
 
 
 class CallersWire:
     """Sends by an `httpx.AsyncClient` of the caller's, with whatever that adds."""
 
-    def __init__(self, auth: tuple[str, str] | None, http: httpx.AsyncClient) -> None:
+    def __init__(self, credentials: Credentials, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._headers = _headers(auth)
+        self._credentials = credentials
 
     def request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
@@ -121,7 +128,7 @@ class CallersWire:
         return self._http.build_request(
             _VERBS[kind],
             url if command else f"{url}?{parameters}",
-            headers=self._headers[kind],
+            headers=_headers(kind, self._credentials.header(server)),
             content=parameters.encode() if command else None,
             extensions=extensions,
         )
@@ -183,12 +190,6 @@ class _ForeignStream(httpx.AsyncByteStream):
 _NOTHING: Final = httpx.ByteStream(b"")
 
 
-def _headers(auth: tuple[str, str] | None) -> dict[Kind, httpx.Headers]:
-    common = {
-        # A compressed body could end early, or grow without bound, unseen.
-        "Accept-Encoding": "identity",
-        "User-Agent": f"alpaca_async/{__version__}",
-    }
-    if auth is not None:
-        common["Authorization"] = f"Basic {b64encode(':'.join(auth).encode()).decode()}"
-    return {kind: httpx.Headers(common | own) for kind, own in _HEADERS.items()}
+def _headers(kind: Kind, authorization: str | None) -> httpx.Headers:
+    secret = {} if authorization is None else {"Authorization": authorization}
+    return httpx.Headers(_COMMON_HEADERS | secret | _HEADERS[kind])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import io
 import re
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+import trustme
 from typer.testing import CliRunner
 
 import alpaca_async
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 ADDRESS = "192.168.1.20:11111"
+SECURE_ADDRESS = f"https://{ADDRESS}"
 
 FENCE = re.compile(
     r"^(?:<!-- (?P<remark>[^\n]*) -->\n+)?```(?P<language>\w+)\n(?P<code>.*?)^```$",
@@ -35,6 +39,14 @@ FENCE = re.compile(
 )
 REASON = "not run here: "
 FILE = "file: "
+
+
+class Secure(NamedTuple):
+    """A server with TLS, and what clients need to know of it."""
+
+    address: str
+    fingerprint: str
+    authority: bytes
 
 
 class Block(NamedTuple):
@@ -87,12 +99,51 @@ def no_network(server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(_discovery._Asker, "ask", ask_here)
 
 
-@pytest.mark.parametrize("block", runnable("python"), ids=label)
+@pytest.fixture(scope="module")
+def secure() -> Iterator[Secure]:
+    """Serve the same behind TLS and a password."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    der = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+    camera = SimulatedCamera(width=320, height=240, readout_time=0.01)
+    server = SimulatorServer([camera], ssl_context=context, auth=("observer", "open sesame"))
+    with run_in_thread(server):
+        yield Secure(
+            f"https://{server.address}", hashlib.sha256(der).hexdigest(), authority.cert_pem.bytes()
+        )
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in runnable("python") if SECURE_ADDRESS in block.code], ids=label
+)
+def test_an_example_of_https_runs(
+    block: Block, secure: Secure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBSERVATORY_PASSWORD", "open sesame")
+    (tmp_path / "observatory.pem").write_bytes(secure.authority)
+    code = re.sub(
+        r"^FINGERPRINT = \(.*?^\)",
+        f'FINGERPRINT = "{secure.fingerprint}"',
+        block.code,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    run_example(block, code.replace(SECURE_ADDRESS, secure.address), tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in runnable("python") if SECURE_ADDRESS not in block.code], ids=label
+)
 def test_an_example_runs(
     block: Block, server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    code = compile(block.code.replace(ADDRESS, server.address), label(block), "exec")
+    run_example(block, block.code.replace(ADDRESS, server.address), tmp_path, monkeypatch)
+
+
+def run_example(block: Block, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    code = compile(text, label(block), "exec")
     exec(code, {"__name__": "example"})  # noqa: S102 - our own pages
 
 

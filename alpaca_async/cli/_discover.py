@@ -14,7 +14,7 @@ from alpaca_async._finding import find_cameras
 
 from ._console import OUT, foreseen_errors, say_json
 from ._running import run
-from ._server import AsJson
+from ._server import AsJson  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from alpaca_async._finding import FoundCamera

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._errors import AlpacaError, NotConnectedException, TransportError
-from alpaca_async._status import CameraStatus
+from alpaca_async._facts import CameraStatus
 
 from ._members import plain
 

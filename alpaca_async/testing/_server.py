@@ -11,6 +11,7 @@ from anyio.from_thread import start_blocking_portal
 from uvicorn.server import ServerState
 
 from ._app import Application, Wire
+from ._password import PasswordGate
 from ._responder import open_responders
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ class SimulatorServer:
     An async context manager on the running loop; `run_in_thread` is the one for synchronous
     callers. Port 0 takes a free one. `content_length=False` sends images chunked,
     `imagebytes=False` as JSON always, `imagebytes_errors=True` sends errors of imagearray as
-    ImageBytes. With a `discovery_port` discovery is answered on that UDP port of `host`, or of a
-    free one if it is 0; a port that is taken is a warning. It can be entered again after it was
-    left.
+    ImageBytes. With `ssl_context` it speaks https, with `auth`, a user name and a password, it
+    refuses whoever does not bring them. With a `discovery_port` discovery is answered on that UDP
+    port of `host`, or of a free one if it is 0; a port that is taken is a warning. It can be
+    entered again after it was left.
     """
 
     def __init__(  # noqa: PLR0913 - named choices with defaults
@@ -50,6 +52,7 @@ class SimulatorServer:
         imagebytes: bool = True,
         imagebytes_errors: bool = False,
         discovery_port: int | None = None,
+        auth: tuple[str, str] | None = None,
     ) -> None:
         self.cameras = tuple(cameras)
         self._host = host
@@ -66,7 +69,7 @@ class SimulatorServer:
         )
         app = Application(dict(enumerate(self.cameras)), name=name, location=location, wire=wire)
         self._config = uvicorn.Config(
-            app,
+            PasswordGate(app, auth) if auth else app,
             http="httptools",
             ws="none",
             lifespan="off",

@@ -12,6 +12,7 @@ from alpaca_async import AlpacaClient, AsyncCamera, _enums, _errors
 from alpaca_async._errors import AscomError, MalformedResponse, ascom_error
 from alpaca_async._imagebytes import ImageMetadata
 
+from . import migration
 from .comparison import (
     Call,
     calls,
@@ -308,3 +309,22 @@ def test_the_table_is_complete() -> None:
 def test_python_names_are_the_ascom_names_in_snake_case() -> None:
     other = {m.ascom for m in MEMBERS if m.name.replace("_", "") != m.ascom.lower()}
     assert other == {"SetCCDTemperature"}
+
+
+def test_the_page_for_those_who_come_from_alpyca_says_what_the_table_says() -> None:
+    """`python -m tests.contract.migration` mends it."""
+    page = migration.PAGE.read_text(encoding="utf-8")
+    assert migration.written(page) == page
+    assert all(f"<!-- made: {name} -->" in page for name in migration.tables())
+
+
+def test_that_page_has_all_members_of_alpyca() -> None:
+    page = migration.PAGE.read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `(\w+)(?:\([\w, ]*\))?` \| `(\w+)", page, re.MULTILINE))
+    ours = {(m.ascom, m.get_name) for m in MEMBERS} - {
+        ("ImageArrayVariant", "get_image_array_variant")
+    }
+    fields = {(theirs, name) for theirs, (name, _) in IMAGE_METADATA.items()}
+    assert (len(ours), len(fields)) == (74, 7)
+    assert ours | fields <= rows
+    assert len(rows) == 74 + 7 + len(MANAGEMENT)

@@ -434,7 +434,7 @@ def test_a_body_of_unknown_length_leaves_as_one_chunk(body: bytes) -> None:
 
 def test_the_zone_of_an_address_stays_here() -> None:
     sent = request(url="http://[fe80::1%25eth0]:11111/p", headers={"A": "[b%c]"})
-    written = serialise(sent, b"")
+    written = bytes(serialise(sent, b""))
     assert b"\r\nHost: [fe80::1]:11111\r\n" in written
     assert b"\r\nA: [b%c]\r\n" in written
 
