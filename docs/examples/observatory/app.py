@@ -38,6 +38,7 @@ from alpaca_async import (
     Image,
     Progress,
     Timeouts,
+    find_cameras,
     http_status,
 )
 
@@ -398,15 +399,24 @@ def address_of(text: str) -> CameraAddress:
     return CameraAddress(address, int(number or 0))
 
 
+async def all_of_the_network() -> list[CameraAddress]:
+    """Return the cameras that answer within two seconds."""
+    async with find_cameras() as found:
+        return [CameraAddress(each.address, each.device_number) async for each in found]
+
+
 def main() -> None:
-    """Serve the cameras that the command line names."""
+    """Serve the cameras that the command line names, or all of the network."""
     parser = argparse.ArgumentParser(description="Show cameras in the browser, and expose.")
-    parser.add_argument("cameras", nargs="+", type=address_of, metavar="HOST:PORT[/NUMBER]")
+    parser.add_argument("cameras", nargs="*", type=address_of, metavar="HOST:PORT[/NUMBER]")
     parser.add_argument("--folder", type=Path, default=Path("frames"), help="for the frames")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args()
-    app = create_app(chosen.cameras, chosen.folder)
+    cameras = chosen.cameras or asyncio.run(all_of_the_network())
+    if not cameras:
+        parser.error("no camera answers; name one")
+    app = create_app(cameras, chosen.folder)
     with suppress(KeyboardInterrupt):
         Server(uvicorn.Config(app, host=chosen.host, port=chosen.port)).run()
 
