@@ -21,12 +21,13 @@ from alpaca_async import (
 )
 from alpaca_async.testing import FAULTS, FaultProxy, SimulatedCamera, SimulatorServer
 
+from .hasty import QUICK, ask_in_peace
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 Do: TypeAlias = "Callable[[AsyncCamera], Awaitable[None]]"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates takes longer than a test
-QUICK = Timeouts(establish=0.3, reply=0.3, long=0.3, stall=0.3)
 
 WITHOUT_A_BYTE = ["reset_before", "close_before", "reset_after", "close_after"]
 WITHIN_THE_REPLY = ["reset_in_head", "reset_midway", "close_midway", "close_between_chunks"]
@@ -117,7 +118,7 @@ async def test_a_get_is_sent_again_where_a_kept_connection_was_dead(
     ask: Do,
     fault: str,
 ) -> None:
-    await camera.get_name()
+    await ask_in_peace(camera)
     proxy.add(fault, times=1)
     await ask(camera)
     assert proxy.count() == 1
@@ -131,7 +132,7 @@ async def test_it_is_sent_again_only_once(
     ask: Do,
     fault: str,
 ) -> None:
-    await camera.get_name()
+    await ask_in_peace(camera)
     proxy.add(fault)
     assert type(await failure(ask(camera))) is TransportError
     assert proxy.count(member=MEMBERS[ask]) == 2
@@ -158,7 +159,7 @@ async def test_when_a_byte_of_the_reply_has_come_it_is_not_sent_again(
     ask: Do,
     fault: str,
 ) -> None:
-    await camera.get_name()
+    await ask_in_peace(camera)
     proxy.add(fault)
     assert isinstance(await failure(ask(camera)), TransportError | MalformedResponse)
     assert proxy.count() == 1
@@ -176,7 +177,7 @@ async def test_a_command_that_left_is_never_sent_again(
     give: Do,
     fault: str,
 ) -> None:
-    await either.get_name()  # so that a kept connection is used
+    await ask_in_peace(either)  # so that a kept connection is used
     proxy.add(fault)
     error = await failure(give(either))
     assert isinstance(error, TransportError)
@@ -207,7 +208,7 @@ async def test_a_command_does_not_take_a_connection_that_is_known_to_be_dead(
     give: Do,
 ) -> None:
     proxy.add("close_idle", times=1)
-    await camera.get_name()
+    await ask_in_peace(camera)
     await asyncio.sleep(0.05)  # no byte tells of it: the end has come, and lies in the socket
     await give(camera)
     assert simulated.count(MEMBERS[give], "PUT") == 1
@@ -224,7 +225,7 @@ async def test_silence_is_not_asked_again(
     ask: Do,
     fault: str,
 ) -> None:
-    await camera.get_name()
+    await ask_in_peace(camera)
     proxy.add(fault)
     assert isinstance(await failure(ask(camera)), TransportTimeout)
     assert proxy.count() == 1
@@ -238,7 +239,7 @@ async def test_an_answer_is_an_answer(
     do: Do,
     fault: str,
 ) -> None:
-    await camera.get_name()
+    await ask_in_peace(camera)
     proxy.add(fault)
     assert isinstance(await failure(do(camera)), RequestRejected | MalformedResponse)
     assert proxy.count() == 1
