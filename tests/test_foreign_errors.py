@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from alpaca_async import AlpacaClient, AlpacaError, AsyncCamera, TransportError, TransportTimeout
+from alpaca_async._wire import DirectWire
 
 from .scripted import Request, ScriptedServer, imagebytes
 
@@ -173,7 +174,8 @@ async def test_no_error_of_connecting_escapes(
 @by_library
 async def test_no_error_of_a_broken_connection_escapes(library: ModuleType) -> None:
     async def break_off(_: Request) -> bytes:
-        (pool,) = client._wire._transport._pools.values()  # type: ignore[attr-defined]
+        assert isinstance(client._wire, DirectWire)
+        (pool,) = client._wire._transport._pools.values()
         for connection in tuple(pool._connections):
             connection._transport.abort()
             connection.connection_lost(error)

@@ -55,7 +55,7 @@ def misread(
 ) -> Fault:
     """Return the fault of a value that comes as `reply`."""
     members = ("gain", "name", "imageready", "ccdtemperature", "configureddevices", "description")
-    replies = dict.fromkeys(members, reply)
+    replies: dict[str, Reply] = {member: reply for member in members}  # noqa: C420 - typed
     if call is None:
         return Fault("bytes", cause, gets, UNTOUCHED, first={"gain": reply}, seen=seen)
     del replies["gain"]

@@ -40,7 +40,7 @@ from .catalogue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from alpaca_async import AsyncCamera
     from tests.scripted import Reply
@@ -74,7 +74,7 @@ def in_portions(reply: bytes, size: int) -> Reply:
 
 
 @asynccontextmanager
-async def nobody(_: Fault) -> AsyncIterator[Bench]:
+async def nobody(_: Fault) -> AsyncGenerator[Bench]:
     """Yield an address where nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -82,7 +82,7 @@ async def nobody(_: Fault) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def plain_for_https(_: Fault) -> AsyncIterator[Bench]:
+async def plain_for_https(_: Fault) -> AsyncGenerator[Bench]:
     """Yield an https address where somebody speaks http."""
 
     async def refuse(peer: Peer) -> None:
@@ -110,7 +110,7 @@ class Counted(ScriptedServer):
 
 
 @asynccontextmanager
-async def four_sockets(_: Fault) -> AsyncIterator[Bench]:
+async def four_sockets(_: Fault) -> AsyncGenerator[Bench]:
     """A server that has no more than four connections to give."""
 
     async def slowly(_: Request) -> bytes:
@@ -123,7 +123,7 @@ async def four_sockets(_: Fault) -> AsyncIterator[Bench]:
 
 
 @asynccontextmanager
-async def closing(fault: Fault) -> AsyncIterator[Bench]:
+async def closing(fault: Fault) -> AsyncGenerator[Bench]:
     """A server that closes each connection after a reply, in silence."""
 
     async with ScriptedServer({**GOOD, "gain": broken(GAIN)}) as server:

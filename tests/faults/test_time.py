@@ -37,7 +37,7 @@ from .catalogue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from alpaca_async import AsyncCamera
     from tests.scripted import Reply
@@ -92,14 +92,14 @@ def unread(cause: str, reply: Reply, gets: Outcome, seen: str = "") -> Fault:
 
 
 @asynccontextmanager
-async def busy(_: Fault) -> AsyncIterator[Bench]:
+async def busy(_: Fault) -> AsyncGenerator[Bench]:
     """A host that takes no more connections."""
     with full_backlog() as port:
         yield Bench(f"127.0.0.1:{port}")
 
 
 @asynccontextmanager
-async def hung_handshake(_: Fault) -> AsyncIterator[Bench]:
+async def hung_handshake(_: Fault) -> AsyncGenerator[Bench]:
     """A server that takes connections, and never speaks TLS."""
     async with serving(lambda peer: peer.gone()) as server:
         yield Bench(server.url.replace("http", "https"))

@@ -146,6 +146,10 @@ def each(raw: object, one: Callable[[object], object]) -> list[object] | None:
     return None if None in items else items
 
 
+def record_of(raw: object) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", raw) if isinstance(raw, dict) else None
+
+
 KINDS: Final[tuple[tuple[Callable[[Any], Any], Callable[[object], object]], ...]] = (
     (lambda raw: decode(bool, raw), truth_of),
     (lambda raw: decode(int, raw), lambda raw: number_of(raw, whole=True)),
@@ -154,7 +158,7 @@ KINDS: Final[tuple[tuple[Callable[[Any], Any], Callable[[object], object]], ...]
     (lambda raw: decode(CameraStates, raw), lambda raw: number_of(raw, whole=True)),
     (decode_integers, lambda raw: each(raw, lambda item: number_of(item, whole=True))),
     (decode_strings, lambda raw: each(raw, lambda item: item if isinstance(item, str) else None)),
-    (decode_records, lambda raw: each(raw, lambda item: item if isinstance(item, dict) else None)),
+    (decode_records, lambda raw: each(raw, record_of)),
 )
 
 
