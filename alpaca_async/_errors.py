@@ -34,8 +34,11 @@ class AlpacaError(Exception):
 
     `server` is the origin of the server (never with credentials), `member` the path of the
     member below it, such as `camera/0/gain`, `reason` what happened. Either may be empty
-    where bytes were decoded that came from no server.
+    where bytes were decoded that came from no server. `outcome_unknown` is true when a command
+    had left, and nothing tells that the device did not execute it.
     """
+
+    outcome_unknown = False
 
     def __init__(self, reason: str = "", *, server: str = "", member: str = "") -> None:
         super().__init__(reason)
@@ -51,24 +54,19 @@ class AlpacaError(Exception):
 
     def __str__(self) -> str:
         source = " ".join(part for part in (self.server, self.member) if part)
-        return f"{source}: {self.reason}" if source else self.reason
+        text = f"{source}: {self.reason}" if source else self.reason
+        suffix = " (the device may have executed the command)" if self.outcome_unknown else ""
+        return text + suffix
 
 
 class TransportError(AlpacaError):
-    """The server could not be reached, or the connection broke.
-
-    `outcome_unknown` is true when a command had left, so that the device may have executed it.
-    """
+    """The server could not be reached, or the connection broke."""
 
     def __init__(
         self, reason: str = "", *, server: str = "", member: str = "", outcome_unknown: bool = False
     ) -> None:
         super().__init__(reason, server=server, member=member)
         self.outcome_unknown = outcome_unknown
-
-    def __str__(self) -> str:
-        suffix = " (the device may have executed the command)" if self.outcome_unknown else ""
-        return super().__str__() + suffix
 
 
 class TransportTimeout(TransportError, TimeoutError):

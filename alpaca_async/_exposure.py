@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import (
     AlpacaError,
-    AscomError,
     ExposureAborted,
     NotImplementedException,
-    RequestRejected,
-    TransportError,
 )
 from ._facts import Exposure
 from ._imaging import Imaging
@@ -290,9 +287,7 @@ class Exposing(Imaging, Reporting):
 
 def _may_have_started(error: BaseException) -> bool:
     """Whether the camera may expose although StartExposure ended with `error`."""
-    if isinstance(error, TransportError):
-        return error.outcome_unknown
-    return not isinstance(error, AscomError | RequestRejected)
+    return not isinstance(error, AlpacaError) or error.outcome_unknown
 
 
 async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader], pause: float = 0.0) -> None:

@@ -23,7 +23,13 @@ import httpx
 from ._credentials import Credentials
 from ._echo import Echoes
 from ._envelope import Envelope, decode_envelope, rejection
-from ._errors import AlpacaError, MalformedResponse, TransportError, TransportTimeout
+from ._errors import (
+    AlpacaError,
+    MalformedResponse,
+    RequestRejected,
+    TransportError,
+    TransportTimeout,
+)
 from ._tls import tls_failure
 from ._values import check_int, encode
 from ._wire import WIRE_ERRORS, CallersWire, DirectWire, ForeignError
@@ -47,6 +53,7 @@ MAX_REPLY_BYTES: Final = 512 * 1024
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
+_SERVER_ERROR: Final = 500
 _NEVER_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -270,6 +277,7 @@ class Session:
         try:
             yield
         except AlpacaError as error:
+            error.outcome_unknown = attempt.sent and _tells_nothing(error)
             self._credentials.blot_out_of(error)
             raise error.at(server, member_of(path)) from error.__cause__
         except TimeoutError as error:
@@ -315,6 +323,16 @@ def _client_id(number: int | None) -> int:
     if not 1 <= check_int("client_id", number) <= MAX_ID:
         raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
     return number
+
+
+def _tells_nothing(error: AlpacaError) -> bool:
+    """Whether the device may have executed a command whose reply is `error`.
+
+    A server that cannot do what it is asked for says so by 4xx, or by an error number.
+    """
+    if isinstance(error, RequestRejected):
+        return error.status >= _SERVER_ERROR and not error.number
+    return isinstance(error, MalformedResponse)
 
 
 def member_of(path: str) -> str:

@@ -32,7 +32,8 @@ def pinned(*fingerprints: str) -> ssl.SSLContext:
 def tls_failure(error: ssl.SSLError) -> str:
     """Return in words why there is no TLS connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not trusted: {error.verify_message}"
+        why = getattr(error, "verify_message", error)  # OpenSSL adds it
+        return f"the server's certificate is not trusted: {why}"
     reason: str = getattr(error, "reason", None) or str(error)  # none where OpenSSL gave none
     return f"TLS failed: {reason.replace('_', ' ').lower()}"
 

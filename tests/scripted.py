@@ -66,7 +66,7 @@ def imagebytes(
     first, second = (*dimensions[:2], 0, 0)[:2]
     header = struct.pack(
         "<iiIIiiiiiii",
-        *(version, error, 1, 2, data_start, 2, kind),
+        *(version, error, 0, 2, data_start, 2, kind),
         *(len(dimensions) if rank is None else rank, first, second, third),
     )
     return header + bytes(max(data_start - 44, 0)) + payload

@@ -11,12 +11,12 @@ import pytest
 
 from alpaca_async import (
     AlpacaClient,
+    AlpacaError,
     AsyncCamera,
     CameraStates,
     GuideDirections,
     InvalidOperationException,
     InvalidValueException,
-    MalformedResponse,
     NotConnectedException,
     OperationFailed,
     OperationTimeout,
@@ -474,11 +474,24 @@ async def test_cancelled_while_an_error_is_being_aborted_aborts_once(
     assert server.count("abortexposure") == 1
 
 
-async def test_a_start_that_is_answered_by_nonsense_is_aborted(client: AlpacaClient) -> None:
-    async with ScriptedServer(Forgiving(exposing(startexposure=http(b"<html>")))) as server:
-        with pytest.raises(MalformedResponse):
+@pytest.mark.parametrize(
+    ("reply", "aborts"),
+    [
+        (http(b"<html>"), 1),
+        (http(b"oops", "text/plain", status="500 Oops"), 1),
+        (http(b"who?", "text/plain", status="400 Bad Request"), 0),
+        (http(b'{"ErrorNumber": 1025}', status="500 Oops"), 0),
+    ],
+    ids=["nonsense", "failed server", "refused", "failed server with a reason"],
+)
+async def test_a_start_that_may_have_been_executed_is_aborted(
+    client: AlpacaClient, reply: bytes, aborts: int
+) -> None:
+    async with ScriptedServer(Forgiving(exposing(startexposure=reply))) as server:
+        with pytest.raises(AlpacaError) as caught:
             await client.camera(server.address).expose(1)
-    assert server.count("abortexposure") == 1
+    assert caught.value.outcome_unknown == bool(aborts)
+    assert server.count("abortexposure") == aborts
 
 
 async def test_the_end_of_the_program_while_the_start_is_in_flight_aborts(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_
 import numpy as np
 import pytest
 
-from alpaca_async import AlpacaClient, AlpacaError, Timeouts, TransportError
+from alpaca_async import AlpacaClient, AlpacaError, Timeouts
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes, value
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ async def _keeps_the_image(bench: Bench) -> None:
 
 async def _may_have_obeyed(bench: Bench) -> None:
     assert len(bench.sent("PUT")) == 1
-    assert isinstance(bench.error, TransportError)
+    assert isinstance(bench.error, AlpacaError)
     assert bench.error.outcome_unknown
 
 

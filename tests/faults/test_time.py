@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tests.scripted import Reply
 
 SHORT = {"timeouts": Timeouts(establish=0.15, reply=0.1, long=0.1, stall=0.15)}
-DRIP = 0.01
+DRIP = 0.03
 
 
 async def silence(_: Request) -> bytes:
