@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -127,4 +127,5 @@ def _half_flux_radius(distances: NDArray[np.float64], light: NDArray[np.float64]
     order = np.argsort(distances)
     flux: NDArray[np.float64] = light[order].cumsum()
     # Half of a pixel lies within its distance from the centre.
-    return float(np.interp(flux[-1] / 2, flux - light[order] / 2, distances[order]))
+    within = flux - light[order] / 2
+    return cast("float", np.interp(float(flux[-1]) / 2, within, distances[order]))
