@@ -18,17 +18,11 @@ if TYPE_CHECKING:
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _GREY: Final = 0
 _RGB: Final = 2
-_LARGEST: Final = (1 << 31) - 1
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Return `(height, width)` as grey, or `(height, width, 3)` as RGB.
-
-    `ValueError` for more pixels than there can be in one row or column.
-    """
+    """Return `(height, width)` as grey, or `(height, width, 3)` as RGB."""
     height, width = pixels.shape[:2]
-    if max(height, width) > _LARGEST:
-        raise ValueError(f"a PNG has no {width} x {height} pixels")
     colour = _GREY if pixels.ndim == 2 else _RGB  # noqa: PLR2004 - rows, columns
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     rows = _rows(pixels)

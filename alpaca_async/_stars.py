@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -116,13 +116,16 @@ def _extent(
 ) -> float:
     """Return the radius at which the star is lost in the noise."""
     rings = distances.astype(int).ravel()
-    brightness = np.bincount(rings, light.ravel()) / np.maximum(np.bincount(rings), 1)
-    lost = brightness[: _RADIUS + 1] < max(noise / 2, peak / 500)
-    return float(np.argmax(lost)) if lost.any() else float(_RADIUS)
+    flux = np.bincount(rings, light.ravel()).astype(np.float64)
+    brightness = flux / np.maximum(np.bincount(rings), 1)
+    least = max(noise / 2, peak / 500)
+    radii = range(min(len(brightness), _RADIUS))
+    return float(next((radius for radius in radii if brightness[radius] < least), _RADIUS))
 
 
 def _half_flux_radius(distances: NDArray[np.float64], light: NDArray[np.float64]) -> float:
     order = np.argsort(distances)
-    flux = np.cumsum(light[order])
+    flux: NDArray[np.float64] = light[order].cumsum()
     # Half of a pixel lies within its distance from the centre.
-    return float(np.interp(flux[-1] / 2, flux - light[order] / 2, distances[order]))
+    within = flux - light[order] / 2
+    return cast("float", np.interp(float(flux[-1]) / 2, within, distances[order]))

@@ -93,11 +93,14 @@ def _counted(data: NDArray[Any], check: Callable[[], object]) -> _Values:
     low, high = data.min(), data.max()
     if data.dtype.kind in "iu" and int(high) - int(low) < _COUNTABLE:
         counts = np.zeros(int(high) - int(low) + 1, np.int64)
+        unsigned = f"u{data.dtype.itemsize}"  # differences may be too large for the signed type
         for piece in _pieces(data):
             check()
-            counts += np.bincount((piece - low).ravel(), minlength=len(counts))
+            places = (piece - low).view(unsigned).astype(np.intp).ravel()
+            counts += np.bincount(places, minlength=len(counts))
         present = np.flatnonzero(counts)
-        return _Values((present + int(low)).astype(np.float64), counts[present])
+        values: NDArray[np.float64] = present.astype(np.float64)
+        return _Values(values + float(low), counts[present])
     finite = data[np.isfinite(data)].astype(float)
     if not finite.size:
         return _Values(np.array([math.nan]), np.array([1]))

@@ -79,6 +79,15 @@ def test_statistics_are_those_of_numpy(data: NDArray[Any]) -> None:
         np.testing.assert_array_equal(histogram.edges, edges)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("<i2", -1, 32767), ("<i2", -32768, 32767), ("<u8", 2**63, 2**63 + 4096)],
+)
+def test_differences_that_the_type_cannot_hold_are_counted(dtype: str, low: int, high: int) -> None:
+    found = _statistics.statistics(image_of(np.array([[low, high, high]], dtype)), lambda: None)
+    assert (found.minimum, found.maximum, found.median) == (low, high, high)
+
+
 async def test_what_is_not_a_number_is_left_out() -> None:
     data = np.array([[1, 2, np.nan], [3, np.inf, -np.inf]], "<f4")
     found = await image_of(data).statistics()
