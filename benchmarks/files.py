@@ -105,6 +105,7 @@ def _write(path: Path, pixels: NDArray[Any]) -> None:
 
 def _saving(image: Image, folder: Path) -> Work:
     async def save() -> None:
-        (await image.save_fits(folder / "a.fits")).unlink()
+        path = await image.save_fits(folder / "a.fits")
+        await asyncio.to_thread(path.unlink)
 
     return save
