@@ -80,8 +80,9 @@ def runnable(language: str) -> list[Block]:
 COMMANDS = [block for block in runnable("sh") if block.page != "README.md"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server() -> Iterator[SimulatorServer]:
+    """Cameras that no other example has set."""
     cameras = [SimulatedCamera(width=320, height=240, readout_time=0.01) for _ in range(2)]
     with run_in_thread(SimulatorServer(cameras, discovery_port=0)) as running:
         yield running

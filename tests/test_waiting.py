@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .scripted import Reply, Request
 
-SPEED = 40.0
+SPEED = 30.0
 
 
 class FastSelector(selectors.DefaultSelector):
@@ -89,11 +89,11 @@ def test_a_minute_costs_ten_requests_and_readiness_is_noticed_soon(
         async with AlpacaClient(timeouts=haste(400)) as client:
             camera = client.camera(address)
             await camera.expose(0.5)
-            a_start_and_a_download = await seconds(camera.expose(0.04)) - readout
+            others = [await seconds(camera.expose(0.04)) - readout for _ in range(3)]
             simulated.requests.clear()
             took = await seconds(camera.expose(60))
         assert len(simulated.requests) <= 10
-        assert 60 + readout <= took < (60 + readout) * 1.05 + 2 * a_start_and_a_download
+        assert 60 + readout <= took < (60 + readout) * 1.05 + 2 * max(others)  # start and download
 
     with run_in_thread(SimulatorServer([simulated])) as server:
         run_fast(story(server.address))
