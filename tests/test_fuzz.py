@@ -35,3 +35,4 @@ def test_the_oracles_know_right_from_wrong() -> None:
     assert all(imagebytes.judge(imagebytes.payload(rng)) is not None for _ in range(200))
     assert json_replies.image_of(b'{"Type":2,"Rank":2,"Value":[[1,2]]}') is not None
     assert json_replies.image_of(b'{"Type":2,"Rank":3,"Value":[[1,2]]}') is None
+    assert json_replies.image_of(b'{"Type":2,"Rank":2,"Value":[[1,true]]}') is None

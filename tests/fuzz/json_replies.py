@@ -248,18 +248,18 @@ def image_of(text: bytes) -> NDArray[Any] | None:
     if _reported(reply) != (0, False):
         return None
     try:
-        pixels = np.array(field(reply, "Value"))
+        raw = np.array(field(reply, "Value"), object)
         with np.errstate(invalid="ignore"):
-            exact = pixels.astype(TYPES[number_of(field(reply, "Type"), whole=True) or 0])
+            exact = raw.astype(TYPES[number_of(field(reply, "Type"), whole=True) or 0])
     except (ValueError, OverflowError, KeyError, TypeError):
         return None
-    numeric = pixels.dtype.kind in "iuf" or all(type(x) in (int, float) for x in pixels.flat)
     rank = field(reply, "Rank")
-    told = pixels.ndim if rank is None else number_of(rank, whole=True)
-    right = pixels.ndim in (2, 3) and told == pixels.ndim and pixels.size
-    if not numeric or not right or not np.isfinite(exact).all():
+    told = raw.ndim if rank is None else number_of(rank, whole=True)
+    numeric = all(type(pixel) in (int, float) for pixel in raw.flat)
+    shaped = raw.ndim in (2, 3) and told == raw.ndim and raw.size
+    if not numeric or not shaped or not np.isfinite(exact).all():
         return None
-    return exact if exact.dtype.kind == "f" or (exact == pixels).all() else None
+    return exact if exact.dtype.kind == "f" or (exact == raw).all() else None
 
 
 def check_image(rng: Random) -> tuple[str, int]:
