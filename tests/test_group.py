@@ -24,20 +24,13 @@ from .scripted import ScriptedServer, value
 from .test_exposure import Forgiving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .scripted import Request
 
 
 def small(count: int) -> list[SimulatedCamera]:
     return [SimulatedCamera(width=32, height=24, readout_time=0.0) for _ in range(count)]
-
-
-@pytest.fixture
-def many() -> Iterator[SimulatorServer]:
-    """Forty-eight cameras on another thread."""
-    with run_in_thread(SimulatorServer(small(48))) as server:
-        yield server
 
 
 @pytest.fixture
@@ -60,19 +53,27 @@ def addresses(server: SimulatorServer) -> list[CameraAddress]:
     return [CameraAddress(server.address, number) for number in range(len(server.cameras))]
 
 
-async def test_48_cameras_start_together(many: SimulatorServer) -> None:
-    async with CameraGroup(addresses(many)) as group:
-        await group.connect()
-        for _ in range(3):  # other programs run on this machine as well
-            if await skew(group, many) < 1.5 * await time_of_48_commands(group):
-                return
-    pytest.fail("the starts were further apart than the commands of 48 cameras take")
+async def test_48_cameras_start_together_and_three_that_fail_cost_nobody_else_a_frame(
+    mixed: SimulatorServer,
+) -> None:
+    members = [*addresses(mixed), CameraAddress("127.0.0.1:9")]
+    async with CameraGroup(members) as group:
+        await asyncio.gather(*(camera.connect() for camera in group.cameras[:47]))
+        outcomes = await group.expose(0.1, ready_timeout=3)
+        skews = [skew(mixed)]
+        limit = 1.5 * await time_of_commands(group.cameras[:47])
+        while min(skews) > limit and len(skews) < 4:  # other programs run on this machine as well
+            await group.expose(0.1, ready_timeout=0.1)
+            skews.append(skew(mixed))
+    assert min(skews) < limit
+    assert [outcome.camera for outcome in outcomes] == list(group.cameras)
+    errors = {n: type(each.error) for n, each in enumerate(outcomes) if each.error is not None}
+    assert errors == {1: DriverException, 2: OperationTimeout, 47: TransportError}
+    assert sum(outcome.image is not None for outcome in outcomes) == 45
 
 
-async def skew(group: CameraGroup, server: SimulatorServer) -> float:
-    """Return the seconds between the first start to arrive and the last."""
-    outcomes = await group.expose(0.1)
-    assert all(outcome.image is not None for outcome in outcomes)
+def skew(server: SimulatorServer) -> float:
+    """Return the seconds between the first of the last starts to arrive and the last."""
     starts = [
         max(request.time for request in camera.requests if request.member == "startexposure")
         for camera in server.cameras
@@ -80,24 +81,10 @@ async def skew(group: CameraGroup, server: SimulatorServer) -> float:
     return max(starts) - min(starts)
 
 
-async def time_of_48_commands(group: CameraGroup) -> float:
+async def time_of_commands(cameras: Iterable[AsyncCamera]) -> float:
     begun = time.monotonic()
-    await asyncio.gather(*(camera.abort_exposure() for camera in group.cameras))
+    await asyncio.gather(*(camera.abort_exposure() for camera in cameras))
     return time.monotonic() - begun
-
-
-async def test_a_dead_an_erring_and_a_slow_camera_of_48_cost_nobody_else_a_frame(
-    mixed: SimulatorServer,
-) -> None:
-    members = [*addresses(mixed), CameraAddress("127.0.0.1:9")]
-    async with CameraGroup(members) as group:
-        await asyncio.gather(*(camera.connect() for camera in group.cameras[:47]))
-        outcomes = await group.expose(0.05, ready_timeout=3)
-    assert [outcome.camera for outcome in outcomes] == list(group.cameras)
-    errors = {n: type(each.error) for n, each in enumerate(outcomes) if each.error is not None}
-    assert errors == {1: DriverException, 2: OperationTimeout, 47: TransportError}
-    assert sum(outcome.image is not None for outcome in outcomes) == 45
-    assert [camera.count("abortexposure") for camera in mixed.cameras] == [0, 1, 1] + [0] * 44
 
 
 async def test_a_camera_that_cannot_be_prepared_in_time_does_not_hold_up_the_others(
