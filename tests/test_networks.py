@@ -47,7 +47,6 @@ def search() -> tuple[dict[str, Any], str]:
     return json.loads(finished.stdout), finished.stderr
 
 
-@pytest.mark.xdist_group("networks")
 def test_servers_on_all_networks_are_found_within_the_time(
     search: tuple[dict[str, Any], str],
 ) -> None:
@@ -58,7 +57,6 @@ def test_servers_on_all_networks_are_found_within_the_time(
     assert max(times.values()) < 1.0
 
 
-@pytest.mark.xdist_group("networks")
 def test_each_liar_and_each_dead_interface_is_survived_and_logged(
     search: tuple[dict[str, Any], str],
 ) -> None:
@@ -67,7 +65,6 @@ def test_each_liar_and_each_dead_interface_is_survived_and_logged(
     assert "10.0.8.255 cannot be asked for servers" in search[1]
 
 
-@pytest.mark.xdist_group("networks")
 def test_every_address_leads_to_the_camera_which_is_found_once(
     search: tuple[dict[str, Any], str],
 ) -> None:

@@ -22,7 +22,7 @@ from alpaca_async import (
 from .conftest import needs
 
 # One server at a time: two of them disturb each other.
-pytestmark = [needs("alpaca_simulators"), pytest.mark.xdist_group("alpaca-simulators")]
+pytestmark = needs("alpaca_simulators")
 
 
 @pytest.fixture(params=[0, 2], ids=["version 3", "version 4"])

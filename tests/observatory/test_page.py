@@ -26,7 +26,7 @@ fits: Any = import_module("astropy.io.fits")  # has no complete types
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-    pytest.mark.xdist_group("chromium"),
+    pytest.mark.browser,
 ]
 
 TIMES = "\N{MULTIPLICATION SIGN}"
