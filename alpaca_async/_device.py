@@ -128,7 +128,8 @@ class AsyncDevice:
 
         Connect on devices of Platform 7, `Connected = True` on older ones. Tasks that connect
         at the same time share one attempt. An attempt that fails, times out or is cancelled is
-        taken back. With `wait=False` the command is only sent: see `get_connecting`.
+        taken back, unless the device was connected before. With `wait=False` the command is only
+        sent: see `get_connecting`.
 
         Raises:
             OperationTimeout: not connected within `timeout` seconds.
@@ -286,14 +287,22 @@ class AsyncDevice:
             raise late.at(self._server, self._member("connecting")) from None
 
     async def _connect_and_wait(self) -> None:
+        was_connected = await self._is_connected_for_somebody()
         try:
             await self._change_connection(connected=True)
             await self._wait_until_connected()
         except AscomError:
             raise
         except BaseException:
-            await finish(self._undo_connect())
+            if not was_connected:  # else somebody may be exposing
+                await finish(self._undo_connect())
             raise
+
+    async def _is_connected_for_somebody(self) -> bool:
+        try:
+            return await self.get_connected()
+        except (AscomError, RequestRejected, MalformedResponse):
+            return False
 
     async def _disconnect_and_wait(self) -> None:
         await self._change_connection(connected=False)

@@ -105,7 +105,7 @@ async def test_a_new_connect_waits_until_a_given_up_one_is_taken_back(
 
     async def connected(request: Request) -> bytes:
         if request.verb == "GET":
-            return value(True)
+            return value(commands[-1:] == ["True"])
         commands.append(request.parameters["Connected"])
         await asyncio.sleep(0.1)
         return value(None)
@@ -126,6 +126,8 @@ async def test_a_blocking_connect_that_is_cancelled_is_taken_back(client: Alpaca
     commands: list[str] = []
 
     async def connected(request: Request) -> bytes:
+        if request.verb == "GET":
+            return value(False)
         commands.append(request.parameters["Connected"])
         await asyncio.sleep(0.2 if commands == ["True"] else 0)
         return value(None)
@@ -135,6 +137,22 @@ async def test_a_blocking_connect_that_is_cancelled_is_taken_back(client: Alpaca
             async with asyncio.timeout(0.05):
                 await client.camera(server.address).connect()
     assert commands == ["True", "False"]
+
+
+async def test_a_device_that_was_connected_is_not_disconnected_by_a_connect_that_fails(
+    client: AlpacaClient,
+) -> None:
+    replies: dict[str, Reply] = {
+        "interfaceversion": value(4),
+        "connected": value(True),
+        "connect": value(None),
+        "connecting": value(True),
+    }
+    async with ScriptedServer(replies) as server:
+        with pytest.raises(OperationTimeout):
+            await client.camera(server.address).connect(timeout=0.1)
+    commands = [request.member for request in server.requests if request.verb == "PUT"]
+    assert commands == ["connect"]
 
 
 async def test_a_connect_that_takes_too_long_is_taken_back(client: AlpacaClient) -> None:
@@ -193,6 +211,7 @@ async def test_a_device_without_a_version_is_an_old_one(client: AlpacaClient) ->
 async def test_a_refused_connect_leaves_nothing_behind(client: AlpacaClient) -> None:
     replies: dict[str, Reply] = {
         "interfaceversion": value(4),
+        "connected": value(False),
         "connect": ascom_error(0x500, "no USB"),
     }
     async with ScriptedServer(replies) as server:
@@ -201,7 +220,8 @@ async def test_a_refused_connect_leaves_nothing_behind(client: AlpacaClient) -> 
             with pytest.raises(DriverException, match="no USB"):
                 await camera.connect()
         assert not camera._connect.running
-    assert {request.member for request in server.requests} == {"interfaceversion", "connect"}
+    commands = [request.member for request in server.requests if request.verb == "PUT"]
+    assert commands == ["connect", "connect"]
 
 
 async def test_a_connect_that_ends_without_a_connection_fails(
