@@ -172,9 +172,7 @@ class Station:
         """Keep the camera connected and its status up to date, whatever happens to it."""
         while True:
             try:
-                # An attempt to connect that fails is taken back, which would end an exposure.
-                if not await self._camera.get_connected():
-                    await self._camera.connect()
+                await self._camera.connect()
                 self._info = await self._camera.get_info()
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
