@@ -47,12 +47,12 @@ def as_text(rows: Iterable[Row], *, judged: bool) -> str:
     return f"{_sentence(machine())}\n\n{lines}"
 
 
-def as_markdown(rows: Iterable[Row], *, judged: bool) -> str:
-    """Return the machine and the table in Markdown."""
+def as_markdown(rows: Iterable[Row], *, judged: bool, about: dict[str, str] | None = None) -> str:
+    """Return the machine, this one unless `about` tells of another, and the table in Markdown."""
     table = _table(rows, judged=judged)
     table.insert(1, ["---"] * len(_TITLES))
     lines = "\n".join(f"| {' | '.join(cells)} |" for cells in _padded(table))
-    return f"{_sentence(machine())}\n\n{lines}"
+    return f"{_sentence(about or machine())}\n\n{lines}"
 
 
 def _sentence(about: dict[str, str]) -> str:
