@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import contextmanager
+from errno import ENOENT
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from anyio import create_task_group, to_thread
@@ -42,7 +43,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 def refuse_existing(path: Path) -> None:
     """Raise `FileExistsError` if there is anything under that name."""
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} exists")
+        raise FileExistsError(f"{path} exists; overwrite=True replaces it")
 
 
 @contextmanager
@@ -53,6 +54,8 @@ def new_file(path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
     `overwrite`, `FileExistsError` if somebody else took the name meanwhile.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    if not path.parent.is_dir():  # else the error would name a file that nobody knows
+        raise FileNotFoundError(ENOENT, f"there is no folder {path.parent}", str(path))
     try:
         with part.open("xb") as file:
             yield file

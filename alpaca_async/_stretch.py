@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+
+from ._optional import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +132,7 @@ def _percentile(known: _Sample) -> _Scale:
 
 
 def _zscale(known: _Sample) -> _Scale:
-    interval: Any = import_module("astropy.visualization.interval").ZScaleInterval()
+    interval: Any = load("astropy.visualization.interval", extra="fits").ZScaleInterval()
     black, white = interval.get_limits(known.values)
     return _Scale(float(black), float(white), _straight)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ from ._files import in_thread, new_file, refuse_existing
 from ._fits_card import Card, fitting_comment, records
 from ._fits_keywords import all_cards
 from ._fits_pixels import blocks, pixel_type, planes_first, zero_of
+from ._optional import load
 
 if TYPE_CHECKING:
     import os
@@ -70,7 +70,7 @@ def header(image: Image, extra: Mapping[str, Any] | None = None) -> Header:
 def to_hdu(image: Image, extra: Mapping[str, Any] | None = None) -> PrimaryHDU:
     """Return the HDU of what `save` writes; colour as `(planes, height, width)`. May be a view."""
     pixels = image.data.astype(pixel_type(image.data), copy=False)
-    hdu = import_module("astropy.io.fits").PrimaryHDU
+    hdu = load("astropy.io.fits", extra="fits").PrimaryHDU
     return hdu(planes_first(pixels), header(image, extra))
 
 
@@ -79,7 +79,7 @@ def to_ccddata(image: Image, extra: Mapping[str, Any] | None = None) -> CCDData:
 
     The data are a view of the image's own, with their dtype; colour as `(planes, height, width)`.
     """
-    ccddata = import_module("astropy.nddata").CCDData
+    ccddata = load("astropy.nddata", extra="fits").CCDData
     return ccddata(planes_first(image.data), unit="adu", meta=header(image, extra))
 
 
@@ -103,7 +103,7 @@ def _write_plain(file: BinaryIO, image: Image, cards: list[Card]) -> None:
 
 
 def _write_compressed(file: BinaryIO, image: Image, cards: list[Card]) -> None:
-    fits = import_module("astropy.io.fits")
+    fits = load("astropy.io.fits", extra="fits")
     pixels = image.data.astype(pixel_type(image.data), copy=False)
     algorithm = "RICE_1" if _suits_rice(pixels.dtype) else "GZIP_2"
     hdu = fits.CompImageHDU(
@@ -120,7 +120,7 @@ def _suits_rice(dtype: np.dtype[Any]) -> bool:
 
 
 def _header(cards: list[Card]) -> Header:
-    result = import_module("astropy.io.fits").Header()
+    result = load("astropy.io.fits", extra="fits").Header()
     for card in cards:
         result.append((card.keyword, card.value, fitting_comment(card)), end=True)
     return result

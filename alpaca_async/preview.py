@@ -14,6 +14,7 @@ from anyio.from_thread import check_cancelled
 from ._block_means import block_means
 from ._files import in_thread, new_file
 from ._mosaic import mosaic_of
+from ._optional import load
 from ._png import png
 from ._saturation import full_scale
 from ._stretch import STRETCHES, Stretch, stretch
@@ -84,9 +85,9 @@ def render(
     Of a mosaic each repetition of the filters becomes one pixel, coloured for RGGB and LRGB.
     Computes for a few tenths of a second if the frame is large: call it in a thread.
     """
-    import PIL.Image  # noqa: PLC0415 - an extra
-
-    return PIL.Image.fromarray(_pixels(image, max_size, stretch))
+    pixels = _pixels(image, max_size, stretch)
+    picture: PIL.Image.Image = load("PIL.Image", extra="preview").fromarray(pixels)
+    return picture
 
 
 def _save(path: Path, make: Callable[[], bytes]) -> Path:
@@ -119,10 +120,8 @@ _ENCODERS: Final[dict[Format, Callable[[NDArray[np.uint8]], bytes]]] = {
 
 
 def _with_pillow(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
-    import PIL.Image  # noqa: PLC0415 - an extra
-
     file = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(file, form, **options)
+    load("PIL.Image", extra="preview").fromarray(pixels).save(file, form, **options)
     return file.getvalue()
 
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import textwrap
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +21,7 @@ import trustme
 from typer.testing import CliRunner
 
 import alpaca_async
-from alpaca_async import _discovery, testing
+from alpaca_async import _discovery, _errors, testing
 from alpaca_async._interfaces import Destination
 from alpaca_async.cli._app import app
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
@@ -240,6 +241,15 @@ def test_the_reference_has_every_member_of_a_camera() -> None:
     )
     members = inspect.getmembers(alpaca_async.AsyncCamera)
     assert listed == {name for name, _ in members if not name.startswith("_")}
+
+
+def test_the_tree_of_errors_is_that_of_the_code() -> None:
+    tree = re.search(
+        r"^    AlpacaError\n.*?(?=\n\n)", str(_errors.__doc__), re.MULTILINE | re.DOTALL
+    )
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    assert tree is not None
+    assert textwrap.dedent(tree[0]) in page
 
 
 def test_links_between_pages_lead_somewhere() -> None:

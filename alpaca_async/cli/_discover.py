@@ -12,7 +12,7 @@ from rich.text import Text
 from alpaca_async._discovery import DISCOVERY_PORT
 from alpaca_async._finding import find_cameras
 
-from ._console import OUT, foreseen_errors, say_json
+from ._console import OUT, foreseen_errors, say, say_json
 from ._running import run
 from ._server import AsJson  # noqa: TC001 - typer reads it
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from alpaca_async._finding import FoundCamera
     from alpaca_async._stream import Stream
 
+_TO_BE_COPIED: Final = ("address", "unique id")
 _SHORTEST: Final = 0.1
 _MAX_PORT: Final = 65535
 
@@ -63,8 +64,11 @@ async def _print(search: Stream[FoundCamera], timeout: float, *, as_json: bool) 
     found.sort(key=lambda camera: (camera.address, camera.device_number))
     if as_json:
         say_json([asdict(camera) for camera in found])
-    elif found:
+    elif found and OUT.is_terminal:
         OUT.print(_table(found))
+    else:
+        for camera in found:
+            say(f"{camera.address} {camera.device_number} {camera.unique_id} {camera.name}")
     if not found:
         raise ValueError(f"no camera answered within {timeout:g} s")
 
@@ -72,7 +76,7 @@ async def _print(search: Stream[FoundCamera], timeout: float, *, as_json: bool) 
 def _table(found: list[FoundCamera]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("address", "camera", "name", "unique id"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in _TO_BE_COPIED)
     for camera in found:
         table.add_row(
             Text(camera.address),

@@ -67,7 +67,11 @@ class Reading:
 
 
 async def read(camera: AsyncCamera, members: Iterable[Member]) -> list[Reading]:
-    """Read `members`, some at once. Errors of the network are raised, others told."""
+    """Read `members`, some at once. Errors of the network are raised, others told.
+
+    Every device has a name: one that the server does not know is an error, too.
+    """
+    await camera.get_name()
     limiter = CapacityLimiter(_AT_ONCE)
 
     async def read_one(member: Member) -> Reading:

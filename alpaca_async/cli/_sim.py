@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
+from errno import EADDRINUSE
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
@@ -131,6 +132,10 @@ def _serve(story: Coroutine[Any, Any, None]) -> None:
         run(story)
     except Interrupted:
         note("stopped")
+    except OSError as error:
+        if error.errno != EADDRINUSE:
+            raise
+        raise WrongUsage("the port is taken; --port 0 takes a free one") from error
 
 
 async def _run(cameras: Cameras, door: _Door, tell: Callable[[Cameras, Server], None]) -> None:

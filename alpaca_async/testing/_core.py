@@ -79,9 +79,12 @@ class DeviceCore(CameraModel):
         self._counts[verb, member] += 1
 
     def count(self, member: str, verb: str | None = None) -> int:
-        """Return how many requests for `member` have come, of one verb or of both."""
+        """Return how many requests for `member` have come, of one verb or of both.
+
+        `start_exposure` is the same as `StartExposure`.
+        """
         verbs = ("GET", "PUT") if verb is None else (verb,)
-        return sum(self._counts[verb, member.lower()] for verb in verbs)
+        return sum(self._counts[verb, member.lower().replace("_", "")] for verb in verbs)
 
     # Misbehaviour
 

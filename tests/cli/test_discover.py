@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
+from rich.console import Console
 
+from alpaca_async import FoundCamera
+from alpaca_async.cli import _discover
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 if TYPE_CHECKING:
@@ -23,12 +28,18 @@ def server() -> Iterator[SimulatorServer]:
 def test_it_shows_where_each_camera_is(run: Run, server: SimulatorServer) -> None:
     result = run("discover", "127.0.0.1", "-t", 0.2, "--port", server.discovery_port)
     assert (result.exit_code, result.stderr) == (0, "")
-    header, *rows = [line.split() for line in result.stdout.splitlines()]
-    assert header == ["address", "camera", "name", "unique", "id"]
-    assert rows == [
-        [server.address, "0", "[Left]", "id", "[Left]"],
-        [server.address, "1", "Right", "id", "Right"],
+    assert result.stdout.splitlines() == [
+        f"{server.address} 0 id [Left] [Left]",
+        f"{server.address} 1 id Right Right",
     ]
+
+
+def test_a_table_leaves_whole_what_is_to_be_copied() -> None:
+    camera = FoundCamera("192.168.1.20:11111", 0, "A camera with a long name", str(uuid4()))
+    shown = StringIO()
+    Console(file=shown, width=72).print(_discover._table([camera]))
+    assert camera.address in shown.getvalue()
+    assert camera.unique_id in shown.getvalue()
 
 
 def test_json_holds_the_same_for_programs(run: Run, server: SimulatorServer) -> None:
