@@ -8,8 +8,11 @@ import pytest
 from alpaca_async import (
     AlpacaClient,
     AsyncCamera,
+    CameraAddress,
+    CameraGroup,
     CameraStates,
     CoolingPace,
+    ExposureRequest,
     GuideDirections,
     Level,
     LevelNames,
@@ -17,6 +20,7 @@ from alpaca_async import (
     NotImplementedException,
     OperationFailed,
     RequestRejected,
+    TransportError,
 )
 
 from .conftest import needs
@@ -102,6 +106,32 @@ async def test_three_cameras_expose_at_once(alpaca_simulators: str, client: Alpa
     await asyncio.gather(*(camera.connect() for camera in cameras))
     images = await asyncio.gather(*(camera.expose(0.3, light=False) for camera in cameras))
     assert [image.metadata.rank for image in images] == [2, 2, 2]
+
+
+async def test_a_group_has_an_outcome_for_each_camera(alpaca_simulators: str) -> None:
+    addresses = [CameraAddress(alpaca_simulators, number) for number in range(3)]
+    async with CameraGroup([*addresses, CameraAddress("127.0.0.1:9")]) as group:
+        await group.connect()
+        outcomes = await group.expose([ExposureRequest(0.2, light=False)] * 4)
+    assert [outcome.image is not None for outcome in outcomes] == [True, True, True, False]
+    assert isinstance(outcomes[3].error, TransportError)
+
+
+async def test_a_sequence_delivers_its_images_and_leaves_the_camera_idle(
+    camera: AsyncCamera,
+) -> None:
+    async with camera.exposures(0.2, light=False) as images:
+        shapes = [(await anext(images)).data.shape for _ in range(3)]
+    assert shapes == [(64, 96)] * 3
+    assert await camera.get_camera_state() is CameraStates.IDLE
+
+
+async def test_a_status_is_told_and_watched(camera: AsyncCamera) -> None:
+    status = await camera.get_status()
+    assert status.camera_state is CameraStates.IDLE
+    async with camera.watch(interval=0.05) as first, camera.watch(interval=0.05) as second:
+        seen = [await anext(statuses) for statuses in (first, second)]
+    assert [each.camera_state for each in seen] == [CameraStates.IDLE] * 2
 
 
 async def test_the_error_state_is_an_error_and_abort_returns_to_idle(camera: AsyncCamera) -> None:
