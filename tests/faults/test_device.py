@@ -287,6 +287,7 @@ CONNECTIONS = [
         "Connecting that never ends",
         Raises(OperationTimeout, "not connected within 0.1 s"),
         DISCONNECTED,
+        connected=value(False),
         interfaceversion=value(4),
         connect=value(None),
         disconnect=value(None),
