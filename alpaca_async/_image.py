@@ -63,6 +63,8 @@ class Image:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
         """Let `np.asarray(image)` be `image.data`; a copy only where `dtype` or `copy` need one."""
+        if copy is None:  # numpy 1 knows no such value
+            return np.asarray(self.data, dtype)
         return np.array(self.data, dtype, copy=copy)
 
     async def save_fits(
