@@ -176,6 +176,7 @@ class _Text:
         await self._parse(bytes(piece), pace)
         if self._meter is not None:
             self._meter.finish(self.nbytes)
+        pace.busy = True  # all has come; the rest is ours
         return await to_thread.run_sync(self._parser.close)
 
     async def _parse(self, piece: bytes, pace: Pace) -> None:

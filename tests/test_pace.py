@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from alpaca_async import AlpacaClient, Timeouts, TransportTimeout
+from alpaca_async._imagejson import ImageJsonParser
 from alpaca_async._pace import SLOWEST, Pace
 
 from .scripted import Request, ScriptedServer, http, imagebytes
@@ -100,6 +102,22 @@ async def test_the_server_is_not_blamed_for_what_keeps_us_busy() -> None:
     await watch(lambda: 0, busy=True)
     with pytest.raises(TransportTimeout):
         await watch(lambda: 0)
+
+
+async def test_the_server_is_not_blamed_for_a_last_step_that_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    close = ImageJsonParser.close
+
+    def slow_close(self: ImageJsonParser) -> object:
+        time.sleep(STALL * 4)
+        return close(self)
+
+    monkeypatch.setattr(ImageJsonParser, "close", slow_close)
+    async with ScriptedServer({"imagearray": TEXT}) as server:
+        async with AlpacaClient(timeouts=Timeouts(stall=STALL)) as client:
+            found = await client.camera(server.address).get_image_array()
+    np.testing.assert_array_equal(found, PIXELS)
 
 
 async def test_the_slowest_pace_is_what_it_says() -> None:
