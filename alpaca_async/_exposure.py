@@ -55,8 +55,10 @@ class Exposing(Imaging, Reporting):
     """A camera that takes pictures."""
 
     _due = -math.inf
-    """When the last exposure is over, by the loop's clock; `_ghost_due` of the last aborted."""
+    """When the last exposure is over, by the loop's clock; `_ghost_due` of the last that may have
+    been aborted, `_aborted_due` of the last that was."""
     _ghost_due = -math.inf
+    _aborted_due = -math.inf
     _waits: frozenset[ImageWait] = frozenset()
 
     async def expose(
@@ -122,8 +124,9 @@ class Exposing(Imaging, Reporting):
         An `expose` or `wait_image_ready` of this object that waits for the image raises
         `ExposureAborted` at once; a download that has begun goes on.
         """
-        self._ghost_due = self._due
+        self._ghost_due = due = self._due
         await super().abort_exposure()
+        self._aborted_due = due
         for wait in self._waits:
             wait.abort()
 
@@ -143,6 +146,10 @@ class Exposing(Imaging, Reporting):
     ) -> Exposure:
         """Expose until the image is ready, and return the facts of the exposure."""
         start = await self._start(duration, light)
+        if self._aborted_due == self._due:
+            await finish(self._abort())  # the other abort may have overtaken the start
+            aborted = ExposureAborted("the exposure was aborted while it started")
+            raise aborted.at(self._server, self._member("startexposure"))
         try:
             return await self._integrate(start, duration, light, progress, ready_timeout, keywords)
         except ExposureAborted:

@@ -314,6 +314,23 @@ async def test_an_abort_by_another_task_ends_the_wait_at_once(
     assert slow.count("abortexposure") == 1
 
 
+async def test_an_abort_while_the_start_is_unanswered_ends_the_exposure(
+    client: AlpacaClient,
+) -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(0.3)
+        return value(None)
+
+    async with ScriptedServer(Forgiving(exposing(startexposure=slow))) as server:
+        camera = client.camera(server.address)
+        task = asyncio.create_task(camera.expose(30))
+        await asyncio.sleep(0.1)
+        await camera.abort_exposure()
+        with pytest.raises(ExposureAborted, match="startexposure"):
+            await asyncio.wait_for(task, 1)
+    assert server.count("abortexposure") == 2
+
+
 async def test_an_abort_that_is_refused_ends_no_wait(client: AlpacaClient) -> None:
     camera_model = SimulatedCamera(width=16, height=12, initially_connected=True)
     camera_model.refuse("abortexposure")
