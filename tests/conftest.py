@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
 
 from alpaca_async import AlpacaClient, AsyncCamera
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+# The same examples in every run; `--hypothesis-profile=explore` looks for others. How long one
+# takes says more about the machine than about us.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", derandomize=False, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

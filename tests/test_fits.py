@@ -624,7 +624,7 @@ exposures = st.builds(
 
 
 @given(exposures)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_odd_facts_never_break_the_header(exposure: Exposure) -> None:
     image = frame(exposure)
     ours, theirs = written(image), written_by_astropy(image)
@@ -638,13 +638,14 @@ def test_odd_facts_never_break_the_header(exposure: Exposure) -> None:
     st.from_regex(r"X[A-Z0-9_-]{0,7}", fullmatch=True).filter("XTENSION".__ne__),
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False).map(lambda value: float(f"{value:.10g}"))
+    | st.floats(-1e300, 1e300).map(lambda value: float(f"{value:.10g}"))
     | st.booleans(),
     st.text(max_size=100),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_extra_values_come_back(keyword: str, value: str | float, comment: str) -> None:
     assume(not (isinstance(value, str) and "' /" in value))  # astropy takes it for the end
+    assume(value != "" or "'" not in comment)  # astropy takes both for one quoted text
     image = image_of(np.zeros((1, 1), "u1"), None)
     for write in (written, written_by_astropy):
         file = io.BytesIO(write(image, {keyword: (value, comment)}))

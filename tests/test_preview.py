@@ -259,7 +259,7 @@ def test_planes_that_are_not_three_are_averaged() -> None:
     st.none() | st.integers(1, 10),
     st.sampled_from(SensorType).map(mosaic) | st.none(),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_every_frame_has_a_picture(
     data: NDArray[Any], max_size: int | None, exposure: Exposure | None
 ) -> None:
@@ -308,7 +308,7 @@ async def test_an_unknown_format_is_refused() -> None:
     st_numpy.arrays("u1", st.tuples(st.integers(1, 9), st.integers(1, 9)))
     | st_numpy.arrays("u1", st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 )
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_png_has_exactly_these_pixels(pixels: NDArray[np.uint8]) -> None:
     with PIL.Image.open(io.BytesIO(png(pixels))) as picture:
         picture.load()

@@ -64,7 +64,7 @@ broken = st_numpy.arrays(
 
 
 @given(whole | broken)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_statistics_are_those_of_numpy(data: NDArray[Any]) -> None:
     for layout in (data, transposed(data)):
         found = _statistics.statistics(image_of(layout), lambda: None)

@@ -75,7 +75,7 @@ SIZES = st.none() | st.lists(st.integers(1, 50), max_size=5)
 CUTS = st.lists(st.integers(0, 300), max_size=5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(body=BODIES, sizes=SIZES, cuts=CUTS)
 def test_however_it_is_cut_a_reply_is_passed_on_and_understood(
     body: bytes, sizes: list[int] | None, cuts: list[int]
@@ -119,7 +119,7 @@ PARTS = st.sampled_from(
 JUNK = st.lists(PARTS | st.binary(max_size=10), max_size=12).map(b"\r\n".join)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(junk=JUNK)
 @example(b"PUT //[ HTTP/1.1\r\n\r\n")
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc")

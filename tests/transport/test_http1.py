@@ -204,7 +204,7 @@ names = st.sampled_from(sorted(REPLIES))
 cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=names, places=cuts, method=st.sampled_from(["GET", "PUT"]))
 def test_reads_what_h11_reads(name: str, places: list[int], method: str) -> None:
     assert by_reply(method, REPLIES[name], places) == by_h11(method, REPLIES[name])
@@ -229,14 +229,14 @@ def test_refuses_what_could_be_read_in_two_ways(name: str) -> None:
     assert by_reply("GET", STRICTER[name], []) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(name=names, places=cuts, room=st.integers(1, 900))
 def test_a_sink_gets_what_the_stream_gets(name: str, places: list[int], room: int) -> None:
     sink = MemorySink(room)
     assert by_reply("GET", REPLIES[name], places, sink) == by_reply("GET", REPLIES[name], [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     sizes=st.lists(st.integers(1, 300), max_size=12),
     places=cuts,
@@ -257,7 +257,7 @@ def test_chunks_of_any_size_cut_anywhere(
     assert plain.reusable
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.binary(max_size=200), places=cuts)
 def test_noise_after_a_good_start_never_raises_anything_else(
     data: bytes, places: list[int]
@@ -266,7 +266,7 @@ def test_noise_after_a_good_start_never_raises_anything_else(
         by_reply("GET", start + data, places)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(name=names, at=st.integers(0, 3000), byte=st.integers(0, 255))
 def test_a_flipped_byte_never_makes_a_reply_that_h11_reads_otherwise(
     name: str, at: int, byte: int
@@ -396,7 +396,7 @@ def test_a_request_is_written_as_httpx_has_it() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["GET", "PUT", "POST", "DELETE"]),
     st.lists(

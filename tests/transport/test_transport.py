@@ -285,9 +285,7 @@ async def test_sink_and_stream_get_the_same_bytes(transport: DirectTransport, fo
         assert bytes(sink.content) == BIG
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     form=st.sampled_from([counted(BODY), chunked(BODY, 3000), b"HTTP/1.0 200 \r\n\r\n" + BODY]),
     cuts=st.lists(st.integers(1, 10_200), max_size=4),
