@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import time
 import weakref
 from itertools import pairwise
@@ -85,20 +84,18 @@ async def test_the_next_exposure_runs_while_the_caller_works(
 ) -> None:
     await camera.expose(0.01)
     simulated.requests.clear()
-    arrivals: list[float] = []
+    worked: list[float] = []
     async with camera.exposures(0.2, count=4) as frames:
         async for image in frames:
-            arrivals.append(time.monotonic())
             assert image.data.size
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.15)
+            worked.append(time.monotonic())
     starts = [r.time for r in simulated.requests if r.member == "startexposure"]
     downloads = [r.time for r in simulated.requests if r.member == "imagearray"]
     assert len(starts) == 4
-    if sys.gettrace() is not None:  # counting lines slows down server and client alike
-        return
+    assert all(start < end for end, start in zip(worked, starts[1:], strict=False))
     # The best of several, since other programs run on this machine as well.
-    assert min(b - a for a, b in zip(arrivals, starts[1:], strict=False)) < 0.01
-    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.01
+    assert min(b - a for a, b in zip(starts, downloads, strict=True)) < 0.3
 
 
 @pytest.mark.parametrize("work", [0.0, 0.06], ids=["a fast caller", "a slow caller"])
@@ -164,14 +161,14 @@ async def test_before_each_is_awaited_and_a_pause_is_made_between(
         moved.append((number, time.monotonic()))
 
     begun = time.monotonic()
-    async with camera.exposures(0.01, count=3, pause=0.1, before_each=dither) as frames:
+    async with camera.exposures(0.01, count=3, pause=0.4, before_each=dither) as frames:
         assert len([image async for image in frames]) == 3
     starts = [r.time for r in simulated.requests if r.member == "startexposure"]
     assert [number for number, _ in moved] == [0, 1, 2]
-    assert starts[0] - begun < 0.1
+    assert starts[0] - begun < 0.4
     for (_, before), start in zip(moved, starts, strict=True):
-        assert before <= start < before + 0.1
-    assert all(b - a > 0.1 for a, b in pairwise(starts))
+        assert before <= start < before + 0.4
+    assert all(b - a > 0.4 for a, b in pairwise(starts))
 
 
 async def test_leaving_the_block_early_aborts_once_before_it_ends(

@@ -86,7 +86,7 @@ async def test_what_is_not_implemented_is_not_asked_again_and_makes_room() -> No
 async def test_single_members_take_one_and_a_half_round_trips_at_most() -> None:
     def later(reply: bytes) -> Reply:
         async def answer(_: Request) -> bytes:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.4)
             return reply
 
         return answer
@@ -100,7 +100,7 @@ async def test_single_members_take_one_and_a_half_round_trips_at_most() -> None:
         await camera.get_status()
         begun = time.monotonic()
         status = await camera.get_status()
-    assert time.monotonic() - begun < 0.15
+    assert time.monotonic() - begun < 0.6
     assert status.cooler_power == 1.5
 
 
