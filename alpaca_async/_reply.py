@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEAD_LIMIT: Final = 64 * 1024
 """The most bytes that the heads of a reply, interim ones included, or its trailers may have."""
 
-STRAIGHT_LIMIT: Final = 256 * 1024
+STRAIGHT_LIMIT: Final = 1 << 20
 """The most bytes that one read may put into a sink, so that the loop stays fair."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-SLAB_BYTES: Final = 2 << 20
+SLAB_BYTES: Final = 4 << 20
 """What is received before it is put into its place: it stays in the cache until then."""
 
 # Bytes in one read while the system provides the memory of the array.
-_FIRST_READS: Final = 16 << 10
+_FIRST_READS: Final = 64 << 10
 
-# Bytes that a block writes into each row, and reads from each column.
-_ROW_CHUNK: Final = 256
-_COLUMN_RUN: Final = 2048
+# Bytes that a slab writes into each row: few visits to each page of the array.
+_SLAB_ROW: Final = 1024
+
+# Bytes that a tile writes into each row, and reads from each column.
+_TILE_ROW: Final = 256
+_TILE_COLUMN: Final = 2048
 
 # Columns whose distance is a power of two would fight for the same few lines of the cache.
 _PADDING: Final = 64
@@ -114,15 +117,16 @@ class _Blocks:
         self._width, self._height, *rest = shape
         planes = math.prod(rest)
         self.pixel_bytes = planes * dtype.itemsize
-        self._columns = max(1, _ROW_CHUNK // self.pixel_bytes)
-        self._run = max(1, _COLUMN_RUN // self.pixel_bytes)
+        self._slab_columns = max(1, _SLAB_ROW // self.pixel_bytes)
+        self._columns = max(1, _TILE_ROW // self.pixel_bytes)
+        self._run = max(1, _TILE_COLUMN // self.pixel_bytes)
         padding = -(-_PADDING // self.pixel_bytes)
         self._tile: NDArray[Any] = np.empty((self._columns, self._run + padding, planes), dtype)
 
     def slab_shape(self, slab_bytes: int) -> tuple[int, int]:
         """Return how many columns of how many rows are contiguous in about `slab_bytes`."""
         pixels = max(1, slab_bytes // self.pixel_bytes)
-        columns = min(self._columns, self._width, max(1, pixels // self._height))
+        columns = min(self._slab_columns, self._width, max(1, pixels // self._height))
         return columns, min(self._height, pixels) if columns == 1 else self._height
 
     def slabs(self, slab_bytes: int) -> Iterator[tuple[slice, slice]]:
@@ -135,10 +139,11 @@ class _Blocks:
     def transpose(self, source: NDArray[Any], target: NDArray[Any]) -> None:
         """Copy a slab `[x, y, plane]` to its place, `[y, x, plane]`."""
         for ys in self._cuts(source.shape[1], self._run):
-            block = source[:, ys]
-            tile = self._tile[: block.shape[0], : block.shape[1]]
-            np.copyto(tile, block)
-            _swap_axes(tile, target[ys])
+            for xs in self._cuts(source.shape[0], self._columns):
+                block = source[xs, ys]
+                tile = self._tile[: block.shape[0], : block.shape[1]]
+                np.copyto(tile, block)
+                _swap_axes(tile, target[ys, xs])
 
     @staticmethod
     def _cuts(length: int, step: int) -> Iterator[slice]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .measure import Scale, Work
 
-_POLL: Final = 0.05
+_POLL: Final = 0.1
 _LIMIT: Final = 25.0
 
 
@@ -57,8 +57,10 @@ async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) ->
         cameras = [client.camera(*address) for address in addresses]
         ways: dict[str, Callable[[], Awaitable[Result]]] = {}
         for member in ("get_image_array", "get_image"):
-            ways[f"one {member}"] = partial(_alone, cameras[0], member, scale.frames_each, size)
-            ways[f"all {member}"] = partial(_together, cameras, member, scale.frames_each, size)
+            for crowd, some in (("one", cameras[:1]), ("all", cameras)):
+                ways[f"{crowd} {member}"] = partial(
+                    _downloads, some, member, scale.frames_each, size
+                )
         ways["quiet"] = partial(_quiet, cameras, scale.quiet)
         found = await interleave(scale.few_runs, ways)
     rows: list[Row] = []
@@ -86,13 +88,7 @@ def _p99(some: list[float]) -> float:
     return quantiles(some, n=100, method="inclusive")[98]
 
 
-async def _alone(camera: AsyncCamera, member: str, frames: int, size: float) -> Result:
-    start = perf_counter()
-    await _download(camera, member, frames)
-    return Result(rate=frames * size / (perf_counter() - start))
-
-
-async def _together(cameras: list[AsyncCamera], member: str, frames: int, size: float) -> Result:
+async def _downloads(cameras: list[AsyncCamera], member: str, frames: int, size: float) -> Result:
     result = Result()
     over = asyncio.Event()
     async with asyncio.TaskGroup() as watchers:

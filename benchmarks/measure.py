@@ -24,7 +24,7 @@ class Scale:
     """
 
     runs: int = 9
-    few_runs: int = 3
+    few_runs: int = 5
     frame: tuple[int, int] = (9576, 6388)
     crowd_frame: tuple[int, int] = (6248, 4176)
     json_frame: tuple[int, int] = (3000, 2000)

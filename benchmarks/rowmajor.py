@@ -18,6 +18,8 @@ import numpy as np
 
 from alpaca_async._rowmajor import ColumnSlabs, transpose_blocked
 
+from .child import touch_memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Way = Callable[[Pixels, Pixels], float]
 
 REPEATS = 5
+TOUCHED = 2**32
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -108,6 +111,39 @@ def through_tile(run: int, padding: int = 64) -> Callable[[Pixels, Pixels], None
             np.copyto(rows[y : y + step], part.T)
 
     return place
+
+
+def by_turns(frames: int, columns: int, place: Callable[[Pixels, Pixels], None]) -> Way:
+    """Slabs of several frames that come at once; the time of one frame."""
+    kept: list[Pixels] = []
+
+    def way(source: Pixels, target: Pixels) -> float:
+        if not kept:
+            kept.extend(np.ones_like(target) for _ in range(frames))
+        buffer = np.empty_like(source[:columns])
+        total = 0.0
+        for part, x in cut(source, columns):
+            for each in kept:
+                filled = buffer[: len(part)]
+                filled[...] = part
+                start = perf_counter()
+                place(filled, each[:, x : x + columns])
+                total += perf_counter() - start
+        return total / frames
+
+    return way
+
+
+def in_small_tiles(filled: Pixels, rows: Pixels) -> None:
+    """Tiles of 256 bytes of each row and 2 KiB of each column: a page is visited once a slab."""
+    width, run = (size // filled.itemsize for size in (256, 2048))
+    tile = np.empty((width, run + 32), filled.dtype)
+    for y in range(0, filled.shape[1], run):
+        for x in range(0, len(filled), width):
+            block = filled[x : x + width, y : y + run]
+            part = tile[: len(block), : block.shape[1]]
+            np.copyto(part, block)
+            np.copyto(rows[y : y + run, x : x + width], part.T)
 
 
 def in_pairs(filled: Pixels, rows: Pixels) -> None:
@@ -209,6 +245,11 @@ def ways(source: Pixels) -> dict[str, Way]:
         "slab 128, tiles of 2 KiB": slab(128, through_tile(2048)),
         "slab 128, tiles of 2 KiB, no padding": slab(128, through_tile(2048, 0)),
         "slab 128, tiles of 8 KiB": slab(128, through_tile(8192)),
+        **{f"slab {k}, small tiles": slab(k, in_small_tiles) for k in (128, 256, 512)},
+        **{
+            f"slab {k}, small tiles, 4 frames by turns": by_turns(4, k, in_small_tiles)
+            for k in (128, 256, 512)
+        },
         "ColumnSlabs": column_slabs,
         **dict(receptions(source)),
     }
@@ -224,6 +265,7 @@ def main(width: str = "9576", height: str = "6388", dtype: str = "<u2") -> None:
     target = np.zeros(shape[::-1], dtype)
     chosen = ways(source)
     times: dict[str, list[float]] = {name: [] for name in chosen}
+    touch_memory(TOUCHED)
     for _ in range(REPEATS):
         for name, way in chosen.items():
             times[name].append(way(source, target))
