@@ -96,7 +96,7 @@ class Cooling(ICameraV4):
                     f"the cooler is at full power, but stays at {moment.temperature:.1f} °C,"
                     f" {ramp.gap:.1f} degrees from its goal"
                 )
-            return settled(near)
+            return settled(near and moment.set_point == ramp.goal)
 
         await ramp.follow(is_stable, timeout)
 

@@ -87,6 +87,13 @@ async def test_a_rate_moves_the_set_point_slowly(
     assert seen[-1].power == pytest.approx(22.0, abs=3.0)
 
 
+async def test_a_slow_set_point_arrives_although_the_tolerance_is_met_before(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    await camera.cool_to(14.7, rate=60, pace=PACE)
+    assert set_points(simulated)[-1] == 14.7
+
+
 async def test_passing_through_is_not_stable(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
