@@ -200,7 +200,11 @@ class ImageWait:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = self._now()
-        elif self._now() - self._idle_since >= _IDLE_GRACE:
+        elif (
+            self._now() - self._idle_since >= _IDLE_GRACE
+            # Another client may have stopped the exposure, and its image is there.
+            and not await self._camera.get_image_ready()
+        ):
             raise self._signed(OperationFailed("the camera is idle, but has no image"))
 
     async def _may_be_ghost(self) -> bool:

@@ -214,6 +214,25 @@ async def test_a_stopped_exposure_delivers_its_image_at_once(
     assert simulated.count("abortexposure") == 0
 
 
+@pytest.mark.parametrize("version", [3, 4])
+async def test_an_exposure_that_another_client_stops_is_not_idle_without_an_image(
+    version: int, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_FIRST_STATE", "_STATE_INTERVAL", "_IDLE_GRACE"):
+        monkeypatch.setattr(waiting_module, name, 0.05)
+    simulated = SimulatedCamera(
+        width=32, height=24, interface_version=version, readout_time=0.0, initially_connected=True
+    )
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        task = asyncio.create_task(camera.expose(0.6, progress=lambda _: None))
+        await asyncio.sleep(0.1)
+        await client.camera(server.address).stop_exposure()
+        image = await task
+    assert image.data.shape == (24, 32)
+    assert simulated.count("abortexposure") == 0
+
+
 # ghosts
 
 
