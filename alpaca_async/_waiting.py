@@ -122,7 +122,7 @@ class ImageWait:
         """Ask until the image is ready."""
         deadline = self._over + self._timeout
         pause = max(_SHORTEST_PAUSE, self._duration * _FIRST_PAUSE)
-        while not await self._is_ready_as_far_as_known() or await self._may_be_ghost():
+        while not await self._is_ready_as_far_as_known():
             now = self._now()
             if now >= deadline:
                 raise self._signed(OperationTimeout(f"no image within {self._timeout:g} s"))
@@ -138,12 +138,12 @@ class ImageWait:
             logger.info("a look at the state was lost: %s", error)
 
     async def _is_ready_as_far_as_known(self) -> bool:
-        """Whether the camera has an image; a look that the network loses tells of none.
+        """Whether the camera has our image; a look that the network loses tells of none.
 
         When the network has lost all looks for `_LOSS_GRACE` seconds, raise what it says.
         """
         try:
-            ready = await self._is_ready()
+            ready = await self._is_ready() and not await self._may_be_ghost()
         except TransportError as error:
             if self._lost_since is None:
                 self._lost_since = self._now()

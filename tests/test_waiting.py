@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .scripted import Reply, Request
+    from .scripted import Answer, Reply, Request
 
 SPEED = 30.0
 MOMENTS = int(os.environ.get("ALPACA_SOAK", "100"))
@@ -312,6 +312,31 @@ async def test_a_camera_that_is_never_seen_idle_delivers_all_the_same(
         begun = time.monotonic()
         await camera.expose(0.05)
         assert time.monotonic() - begun < 0.3
+
+
+async def test_a_look_for_a_ghost_that_is_lost_does_not_cost_the_frame() -> None:
+    looks = 0
+
+    async def silence() -> bytes:
+        await asyncio.sleep(10)
+        return b""
+
+    def state(_: Request) -> Answer:
+        nonlocal looks
+        looks += 1
+        return silence() if looks == 1 else value(0)
+
+    replies: dict[str, Reply] = exposing(interfaceversion=value(2), camerastate=state)
+    async with (
+        ScriptedServer(Forgiving(replies)) as server,
+        AlpacaClient(timeouts=Timeouts(reply=0.2)) as client,
+    ):
+        camera = client.camera(server.address)
+        await camera.start_exposure(0.02)
+        await camera.abort_exposure()
+        await camera.expose(0.05)
+    assert looks >= 2
+    assert server.count("abortexposure") == 1
 
 
 @pytest.mark.parametrize("moment", [0.1, 0.35], ids=["integrating", "polling"])
