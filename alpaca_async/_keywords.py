@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ._fits_keywords import callers_cards
 
@@ -40,6 +40,10 @@ class HeaderReader:
         try:
             keywords = dict(await read())
             callers_cards(keywords)
+        except asyncio.CancelledError:
+            if cast("asyncio.Task[None]", asyncio.current_task()).cancelling():
+                raise
+            logger.warning("keywords for the header are missing: their source was cancelled")
         except Exception as error:  # noqa: BLE001 - the caller's function may raise anything
             logger.warning("keywords for the header are missing: %r", error)
         else:

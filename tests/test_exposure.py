@@ -619,6 +619,21 @@ async def test_a_header_that_is_late_or_fails_costs_nothing_else(
     assert "too slow" in caplog.text
 
 
+async def test_a_header_whose_source_was_cancelled_does_not_cancel_the_exposure(
+    camera: AsyncCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    weather = asyncio.create_task(asyncio.sleep(60, 7.0))
+    asyncio.get_running_loop().call_later(0.02, weather.cancel)
+
+    async def temperature() -> float:
+        return await weather
+
+    image = await camera.expose(0.2, header={"AMBTEMP": temperature, "OBJECT": "M 42"})
+    assert image.exposure is not None
+    assert image.exposure.header == {"OBJECT": "M 42"}
+    assert "keywords for the header are missing" in caplog.text
+
+
 async def test_a_cancelled_exposure_ends_the_reading_of_its_header(camera: AsyncCamera) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
