@@ -46,9 +46,10 @@ class Informed(ICameraV4):
         """
         if self._info is not None:
             return self._info
+        commands = self._commands
         facts, final = await read_all(self._info_readers())
         info = CameraInfo(**facts)
-        if final:
+        if final and commands == self._commands:
             self._info = info
         return info
 

@@ -104,6 +104,26 @@ async def test_info_that_could_not_be_told_is_read_again(client: AlpacaClient) -
         assert (await camera.get_info()).sensor_name == "IMX455"
 
 
+async def test_info_that_was_read_before_the_connection_changed_is_not_remembered(
+    client: AlpacaClient,
+) -> None:
+    connected = False
+
+    async def sensor(_: Request) -> bytes:
+        name = "IMX455" if connected else ""
+        await asyncio.sleep(0.1)
+        return value(name)
+
+    async with ScriptedServer(Forgiving(sensorname=sensor, connected=value(None))) as server:
+        camera = client.camera(server.address)
+        early = asyncio.create_task(camera.get_info())
+        await asyncio.sleep(0.05)
+        connected = True
+        await camera.set_connected(True)
+        await early
+        assert (await camera.get_info()).sensor_name == "IMX455"
+
+
 async def test_info_of_a_camera_that_is_not_connected_is_not_remembered(
     server: SimulatorServer, client: AlpacaClient
 ) -> None:
