@@ -64,6 +64,10 @@ class Reporting(Informed):
         }
         at_once = list(readers)[: self._session.connections_per_server]
         facts, _ = await read_all({name: readers[name] for name in at_once})
+        if all(value is None for value in facts.values()):
+            # There is no camera, or not yet: what it lacks, nobody knows.
+            self._forget()
+            facts["camera_state"] = await self.get_camera_state()
         return CameraStatus(**facts)
 
     async def _remembering(self, name: str, read: Callable[[], Awaitable[T]]) -> T:

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from .scripted import Reply, Request
 
 
+class _Unknown(dict[str, "Reply"]):
+    """One reply to every member that it does not know."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self._reply = reply
+
+    def __missing__(self, _: str) -> Reply:
+        return self._reply
+
+
 async def test_a_status_is_one_request_where_there_is_device_state(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
@@ -81,6 +92,21 @@ async def test_what_is_not_implemented_is_not_asked_again_and_makes_room() -> No
     assert status == CameraStatus(camera_state=CameraStates.IDLE, cooler_on=True)
     assert server.count("ccdtemperature") == server.count("coolerpower") == 1
     assert server.count("imageready") == 4
+
+
+@pytest.mark.parametrize("version", [2, 4])
+async def test_a_camera_that_is_not_there_is_an_error_and_asked_again(version: int) -> None:
+    unknown = http(b"there is no camera 0", status="400 Bad Request")
+    replies = _Unknown(unknown)
+    async with ScriptedServer(replies) as server, AlpacaClient() as client:
+        camera = client.camera(server.address)
+        for _ in range(3):
+            with pytest.raises(RequestRejected, match="there is no camera 0"):
+                await camera.get_status()
+        state = value([{"Name": "CameraState", "Value": 0}])
+        replies.update(interfaceversion=value(version), camerastate=value(0), devicestate=state)
+        assert (await camera.get_status()).camera_state is CameraStates.IDLE
+        assert (server.count("devicestate") > 0) is (version == 4)
 
 
 async def test_single_members_take_one_and_a_half_round_trips_at_most() -> None:
