@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ._facts import Exposure
+    from ._framing import Frame
     from ._image import Image
 
 _AWAY: Final = (502, 503, 504)
@@ -118,6 +119,12 @@ class Recovering(Exposing, Framing):
         await super()._set(member, value)
         if member in _REMEMBERED:
             self._wishes = {**self._wishes, member: value}
+
+    async def _change_frame(self, former: Frame, wanted: Frame) -> None:
+        await super()._change_frame(former, wanted)
+        for name, *numbers in wanted:  # what the camera had already was not sent
+            members = (f"Bin{name}", f"Start{name}", f"Num{name}")
+            self._wishes = {**self._wishes, **dict(zip(members, numbers, strict=True))}
 
     async def _is_back(self, how: Reconnect) -> bool:
         """Take what steps can be taken now, and tell whether all of them were."""

@@ -127,6 +127,19 @@ async def test_only_what_this_object_set_and_the_camera_has_not_is_set_again(
     assert (simulated.gain, simulated.offset) == (5, 7)
 
 
+async def test_a_frame_that_the_camera_had_already_is_brought_back_as_well(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    simulated.bin_x = simulated.bin_y = 2
+    simulated.num_x, simulated.num_y = 100, HEIGHT // 2
+    await camera.set_frame(bin_x=2, bin_y=2, num_x=100, num_y=80)
+    wanted = settings_of(simulated)
+    simulated.bin_x = simulated.bin_y = 1
+    simulated.num_x, simulated.num_y = WIDTH, HEIGHT
+    await camera.reconnect(Reconnect())
+    assert settings_of(simulated) == wanted
+
+
 async def test_while_it_is_gone_each_call_fails_at_once_and_nobody_looks_for_it(
     camera: AsyncCamera, relay: Relay
 ) -> None:
