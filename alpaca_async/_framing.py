@@ -6,11 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ._errors import AlpacaError, AscomError, RequestRejected
+from ._errors import AlpacaError, AscomError, MalformedResponse, RequestRejected
 from ._frame import Axis, Change, Limits, Request, plan
 from ._informed import Informed
 from ._tasks import Turns, finish, together
-from ._values import check_int
+from ._values import check_int, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,8 +103,15 @@ class Framing(Informed):
 
     async def _read_frame(self) -> Frame:
         """Ask the camera itself: other clients may have changed the frame."""
-        members = ("BinX", "StartX", "NumX", "BinY", "StartY", "NumY")
-        values = await together(self._get(member, int) for member in members)
+        values = await together(
+            read
+            for axis in "XY"
+            for read in (
+                self._read(f"Bin{axis}", _binning),
+                self._get(f"Start{axis}", int),
+                self._get(f"Num{axis}", int),
+            )
+        )
         return Axis("X", *values[:3]), Axis("Y", *values[3:])
 
     async def _check_symmetry(self, wanted: Frame) -> None:
@@ -146,6 +153,12 @@ class Framing(Informed):
                 await self._send(plan(await self._read_frame(), former), [])
         except (AlpacaError, TimeoutError) as error:
             logger.warning("%r: the former frame could not be restored: %s", self, error)
+
+
+def _binning(raw: object) -> int:
+    if (binning := decode(int, raw)) < 1:
+        raise MalformedResponse(f"there is no binning of {binning}")
+    return binning
 
 
 def _checked(name: str, value: int | None) -> int | None:

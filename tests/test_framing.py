@@ -15,6 +15,7 @@ from alpaca_async import (
     AsyncCamera,
     InvalidOperationException,
     InvalidValueException,
+    MalformedResponse,
     NotImplementedException,
     Timeouts,
     TransportTimeout,
@@ -425,6 +426,13 @@ async def test_a_command_without_an_answer_is_undone(
         sent = [r.parameters["NumX"] for r in server.requests if r.verb == "PUT"]
     assert sent == ["10", "100"]
     assert "could not be restored" in caplog.text
+
+
+async def test_a_binning_of_zero_is_no_answer(client: AlpacaClient) -> None:
+    async with ScriptedServer(replies(binx=value(0))) as server:
+        with pytest.raises(MalformedResponse, match="camera/0/binx"):
+            await client.camera(server.address).set_frame(bin_x=2, bin_y=2)
+    assert {request.verb for request in server.requests} == {"GET"}
 
 
 async def test_a_command_that_is_carried_out_late_does_not_overtake_its_undoing(
