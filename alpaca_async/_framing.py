@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ._errors import AlpacaError, AscomError, MalformedResponse, RequestRejected
+from ._errors import AlpacaError, MalformedResponse
 from ._frame import Axis, Change, Limits, Request, plan
 from ._informed import Informed
 from ._tasks import Turns, finish, together
@@ -140,8 +140,9 @@ class Framing(Informed):
             sent.append(change)
             try:
                 await finish(self._set(change.member, change.value))
-            except (AscomError, RequestRejected):
-                sent.pop()
+            except AlpacaError as error:
+                if not error.outcome_unknown:
+                    sent.pop()
                 raise
 
     async def _restore(self, former: Frame, sent: list[Change]) -> None:

@@ -17,6 +17,7 @@ from alpaca_async import (
     InvalidValueException,
     MalformedResponse,
     NotImplementedException,
+    RequestRejected,
     Timeouts,
     TransportTimeout,
 )
@@ -25,7 +26,7 @@ from alpaca_async import _framing as framing_module
 from alpaca_async._frame import Axis, Limits, plan
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
-from .scripted import ScriptedServer, ascom_error, value
+from .scripted import ScriptedServer, ascom_error, http, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -426,6 +427,24 @@ async def test_a_command_without_an_answer_is_undone(
         sent = [r.parameters["NumX"] for r in server.requests if r.verb == "PUT"]
     assert sent == ["10", "100"]
     assert "could not be restored" in caplog.text
+
+
+async def test_a_command_that_was_carried_out_before_the_server_failed_is_undone(
+    client: AlpacaClient,
+) -> None:
+    width = 100
+
+    def num_x(request: Request) -> Answer:
+        nonlocal width
+        if request.verb == "GET":
+            return value(width)
+        width = int(request.parameters["NumX"])
+        return http(b"oops", status="500 Error") if width == 10 else value(None)
+
+    async with ScriptedServer(replies(numx=num_x)) as server:
+        with pytest.raises(RequestRejected):
+            await client.camera(server.address).set_frame(num_x=10)
+    assert width == 100
 
 
 async def test_a_binning_of_zero_is_no_answer(client: AlpacaClient) -> None:
