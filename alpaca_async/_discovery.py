@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from anyio import CancelScope, to_thread
+from anyio import to_thread
 
 from ._errors import MalformedResponse, TransportError
 from ._interfaces import Destination, everywhere
 from ._stream import Stream
-from ._tasks import wait_for_end
+from ._tasks import finish, wait_for_end
 from ._values import check_duration, decode, decode_record, quoted
 
 if TYPE_CHECKING:
@@ -97,9 +97,10 @@ async def _discover(
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            await wait_for_end(task)
-        await _close(askers)
+        try:
+            await wait_for_end(*tasks)
+        finally:
+            await finish(_close(askers))
 
 
 async def _ask(
@@ -152,10 +153,9 @@ class _Asker(asyncio.DatagramProtocol):
             logger.info("%s cannot be asked for servers: %s", destination.host, error)
 
     async def aclose(self) -> None:
-        """Close the socket, even if the caller is cancelled."""
+        """Close the socket."""
         self._transport.abort()
-        with CancelScope(shield=True):
-            await self._closed.wait()
+        await self._closed.wait()
 
     # What asyncio reports
 
@@ -189,7 +189,7 @@ async def _open_askers(
             logger.info("no servers are asked for over %s: %s", family.name, error)
             problem = error
         except BaseException:
-            await _close(askers)
+            await finish(_close(askers))
             raise
     if not askers:
         raise TransportError(f"no servers can be asked for: {problem}") from problem

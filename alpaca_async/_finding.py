@@ -97,11 +97,13 @@ async def _find(
         await task
     finally:
         task.cancel()
-        await wait_for_end(task)
-        if not task.cancelled():
-            task.exception()  # the caller had it, or left before
-        if client is None:
-            await session.aclose()
+        try:
+            await wait_for_end(task)
+        finally:
+            if not task.cancelled():
+                task.exception()  # the caller had it, or left before
+            if client is None:
+                await session.aclose()
 
 
 class _Search:
@@ -125,8 +127,7 @@ class _Search:
         finally:
             for task in tasks:
                 task.cancel()
-            for task in tasks:
-                await wait_for_end(task)
+            await wait_for_end(*tasks)
             self.found.put_nowait(None)
 
     async def _ask(self, address: str) -> None:

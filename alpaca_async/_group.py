@@ -183,8 +183,7 @@ class CameraGroup:
         finally:
             for task in tasks:
                 task.cancel()
-            for task in tasks:
-                await wait_for_end(task)
+            await wait_for_end(*tasks)
 
     async def _prepared(
         self, duration: Asked, how: _How, prepare_timeout: float

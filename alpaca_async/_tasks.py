@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-async def wait_for_end(task: asyncio.Task[Any]) -> None:
-    """Wait until `task` is done, even if the caller is cancelled; that follows afterwards."""
+async def wait_for_end(*tasks: asyncio.Task[Any]) -> None:
+    """Wait until `tasks` are done, even if the caller is cancelled; that follows afterwards."""
     cancelled: asyncio.CancelledError | None = None
     with CancelScope(shield=True):
-        while not task.done():
+        while pending := [task for task in tasks if not task.done()]:
             try:
-                await asyncio.wait([task])
+                await asyncio.wait(pending)
             except asyncio.CancelledError as error:
                 cancelled = error
     if cancelled is not None:

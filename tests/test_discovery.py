@@ -327,6 +327,18 @@ async def test_cancelling_a_search_closes_all_sockets() -> None:
     assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
 
 
+async def test_cancelling_a_search_again_and_again_closes_all_sockets() -> None:
+    tasks, files = len(asyncio.all_tasks()), open_files()
+    search = asyncio.create_task(found(9, timeout=30))
+    await asyncio.sleep(0.05)
+    assert open_files() > files
+    while not search.done():
+        search.cancel()
+        await asyncio.sleep(0)
+    assert search.cancelled()
+    assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
+
+
 async def test_nothing_is_asked_before_the_first_step() -> None:
     async with answering() as responder:
         async with discover(HERE, timeout=1, port=responder.port):

@@ -20,6 +20,7 @@ from alpaca_async import (
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 from .scripted import ScriptedServer, http, value
+from .test_discovery import open_files
 from .udp import answering, naming
 
 if TYPE_CHECKING:
@@ -216,3 +217,17 @@ async def test_leaving_the_block_ends_all_tasks(caplog: pytest.LogCaptureFixture
         await asyncio.sleep(0.01)
         assert len(asyncio.all_tasks()) <= tasks
     assert "never retrieved" not in caplog.text
+
+
+async def test_cancelling_a_search_again_and_again_closes_its_connections() -> None:
+    async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
+        tasks, files = len(asyncio.all_tasks()), open_files()
+        cameras = find_cameras(HERE, timeout=30, port=server.discovery_port)
+        await anext(cameras)
+        search = asyncio.ensure_future(anext(cameras))
+        await asyncio.sleep(0.05)
+        while not search.done():
+            search.cancel()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)  # the server closes its end
+        assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)

@@ -125,6 +125,22 @@ async def test_outcomes_come_as_they_are_ready_and_leaving_aborts_the_rest(
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 0, 0]
 
 
+async def test_cancelled_again_and_again_it_waits_until_all_exposures_are_aborted(
+    few: SimulatorServer,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        tasks = len(asyncio.all_tasks())
+        step = asyncio.ensure_future(anext(group.outcomes(30)))
+        while not all(camera.count("startexposure") for camera in few.cameras):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        while not step.done():
+            step.cancel()
+            await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == tasks
+    assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
+
+
 async def test_images_and_progress_are_as_those_of_one_camera(few: SimulatorServer) -> None:
     seen: set[AsyncCamera] = set()
 
