@@ -24,6 +24,7 @@ from ._exposure import Exposing
 from ._finding import find_camera
 from ._framing import Framing
 from ._management import get_configured_devices
+from ._tasks import finish
 from ._values import check_duration
 
 if TYPE_CHECKING:
@@ -192,10 +193,7 @@ class Recovering(Exposing, Framing):
         while True:
             try:
                 if losses:
-                    await self.reconnect(how)
-                    exposure = exposure if await self.get_image_ready() else None
-                    if exposure is None:
-                        await self._abort()
+                    exposure = await self._regain(how, exposure)
                 exposure = exposure or await take()
                 return await fetch(exposure)
             except AlpacaError as error:
@@ -203,6 +201,20 @@ class Recovering(Exposing, Framing):
                 if losses > how.attempts or not self._is_lost(error):
                     raise
                 logger.warning("%r is lost: %s", self, error)
+
+    async def _regain(self, how: Reconnect, exposure: Exposure | None) -> Exposure | None:
+        """Get the camera back, and return `exposure` if its image is there; else abort it.
+
+        Also where the caller gives up: what was lost from sight may run still.
+        """
+        image_ready = False
+        try:
+            await self.reconnect(how)
+            image_ready = await self.get_image_ready() and exposure is not None
+        finally:
+            if not image_ready:
+                await finish(self._abort())
+        return exposure if image_ready else None
 
     def _check_reconnect(self, how: Reconnect) -> None:
         if how.unique_id is not None and not self._server.startswith("http:"):

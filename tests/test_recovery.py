@@ -494,6 +494,36 @@ async def test_an_exposure_that_was_lost_from_sight_is_aborted_and_begun_again(
     assert (starts(simulated), simulated.count("abortexposure")) == (2, 1)
 
 
+@pytest.mark.parametrize("leave", ["cancelled", "failed"])
+async def test_an_exposure_that_was_lost_from_sight_is_aborted_when_it_is_given_up(
+    camera: AsyncCamera,
+    relay: Relay,
+    simulated: SimulatedCamera,
+    monkeypatch: pytest.MonkeyPatch,
+    leave: str,
+) -> None:
+    monkeypatch.setattr(_waiting, "_LOSS_GRACE", 0.05)
+    back = asyncio.Event()
+
+    async def prepare() -> None:
+        back.set()
+        if leave == "failed":
+            raise ValueError(leave)
+        await asyncio.sleep(60)
+
+    how = Reconnect(interval=0.02, timeout=10, prepare=prepare)
+    simulated.readout_time = 30.0
+    sequence = asyncio.create_task(taken(camera, how, count=1))
+    await until(lambda: bool(camera._waits))
+    relay.cut()
+    await until(lambda: not camera._waits)
+    await relay.mend()
+    await back.wait()
+    sequence.cancel()
+    await asyncio.wait([sequence])
+    assert (starts(simulated), simulated.count("abortexposure")) == (1, 1)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what happens in the same loop."""
     async with asyncio.timeout(20):
