@@ -38,7 +38,8 @@ class Watching(Reporting):
         poller = self._pollers.get(interval)
         if poller is None or poller.ended:
             poller = Poller(self.get_status, interval)
-            self._pollers = {**self._pollers, interval: poller}
+            others = {each: other for each, other in self._pollers.items() if not other.ended}
+            self._pollers = {**others, interval: poller}
         poller.join()
         try:
             seen = 0
