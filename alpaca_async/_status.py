@@ -85,7 +85,7 @@ class Reporting(Informed):
             "image_ready": self.get_image_ready,
             "ccd_temperature": self.get_ccd_temperature,
             "cooler_power": self.get_cooler_power,
-            "percent_completed": self.get_percent_completed,
+            "percent_completed": partial(self._read, "PercentCompleted", _percent),
             "heat_sink_temperature": self.get_heat_sink_temperature,
             "is_pulse_guiding": self.get_is_pulse_guiding,
             "cooler_on": self.get_cooler_on,

@@ -141,6 +141,15 @@ async def test_errors_are_those_of_the_members(client: AlpacaClient) -> None:
             await client.camera(server.address).get_status()
 
 
+async def test_a_percentage_that_an_older_camera_makes_up_is_none(client: AlpacaClient) -> None:
+    replies = Forgiving(camerastate=value(0), percentcompleted=value(-99))
+    async with ScriptedServer(replies) as server:
+        camera = client.camera(server.address)
+        for _ in range(3):
+            assert await camera.get_status() == CameraStatus(camera_state=CameraStates.IDLE)
+        assert server.count("percentcompleted") == 2
+
+
 def test_names_may_be_of_any_case_and_unknown_ones_are_passed_over() -> None:
     records: list[dict[str, object]] = [
         {"Name": "camerastate", "Value": 2},
