@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from ._device import NO_FIELDS, is_missing
-from ._errors import AscomError, NotConnectedException, RequestRejected, TransportError
+from ._errors import (
+    AscomError,
+    MalformedResponse,
+    NotConnectedException,
+    RequestRejected,
+    TransportError,
+)
 from ._facts import CameraInfo, CameraSettings
 from ._icamera import ICameraV4
 from ._management import get_configured_devices
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
 
     from ._envelope import Envelope
     from ._session import Attempt
+
+logger = logging.getLogger("alpaca_async")
 
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[], Awaitable[Any]]
@@ -192,6 +201,9 @@ async def _read_or_miss(read: Callable[[], Awaitable[T]]) -> tuple[T | None, boo
         raise
     except (AscomError, RequestRejected) as error:
         return None, is_missing(error)
+    except MalformedResponse as error:
+        logger.info("taken for unknown: %s", error)
+        return None, False
 
 
 async def read_all(readers: Mapping[str, Reader]) -> tuple[dict[str, Any], bool]:

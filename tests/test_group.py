@@ -21,7 +21,7 @@ from alpaca_async import (
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 from .scripted import ScriptedServer, value
-from .test_exposure import Forgiving
+from .test_exposure import Forgiving, exposing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,6 +100,16 @@ async def test_a_camera_that_cannot_be_prepared_in_time_does_not_hold_up_the_oth
             outcomes = await group.expose(0.05, prepare_timeout=1)
     assert [outcome.image is not None for outcome in outcomes] == [True, True, True, False]
     assert isinstance(outcomes[3].error, OperationTimeout)
+
+
+async def test_a_fact_that_makes_no_sense_does_not_cost_the_frame() -> None:
+    replies = Forgiving(exposing(sensorname=value(None), connected=value(True)))
+    async with (
+        ScriptedServer(replies) as server,
+        CameraGroup([CameraAddress(server.address)]) as group,
+    ):
+        (image,) = await group.expose_all(0.01)
+    assert image.data.shape == (7, 3)
 
 
 async def test_all_or_nothing_aborts_the_others(few: SimulatorServer) -> None:
