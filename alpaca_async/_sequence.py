@@ -14,7 +14,7 @@ from ._keywords import HeaderReader
 from ._recovery import Recovering
 from ._stream import Stream
 from ._tasks import wait_for_end
-from ._values import check_bool, check_duration
+from ._values import check_bool, check_duration, check_index
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
@@ -83,7 +83,7 @@ class Sequencing(Recovering):
         Leave it with `async with`: a running exposure is then aborted, once, before the block
         ends. Computations of the caller belong on a thread, or the next exposure waits for them.
         """
-        if count is not None and count < 0:
+        if count is not None and check_index("count", count) < 0:
             raise ValueError(f"count must not be negative, not {count}")
         check_duration("pause", pause)
         if reconnect is not None:

@@ -277,6 +277,8 @@ async def test_wrong_arguments_are_refused_at_once(
         camera.exposures(1, **wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="duration"):
         camera.exposures(-1)
+    with pytest.raises(TypeError, match="count"):
+        camera.exposures(1, count=2.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="light"):
         ExposureRequest(1, light=1)  # type: ignore[arg-type]
 
