@@ -150,8 +150,8 @@ class CameraGroup:
     ) -> list[Image]:
         """Expose as `expose` does, all or nothing: an error aborts the others and is raised."""
         how = _How(contiguous, progress, ready_timeout)
-        work = await self._prepared(duration, how, prepare_timeout)
         try:
+            work = await self._prepared(duration, how, prepare_timeout)
             return await _all(expose for _, expose in work)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None

@@ -122,6 +122,16 @@ async def test_all_or_nothing_aborts_the_others(few: SimulatorServer) -> None:
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
 
 
+async def test_all_or_nothing_raises_what_prepare_does(few: SimulatorServer) -> None:
+    async def dither() -> None:
+        raise ValueError("too far")
+
+    async with CameraGroup(addresses(few)) as group:
+        with pytest.raises(ValueError, match="too far"):
+            await group.expose_all([0.01, ExposureRequest(0.01, prepare=dither), 0.01])
+    assert [camera.count("startexposure") for camera in few.cameras] == [0, 0, 0]
+
+
 async def test_outcomes_come_as_they_are_ready_and_leaving_aborts_the_rest(
     few: SimulatorServer,
 ) -> None:
