@@ -6,12 +6,14 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import (
     AlpacaError,
+    AscomError,
     ExposureAborted,
     NotImplementedException,
 )
@@ -56,9 +58,10 @@ class Exposing(Imaging, Reporting):
 
     _due = -math.inf
     """When the last exposure is over, by the loop's clock; `_ghost_due` of the last that may have
-    been aborted, `_aborted_due` of the last that was."""
+    been aborted, `_aborted_due` and `_stopped_due` of the last that was aborted, or stopped."""
     _ghost_due = -math.inf
     _aborted_due = -math.inf
+    _stopped_due = -math.inf
     _waits: frozenset[ImageWait] = frozenset()
 
     async def expose(
@@ -114,7 +117,9 @@ class Exposing(Imaging, Reporting):
         An `expose` or `wait_image_ready` of this object goes on to the image at once; others
         notice when the exposure would have been over.
         """
+        due = self._due
         await super().stop_exposure()
+        self._stopped_due = due
         for wait in self._waits:
             wait.stop()
 
@@ -252,8 +257,12 @@ class Exposing(Imaging, Reporting):
         readers = {**self._facts_of_the_camera(), "header": keywords.run}
         gathering = asyncio.create_task(_gather(facts, readers, pause))
         try:
+            stopped = self._stopped_due == self._due
+            if stopped:
+                with suppress(AscomError):  # the other stop may have overtaken the start, or not
+                    await self.stop_exposure()
             # Some drivers answer StartExposure only when the exposure is over.
-            left = 0.0 if start.lasted >= duration else duration
+            left = 0.0 if stopped or start.lasted >= duration else duration
             await self._wait(left, ready_timeout, progress)
             await self._complete(facts, gathering)
         finally:

@@ -214,6 +214,25 @@ async def test_a_stopped_exposure_delivers_its_image_at_once(
     assert simulated.count("abortexposure") == 0
 
 
+@pytest.mark.parametrize("again", [value(None), ascom_error(0x40B, "idle")])
+async def test_a_stop_while_the_start_is_unanswered_is_not_forgotten(
+    again: bytes, client: AlpacaClient
+) -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(0.3)
+        return value(None)
+
+    stops = iter([value(None), again])
+    replies = exposing(startexposure=slow, stopexposure=lambda _: next(stops))
+    async with ScriptedServer(Forgiving(replies)) as server:
+        camera = client.camera(server.address)
+        task = asyncio.create_task(camera.expose(30))
+        await asyncio.sleep(0.1)
+        await camera.stop_exposure()
+        await asyncio.wait_for(task, 2)
+    assert (server.count("stopexposure"), server.count("abortexposure")) == (2, 0)
+
+
 @pytest.mark.parametrize("version", [3, 4])
 async def test_an_exposure_that_another_client_stops_is_not_idle_without_an_image(
     version: int, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
