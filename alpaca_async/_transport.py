@@ -131,6 +131,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return Reply(call.request.method, call.sink, idle_limit=0.0 if call.final else self._expiry)
 
     async def _connect(self, pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
+        _check_open(pool)  # to close it gave turns back, and broke off what could be repeated
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
@@ -148,7 +149,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError(str(error) or "the server closed the connection") from error
         if pool.closed:
             connection.close()
-            raise httpx.ConnectError("the transport was closed")
+        _check_open(pool)
         return connection
 
     async def _ssl_context(self) -> ssl.SSLContext:
@@ -157,6 +158,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
         if self._context is None:
             self._context = await anyio.to_thread.run_sync(_default_context, self._verify)
         return self._context
+
+
+def _check_open(pool: Pool) -> None:
+    if pool.closed:
+        raise httpx.ConnectError("the transport was closed")
 
 
 def _default_context(verify: bool) -> ssl.SSLContext:

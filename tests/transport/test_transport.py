@@ -808,6 +808,27 @@ async def test_close_ends_what_is_on_its_way_and_what_waits() -> None:
         await server.left()
 
 
+async def test_close_connects_no_more_for_what_could_go_on() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.say(OK)
+        await peer.gone()
+
+    transport = DirectTransport(connections_per_server=1)
+    async with serving(script) as server:
+        assert await fetch(transport, server.url) == b"ok"
+        repeatable = asyncio.ensure_future(fetch(transport, server.url))
+        await settle()
+        queued = asyncio.ensure_future(fetch(transport, server.url))
+        await settle()
+        await transport.aclose()
+        for ended in (repeatable, queued):
+            with pytest.raises(httpx.ConnectError, match="closed"):
+                await ended
+        await server.left()
+        assert server.connections == 1
+
+
 async def test_close_ends_what_is_connecting() -> None:
     transport = DirectTransport()
     async with serving(lambda peer: peer.answer_all()) as server:
