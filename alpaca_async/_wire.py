@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 import httpx
 
 from ._errors import AlpacaError, TransportError
+from ._progress import ProgressFailed
 from ._transport import DirectTransport
 from ._version import __version__
 
@@ -159,8 +160,8 @@ class ForeignError(httpx.TransportError):
 def _foreign_errors() -> Generator[None]:
     try:
         yield
-    except (AlpacaError, *WIRE_ERRORS, StopAsyncIteration):  # the last is the end of a stream
-        raise
+    except (AlpacaError, *WIRE_ERRORS, ProgressFailed, StopAsyncIteration):
+        raise  # the last two are a sink's, and the end of a stream
     except Exception as error:
         raise ForeignError(str(error) or type(error).__name__) from error
 

@@ -19,6 +19,7 @@ from alpaca_async import (
     AlpacaClient,
     AlpacaError,
     AscomError,
+    DirectTransport,
     ImageArrayElementTypes,
     IncompleteImage,
     InvalidOperationException,
@@ -279,6 +280,16 @@ async def test_an_error_in_a_progress_function_reaches_the_caller_as_it_is() -> 
         with pytest.raises(OSError, match=r"^mine$"):
             await camera.get_image(progress=broken)
         assert (await camera.get_image()).data.shape == (7, 3)
+
+
+async def test_an_error_in_a_progress_function_passes_a_callers_client_as_it_is() -> None:
+    def broken(_: Progress) -> None:
+        raise OSError("mine")
+
+    async with httpx.AsyncClient(transport=DirectTransport()) as http_client:
+        async with OneImage(http(GOOD, IMAGEBYTES), http=http_client) as camera:
+            with pytest.raises(OSError, match=r"^mine$"):
+                await camera.get_image(progress=broken)
 
 
 async def test_at_most_max_downloads_run_at_once_and_none_waits_for_a_poll() -> None:
