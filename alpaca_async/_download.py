@@ -19,7 +19,7 @@ from ._imagejson import ImageJsonParser
 from ._pace import Pace
 from ._progress import DownloadMeter, ProgressFailed
 from ._rowmajor import ColumnSlabs, row_major_shape, transpose_blocked
-from ._session import stream_of
+from ._session import member_of, stream_of
 from ._sink import (
     IMAGEBYTES,
     Columns,
@@ -100,8 +100,14 @@ async def download(
             else:
                 text.expect(response.headers)
                 array, metadata = await text.read(first, chunks, pace)
+        if kind != IMAGEBYTES or sink.in_columns:
+            array = await layout.arrange(array)
     except ProgressFailed as failure:
         raise failure.error from None
+    except MemoryError as error:
+        raise MalformedResponse("there is no memory for the image").at(
+            server, member_of(path)
+        ) from error
     except TransportTimeout:
         raise
     except TransportError as error:
@@ -109,8 +115,6 @@ async def download(
             if body.shortage is not None:
                 raise body.shortage.at(error.server, error.member) from error
         raise
-    if kind != IMAGEBYTES or sink.in_columns:
-        array = await layout.arrange(array)
     transfer = time.perf_counter() - begun
     return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
 

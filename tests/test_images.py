@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
@@ -427,6 +428,17 @@ async def test_a_header_alone_is_given_no_memory_and_no_layout_that_takes_it(
 async def test_an_image_that_no_memory_holds_is_refused(shape: tuple[int, ...]) -> None:
     async with OneImage(chunked(imagebytes(bytes(99), *shape)), max_image_bytes=2**99) as camera:
         with pytest.raises(MalformedResponse, match="there is no memory for an image"):
+            await camera.get_image()
+
+
+@pytest.mark.parametrize("place", ["_download.transpose_blocked", "_download.ImageJsonParser.feed"])
+async def test_memory_that_runs_out_later_refuses_the_image(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({"Type": 2, "Rank": 2, "Value": [[1, 2]]}).encode()
+    async with OneImage(http(text)) as camera:
+        monkeypatch.setattr(f"alpaca_async.{place}", Mock(side_effect=MemoryError))
+        with pytest.raises(MalformedResponse, match="camera/0/imagearray: there is no memory"):
             await camera.get_image()
 
 
