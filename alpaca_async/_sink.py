@@ -196,7 +196,7 @@ def _fill(reply: _Reply) -> Filling:
     if reply.check_echo is not None:
         reply.check_echo(reply.header.client_transaction_id)
     if reply.header.error_number:
-        reply.error_text = bytearray(MAX_ERROR_TEXT)
+        reply.error_text = bytearray(MAX_ERROR_TEXT + 1)
         yield from _filled(reply.error_text)
         raise MalformedResponse(f"the error text is longer than {MAX_ERROR_TEXT} bytes")
     yield from _image(reply, reply.header.metadata(), reply.header.data_start)

@@ -34,7 +34,7 @@ from alpaca_async import (
 from alpaca_async import _imaging as imaging_module
 from alpaca_async._download import COLUMNS
 from alpaca_async._imagebytes import DTYPES
-from alpaca_async._sink import Columns
+from alpaca_async._sink import MAX_ERROR_TEXT, Columns
 
 from .scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
@@ -232,6 +232,17 @@ async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
         assert caught.value.server.startswith("http://127.0.0.1:")
         assert caught.value.member == "camera/0/imagearray"
         np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
+
+
+async def test_the_longest_error_text_is_the_devices_error() -> None:
+    longest = b"x" * MAX_ERROR_TEXT
+    replies = [imagebytes(text, error=1035) for text in (longest + b"x", longest)]
+    async with OneImage(lambda _: http(replies.pop(), IMAGEBYTES)) as camera:
+        with pytest.raises(InvalidOperationException) as caught:
+            await camera.get_image()
+        assert len(caught.value.message) == MAX_ERROR_TEXT
+        with pytest.raises(MalformedResponse, match="the error text is longer"):
+            await camera.get_image()
 
 
 async def test_an_image_above_the_limit_is_refused_before_it_is_allocated() -> None:
