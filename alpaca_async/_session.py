@@ -30,6 +30,7 @@ from ._errors import (
     TransportError,
     TransportTimeout,
 )
+from ._sink import encoding
 from ._tls import tls_failure
 from ._values import check_int, encode
 from ._wire import WIRE_ERRORS, CallersWire, DirectWire, ForeignError
@@ -293,11 +294,8 @@ class Session:
 
     async def _read(self, response: httpx.Response) -> bytes:
         """Return a body that is not an image, without our credentials if they are in there."""
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            raise MalformedResponse(
-                f"the reply is compressed ({encoding}), which was not asked for"
-            )
+        if coding := encoding(response.headers):
+            raise MalformedResponse(f"the reply is compressed ({coding}), which was not asked for")
         body = bytearray()
         async for chunk in stream_of(response):
             body += chunk

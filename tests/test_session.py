@@ -196,6 +196,15 @@ async def test_every_bad_answer_is_an_error_that_names_server_member_and_reason(
     assert str(caught.value).startswith(f"http://{server.address} camera/0/gain: ")
 
 
+@pytest.mark.parametrize("coding", ["", "Identity"])
+async def test_a_reply_that_says_that_it_is_not_compressed_is_read(
+    client: AlpacaClient, coding: str
+) -> None:
+    reply = http(b'{"Value": 5}', extra=f"Content-Encoding: {coding}\r\n")
+    async with ScriptedServer({"gain": reply}) as server:
+        assert await client.camera(server.address).get_gain() == 5
+
+
 async def test_a_management_reply_of_another_shape_is_malformed(client: AlpacaClient) -> None:
     replies = {"configureddevices": value([{"DeviceType": None}]), "description": value("INDI")}
     async with ScriptedServer({**replies}) as server:
