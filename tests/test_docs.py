@@ -214,6 +214,14 @@ def test_the_readme_shows_eight_lines() -> None:
     assert len([line for line in block.code.splitlines() if line]) == 8
 
 
+def test_the_readme_leads_to_every_page_but_the_reference() -> None:
+    readme, *pages = PAGES
+    linked = set(re.findall(r"\]\((docs/[^)]+\.md)\)", readme.read_text(encoding="utf-8")))
+    names = {page.relative_to(ROOT).as_posix() for page in pages}
+    elsewhere = re.compile("docs/(index|reference/|decisions/)")
+    assert not {name for name in names - linked if not elsewhere.match(name)}
+
+
 def test_giving_up_prints_what_the_tutorial_says(
     server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
