@@ -91,7 +91,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
     that was not connected is disconnected afterwards; settings without an option stay.
     """
     with foreseen_errors():
-        require("fits", *(["preview"] if preview else []), *extras_for(address))
+        require(*extras_for(address))
         order = Order(
             address=address,
             device=device,

@@ -7,8 +7,6 @@ from typing import Final
 
 _PACKAGES: Final = {
     "cli": ("typer", "rich"),
-    "fits": ("astropy",),
-    "preview": ("PIL",),
     "testing": ("starlette", "uvicorn"),
 }
 

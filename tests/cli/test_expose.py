@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from datetime import datetime
@@ -48,6 +49,16 @@ def test_three_frames_become_fits_files_and_the_first_a_picture(
         assert hdus[0].header["IMAGETYP"] == "Light Frame"
     with PIL.Image.open(tmp_path / "pictures" / "light_0001.png") as picture:
         assert picture.size == (64, 48)
+
+
+def test_plain_files_and_pictures_need_no_extra(
+    run: Run, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("astropy", "PIL"):
+        monkeypatch.setitem(sys.modules, package, None)
+    result = run("expose", address, "-t", 0.01, "--preview", "-o", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".fits", ".png"]
 
 
 def test_numbers_go_on_from_whatever_is_there(run: Run, address: str, tmp_path: Path) -> None:
