@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from ._usage import WrongUsage
@@ -17,13 +18,14 @@ class FrameFiles:
     """Frames in `folder`, called `<prefix>_0001.fits` and so on.
 
     Making one makes the folder. `WrongUsage` for a prefix that is no file name, `OSError` if
-    the folder cannot be made or read.
+    the folder cannot be made, read or written to: better now than after a long exposure.
     """
 
     def __init__(self, folder: Path, prefix: str) -> None:
         if not prefix.strip() or any(letter in prefix for letter in '/\\:*?"<>|\0'):
             raise WrongUsage(f"--name {prefix!r} cannot be the beginning of a file's name")
         folder.mkdir(parents=True, exist_ok=True)
+        _try_to_write(folder)
         self._folder = folder
         self._prefix = prefix
         self._last = _last_number(folder, prefix)
@@ -37,6 +39,14 @@ class FrameFiles:
                 return await image.save_fits(path)
             except FileExistsError:  # somebody else writes here too
                 continue
+
+
+def _try_to_write(folder: Path) -> None:
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:  # would name a file that nobody knows
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _last_number(folder: Path, prefix: str) -> int:

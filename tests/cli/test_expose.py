@@ -85,6 +85,17 @@ def test_the_frame_of_a_rival_is_not_overwritten(
     assert rival.read_text() == "precious"
 
 
+def test_a_folder_that_cannot_be_written_to_costs_no_exposure(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
+    result = run("expose", address, "-t", 0.01, "-o", "/sys")  # where not even root may write
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("alpaca-async: /sys: ")
+    assert result.stderr.count("\n") == 1
+    assert not simulated.count("startexposure")
+    assert not simulated.connected
+
+
 def test_a_dark_frame_is_taken_without_light_and_named_so(
     run: Run, address: str, tmp_path: Path
 ) -> None:
