@@ -25,7 +25,16 @@ def run(story: Coroutine[Any, Any, None]) -> None:
     Only the first Ctrl-C counts: asyncio would break off at the second, wherever the code is,
     and leave a camera exposing. What a cancelled story still does is bounded in time.
     """
-    asyncio.run(_interruptible(story))
+    try:
+        asyncio.run(_interruptible(story))
+    except ExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what a task of `group` ran into first: a person is told one reason."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error  # pyright: ignore[reportUnknownArgumentType] - it forgets of what
 
 
 async def _interruptible(story: Coroutine[Any, Any, None]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async.cli._probe import measure, observed
-from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 
 from ..scripted import ScriptedServer, value  # noqa: TID252 - for all tests
 from .conftest import ctrl_c_when
@@ -53,6 +53,20 @@ def test_json_images_are_named(run: Run, simulated: SimulatedCamera) -> None:
         shown = run("bench", server.address, *_QUICK).stdout
     assert "64 x 48 as JSON, " in shown
     assert "- images come as JSON text" in shown
+
+
+def test_an_image_that_breaks_off_in_the_end_is_one_line(
+    run: Run, simulated: SimulatedCamera
+) -> None:
+    with (
+        run_in_thread(SimulatorServer([simulated])) as server,
+        run_in_thread(FaultProxy(server.address)) as proxy,
+    ):
+        proxy.add("short_image", after=1)
+        result = run("bench", proxy.address, *_QUICK)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "the image ended after" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_busy_camera_is_not_disturbed(run: Run, address: str, simulated: SimulatedCamera) -> None:

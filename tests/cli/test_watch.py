@@ -4,6 +4,7 @@ import json
 import re
 import socket
 from datetime import datetime
+from errno import ENOSPC
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -75,6 +76,16 @@ def test_json_is_a_line_for_each_look(run: Run, address: str, simulated: Simulat
     assert (record["name"], record["connected"]) == ("Simulated camera", True)
     assert (record["camera_state"], record["image_ready"]) == ("EXPOSING", False)
     assert record["percent_completed"] == 0
+
+
+def test_a_full_disk_is_one_line(run: Run, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_watch, "say_json_line", fail)
+    result = run("watch", address, "--json")
+    message = "alpaca-async: No space left on device\n"
+    assert (result.exit_code, result.stderr) == (1, message)
 
 
 def test_json_tells_errors(run: Run) -> None:
