@@ -29,7 +29,7 @@ def discover(
     hosts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[HOST]...",
+            metavar="HOST",
             help="Ask only these, broadcast addresses among them; all networks unless given.",
             show_default=False,
         ),

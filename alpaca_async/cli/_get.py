@@ -50,7 +50,7 @@ def get(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Members such as gain, CCDTemperature or 'can*'; all unless given.",
             autocompletion=complete_name,
             show_default=False,

@@ -42,7 +42,7 @@ def set_(
     assignments: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME=VALUE...",
+            metavar="NAME=VALUE",
             help="Such as gain=100, readout_mode=Fast, cooler_on=true or connected=true.",
             autocompletion=complete_assignment,
             show_default=False,

@@ -50,7 +50,7 @@ def watch(
     addresses: Annotated[
         list[str],
         typer.Argument(
-            metavar="ADDRESS...",
+            metavar="ADDRESS",
             help="HOST, HOST:PORT, http(s)://HOST:PORT, or 'sim' for a simulated camera.",
             show_default=False,
         ),

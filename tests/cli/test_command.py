@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,12 @@ def test_a_new_process_says_what_is_missing_and_loads_nothing_heavy_for_help() -
 def test_help_names_every_command(run: Run) -> None:
     result = run("--help")
     assert all(f"\n  {name} " in result.stdout for name in _COMMANDS)
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_the_usage_has_one_pair_of_brackets_for_each_argument(run: Run, command: str) -> None:
+    usage = run(command, "--help").stdout.splitlines()[0]
+    assert not re.search(r"\[\[|\.\.\.[]}]", usage)
 
 
 def test_a_call_without_a_command_shows_the_help(run: Run) -> None:
