@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ._faults import FAULTS, Exchange, Peer, Upstream
 from ._gate import Gate
+from ._interface import READS, WRITES
 from ._message import HEAD_LIMIT, NO_REQUEST, BrokenMessage, read_request
 from ._rules import FaultEvent, FaultRule
 
@@ -28,6 +29,9 @@ logger = logging.getLogger("alpaca_async.testing")
 
 _REMEMBERED_EVENTS: Final = 10_000
 _DEFAULT_MEMBERS: Final = {"image": "imagearray"}
+_MEMBERS: Final = READS | WRITES.keys()
+_NEARLY: Final = 0.9
+"""No member of another kind of device is so similar to one of a camera."""
 _PATIENCE: Final = 10.0
 """Seconds that a call from another thread waits for the proxy's loop."""
 
@@ -82,7 +86,8 @@ class FaultProxy:
         and is not counted.
 
         Raises:
-            ValueError: there is no such fault, or it befalls no single requests.
+            ValueError: there is no such fault, or it befalls no single requests; `member` is
+                nearly, but not quite, the name of a member of a camera.
             TypeError: the fault has no such option.
         """
         what = _known(fault)
@@ -92,11 +97,11 @@ class FaultProxy:
             raise ValueError(f"{fault} comes before any request, and cannot choose among them")
         if what.scope == "port" and (times is not None or after or probability < 1.0):
             raise ValueError(f"{fault} holds until it is removed")
-        member = member or _DEFAULT_MEMBERS.get(what.kind)
+        member = _spelt(member) if member else _DEFAULT_MEMBERS.get(what.kind)
         self._rules_made += 1
         rule = FaultRule(
             fault=what,
-            member=member and member.lower(),
+            member=member,
             verb=verb and verb.upper(),
             device=device,
             times=times,
@@ -128,7 +133,7 @@ class FaultProxy:
 
     def count(self, fault: str | None = None, member: str | None = None) -> int:
         """Return how often faults befell something: one of them or all, one member or all."""
-        member = member and member.lower()
+        member = member and _spelt(member)
         return sum(
             count
             for (name, of), count in self._counts.items()
@@ -260,6 +265,15 @@ def _known(name: str) -> Fault:
         hint = f"; {similar[0]} perhaps?" if similar else ""
         raise ValueError(f"there is no fault {name!r}{hint}")
     return FAULTS[name]
+
+
+def _spelt(member: str) -> str:
+    """Return `member` as paths have it; other devices have members that are not known here."""
+    name = member.lower().replace("_", "")
+    for similar in get_close_matches(name, _MEMBERS, 1, _NEARLY):
+        if similar != name:
+            raise ValueError(f"a camera has no member {member!r}; {similar} perhaps?")
+    return name
 
 
 def _place(target: str) -> tuple[str, int]:

@@ -301,6 +301,15 @@ async def test_a_fault_of_images_is_for_images(through: Wire, proxy: FaultProxy)
     assert proxy.add("short_image", member="ImageArrayVariant").member == "imagearrayvariant"
 
 
+async def test_a_member_is_known_in_any_spelling_and_those_of_other_devices_too(
+    proxy: FaultProxy,
+) -> None:
+    for member in ("startexposure", "StartExposure", "start_exposure"):
+        assert proxy.add("delay", member=member).member == "startexposure"
+        assert not proxy.count(member=member)
+    assert proxy.add("delay", member="Temperature").member == "temperature"
+
+
 async def test_it_remembers_what_it_did(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("http_500_text", member="gain")
     proxy.add("http_404_text", member="offset")
@@ -320,6 +329,7 @@ async def test_it_remembers_what_it_did(through: Wire, proxy: FaultProxy) -> Non
     [
         ("lose_replies", {}, ValueError, "there is no fault 'lose_replies'; lose_reply perhaps?"),
         ("xyz", {}, ValueError, "there is no fault 'xyz'$"),
+        ("drip", {"member": "imagearay"}, ValueError, "no member 'imagearay'; imagearray perhaps"),
         ("refuse", {"member": "gain"}, ValueError, "refuse comes before any request"),
         ("reset_on_connect", {"device": 0}, ValueError, "reset_on_connect comes before"),
         ("refuse", {"times": 1}, ValueError, "refuse holds until it is removed"),
