@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import random
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager
@@ -310,6 +311,8 @@ class Session:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             return tls_failure(cause)
+        if isinstance(cause, socket.gaierror):  # its numbers are not those of the system
+            return str(cause.strerror).lower()
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
         return str(error) or type(error).__name__

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 import time
 import tracemalloc
@@ -160,6 +161,19 @@ async def test_a_refused_connection_is_a_transport_error_with_a_known_outcome(
         await client.camera(server.address).set_gain(5)
     assert not caught.value.outcome_unknown
     assert server.address in str(caught.value)
+
+
+async def test_a_name_that_nobody_knows_is_said_in_words(
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_nothing(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", find_nothing)
+    with pytest.raises(TransportError) as caught:
+        await client.camera("nowhere.invalid").get_gain()
+    place = "http://nowhere.invalid:11111 camera/0/gain"
+    assert str(caught.value) == f"{place}: name or service not known"
 
 
 async def test_a_redirect_is_not_followed(client: AlpacaClient) -> None:
