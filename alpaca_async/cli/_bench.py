@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from ._console import ERR, OUT, conclude, foreseen_errors, say_json
+from ._console import ERR, conclude, foreseen_errors, say_json, say_table
 from ._extras import require
 from ._probe import Calls, Frames, Measurements, measure, observed
 from ._running import run
@@ -74,7 +74,7 @@ def _show(measured: Measurements) -> None:
     table.add_column(overflow="fold")
     for row in _rows(measured):
         table.add_row(*row)
-    OUT.print(table)
+    say_table(table)
     for sentence in verdict(measured):
         conclude(f"- {sentence}")
 

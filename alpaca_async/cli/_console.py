@@ -24,6 +24,8 @@ from ._usage import WrongUsage
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from rich.table import Table
+
 
 class Output(Console):
     """Standard output; when nobody reads it any more the command ends as after Ctrl-C."""
@@ -43,6 +45,7 @@ ERR: Final = Console(stderr=True, highlight=False)
 _FAILED: Final = 1
 _NOT_USABLE: Final = 2
 _INTERRUPTED: Final = 130
+_ENDLESS: Final = 10_000
 
 logger = logging.getLogger("alpaca_async")
 
@@ -81,6 +84,15 @@ def say_json(document: object) -> None:
 def say_json_line(record: object) -> None:
     """Write one line of a stream of JSON."""
     say(json.dumps(record, ensure_ascii=False))
+
+
+def say_table(table: Table) -> None:
+    """Write a table of the result; each row is one line where there is no terminal to fit."""
+    if OUT.is_terminal:
+        OUT.print(table)
+        return
+    for line in OUT.render_lines(table, OUT.options.update(width=_ENDLESS), pad=False):
+        say("".join(segment.text for segment in line).rstrip())
 
 
 def note(sentence: str) -> None:

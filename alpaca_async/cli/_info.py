@@ -11,7 +11,7 @@ from rich.text import Text
 
 from alpaca_async._client import AlpacaClient
 
-from ._console import OUT, foreseen_errors, say_json
+from ._console import foreseen_errors, say, say_json, say_table
 from ._extras import require
 from ._running import run
 from ._server import Address, AsJson, connected, extras_for, reachable
@@ -47,12 +47,15 @@ def info(
 
 async def _print_tables(address: str, number: int | None) -> None:
     async with reachable(address) as place, AlpacaClient() as client:
-        OUT.print(_facts_table(_server_facts(await client.get_server_description(place))))
+        say_table(_facts_table(_server_facts(await client.get_server_description(place))))
         devices = await client.get_configured_devices(place)
-        OUT.print(_device_table(devices) if devices else "no devices")
+        if devices:
+            say_table(_device_table(devices))
+        else:
+            say("no devices")
         async for chosen, camera in _cameras(client, place, _chosen(devices, number)):
-            OUT.print(Text(f"\nCamera {chosen.device_number}", "bold"))
-            OUT.print(_facts_table(_camera_facts(camera)))
+            say(Text(f"\nCamera {chosen.device_number}", "bold"))
+            say_table(_facts_table(_camera_facts(camera)))
 
 
 async def _print_json(address: str, number: int | None) -> None:

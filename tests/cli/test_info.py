@@ -7,6 +7,8 @@ from alpaca_async import SensorType
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 if TYPE_CHECKING:
+    import pytest
+
     from .conftest import Run
 
 
@@ -22,6 +24,16 @@ def test_it_shows_server_devices_and_cameras(
     assert "driver        version 1.0, ICameraV4" in lines
     assert "sensor        SIM1280, monochrome" in lines
     assert not simulated.connected
+
+
+def test_a_row_is_one_line_in_a_pipe(
+    run: Run, address: str, simulated: SimulatedCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    simulated.sensor_name = " ".join(["a very long name"] * 20)
+    lines = run("info", address).stdout.splitlines()
+    assert f"sensor        {simulated.sensor_name}, monochrome" in lines
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_what_a_camera_lacks_is_left_out(
