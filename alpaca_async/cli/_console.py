@@ -107,6 +107,7 @@ def conclude(sentence: str) -> None:
 
 def _print_sentence(console: Console, sentence: Text) -> None:
     """Write it between words into the lines of a terminal, else as one line."""
+    console.control(Control(ControlType.CARRIAGE_RETURN))  # the terminal may have shown ^C
     console.print(sentence, soft_wrap=not console.is_terminal)
 
 
@@ -127,7 +128,6 @@ def foreseen_errors() -> Generator[None]:
 
 
 def _exit(sentence: str, code: int) -> typer.Exit:
-    ERR.control(Control(ControlType.CARRIAGE_RETURN))  # the terminal may have shown ^C
     _print_sentence(ERR, Text(f"alpaca-async: {sentence}"))
     return typer.Exit(code)
 

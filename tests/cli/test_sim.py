@@ -87,6 +87,17 @@ def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(said) == 2
 
 
+def test_a_terminal_does_not_show_ctrl_c_before_the_last_word(
+    run: Run, monkeypatch: pytest.MonkeyPatch, terminal: None
+) -> None:
+    def press(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_sim, "say", press)
+    result = run("sim", "--port", 0, "--no-discovery")
+    assert result.stderr == "\r\x1b[2mstopped\x1b[0m\n"
+
+
 def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
