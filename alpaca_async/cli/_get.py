@@ -127,8 +127,13 @@ def _known(query: Query, readings: Iterable[Reading]) -> list[Reading]:
 
 def _hint(query: Query, readings: Iterable[Reading]) -> None:
     if not all(reading.connected for reading in readings):
-        number = f" -d {query.device}" if query.device else ""
-        note(f"not connected; alpaca-async set {query.address}{number} connected=true connects it")
+        name_the_way_out(query.address, query.device)
+
+
+def name_the_way_out(address: str, device: int) -> None:
+    """Say how a camera that is not connected gets connected."""
+    number = f" -d {device}" if device else ""
+    note(f"not connected; alpaca-async set {address}{number} connected=true connects it")
 
 
 async def _monitor(query: Query) -> None:

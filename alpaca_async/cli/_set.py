@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
+from alpaca_async._errors import NotConnectedException
 from alpaca_async._tasks import wait_for_end
 
 from ._console import Interrupted, foreseen_errors, say_json
 from ._extras import require
-from ._get import show
+from ._get import name_the_way_out, show
 from ._members import GROUPS, complete_assignment, find
 from ._reading import document_of, read
 from ._running import run
@@ -78,7 +79,11 @@ def _parsed(assignments: Sequence[str]) -> Assignments:
 
 async def _set(address: str, number: int, wanted: Assignments, *, as_json: bool) -> None:
     async with camera_at(address, number) as camera:
-        await _take(_steps(camera, wanted))
+        try:
+            await _take(_steps(camera, wanted))
+        except NotConnectedException:
+            name_the_way_out(address, number)
+            raise
         readings = await read(camera, wanted)
     if as_json:
         say_json(document_of(readings))

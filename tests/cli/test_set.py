@@ -35,6 +35,18 @@ def test_members_are_set_in_order_and_read_back(
     assert puts == ["gain", "cooleron", "setccdtemperature"]
 
 
+def test_a_camera_that_is_not_connected_is_left_so_and_the_way_out_is_named(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
+    simulated.set_connected(False)
+    result = run("set", address, "cooler_on=true")
+    hint, error = result.stderr.splitlines()
+    assert hint == f"not connected; alpaca-async set {address} connected=true connects it"
+    assert error.startswith("alpaca-async: ")
+    assert result.exit_code == 1
+    assert not simulated.connected
+
+
 def test_what_get_prints_can_be_set(run: Run, address: str) -> None:
     lines = run("get", address, "gain", "bin_?", "num_?", "cooler_on").stdout.splitlines()
     assert run("set", address, *lines).stdout.splitlines() == lines
