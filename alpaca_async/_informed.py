@@ -43,6 +43,8 @@ class Informed(ICameraV4):
     _info: CameraInfo | None = None
     _settings: CameraSettings | None = None
     _commands = 0
+    _restarts = 0
+    """How often the server was seen to begin anew."""
     _answers = 0
     """The last number that the server gave to an answer."""
 
@@ -116,6 +118,7 @@ class Informed(ICameraV4):
         """
         number = envelope.server_transaction_id
         if 0 < number < self._answers // 2:
+            self._restarts += 1
             self._forget()
         self._answers = number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable  # noqa: TC003 - of a dataclass
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -191,14 +192,17 @@ class Recovering(Exposing, Framing):
         exposure: Exposure | None = None
         losses = 0
         while True:
+            restarts = math.inf  # while it is got back none is news
             try:
                 if losses:
                     exposure = await self._regain(how, exposure)
+                restarts = self._restarts
                 exposure = exposure or await take()
                 return await fetch(exposure)
             except AlpacaError as error:
                 losses += 1
-                if losses > how.attempts or not self._is_lost(error):
+                lost = self._is_lost(error) or self._restarts > restarts
+                if losses > how.attempts or not lost:
                     raise
                 logger.warning("%r is lost: %s", self, error)
 

@@ -388,8 +388,10 @@ async def test_all_facts_are_asked_for_again_when_it_is_connected_again(
 # Sequences
 
 
-async def taken(camera: AsyncCamera, how: Reconnect | None, count: int = 3) -> list[Image]:
-    async with camera.exposures(0.01, count=count, reconnect=how) as frames:
+async def taken(
+    camera: AsyncCamera, how: Reconnect | None, count: int = 3, duration: float = 0.01
+) -> list[Image]:
+    async with camera.exposures(duration, count=count, reconnect=how) as frames:
         return [image async for image in frames]
 
 
@@ -492,6 +494,24 @@ async def test_an_exposure_that_was_lost_from_sight_is_aborted_and_begun_again(
     await relay.mend()
     assert len(await sequence) == 1
     assert (starts(simulated), simulated.count("abortexposure")) == (2, 1)
+
+
+async def test_an_exposure_that_a_restart_between_two_looks_has_ended_is_begun_again(
+    camera: AsyncCamera, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_waiting, "_IDLE_GRACE", 0.05)
+    for _ in range(40):
+        await camera.get_camera_state()
+    restarted = new_camera(initially_connected=True)
+    async with SimulatorServer([restarted]) as server:
+        sequence = asyncio.create_task(taken(camera, SOON, count=1, duration=0.4))
+        await until(lambda: bool(camera._waits))
+        await asyncio.sleep(0.2)  # nothing is asked meanwhile
+        relay.target = server.address
+        relay.cut()
+        await relay.mend()
+        assert len(await sequence) == 1
+    assert starts(restarted) == 1
 
 
 @pytest.mark.parametrize("leave", ["cancelled", "failed"])
