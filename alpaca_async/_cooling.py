@@ -13,7 +13,7 @@ from ._errors import AlpacaError, OperationFailed, OperationTimeout
 from ._icamera import ICameraV4
 from ._informed import optional
 from ._tasks import finish
-from ._values import check_float
+from ._values import check_duration, check_float, check_limit
 
 _HOLD_LIMIT: Final = 5.0
 _FULL_POWER: Final = 99.0
@@ -54,6 +54,10 @@ class CoolingPace:
     stalled: float = 180.0
     """For how long a cooler at full power may come no closer."""
 
+    def __post_init__(self) -> None:
+        for name in ("interval", "settled", "stalled"):
+            check_duration(name, getattr(self, name))
+
 
 _PACE: Final = CoolingPace()
 
@@ -85,6 +89,7 @@ class Cooling(ICameraV4):
             OperationFailed: the cooler is at full power, and comes no closer.
             NotImplementedException: the camera has no cooler, or no set point.
         """
+        limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
         settled, stalled = _Lasting(pace.settled), _Lasting(pace.stalled)
         ramp = _Ramp(self, check_float("temperature", temperature), rate, pace, progress)
 
@@ -98,7 +103,7 @@ class Cooling(ICameraV4):
                 )
             return settled(near and moment.set_point == ramp.goal)
 
-        await ramp.follow(is_stable, timeout)
+        await ramp.follow(is_stable, limit)
 
     async def warm_up(
         self,
@@ -120,6 +125,7 @@ class Cooling(ICameraV4):
             OperationTimeout: not warm within `timeout` seconds.
             NotImplementedException: the camera has no cooler, or no set point.
         """
+        limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
         goal = None if temperature is None else check_float("temperature", temperature)
         if not await self.get_cooler_on():
             return
@@ -133,7 +139,7 @@ class Cooling(ICameraV4):
             at_the_end = moment.set_point == ramp.goal
             return level(at_the_end and not rises) or (at_the_end and ramp.gap <= tolerance)
 
-        await ramp.follow(is_warm, timeout)
+        await ramp.follow(is_warm, limit)
         await self.set_cooler_on(False)
 
 
@@ -172,16 +178,14 @@ class _Ramp:
             self._closest = self.gap
         return closer
 
-    async def follow(
-        self, is_over: Callable[[CoolingProgress], bool], timeout: float | None
-    ) -> None:
+    async def follow(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
         """Move the set point until `is_over`; hold the temperature where that does not come."""
         try:
             self._temperature = self._start = await self._camera.get_ccd_temperature()
             await self._advance()
             if not await self._camera.get_cooler_on():
                 await finish(self._camera.set_cooler_on(True))
-            await self._watch(is_over, math.inf if timeout is None else timeout)
+            await self._watch(is_over, timeout)
         except OperationFailed as error:
             await finish(self._hold())
             path = f"camera/{self._camera.device_number}/ccdtemperature"

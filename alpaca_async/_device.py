@@ -21,7 +21,15 @@ from ._errors import (
 )
 from ._session import Session
 from ._tasks import SingleFlight, finish
-from ._values import check_bool, check_index, check_str, decode, decode_records, decode_strings
+from ._values import (
+    check_bool,
+    check_index,
+    check_limit,
+    check_str,
+    decode,
+    decode_records,
+    decode_strings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -276,7 +284,7 @@ class AsyncDevice:
     # connecting, step by step
 
     async def _within(self, timeout: float, run: SingleFlight[None], goal: str) -> None:
-        deadline = asyncio.timeout(timeout)
+        deadline = asyncio.timeout(check_limit("timeout", timeout))
         try:
             async with deadline:
                 await run()

@@ -24,7 +24,7 @@ from ._keywords import HeaderReader
 from ._session import Attempt
 from ._status import Reporting
 from ._tasks import finish, wait_for_end
-from ._values import check_duration
+from ._values import check_duration, check_limit
 from ._waiting import ImageWait
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Exposing(Imaging, Reporting):
             OperationFailed: the camera reports an error, or is idle without an image.
             ExposureAborted: another task called `abort_exposure` of this object.
         """
-        await self._wait(0.0, timeout, progress)
+        await self._wait(0.0, check_limit("timeout", timeout), progress)
 
     async def stop_exposure(self) -> None:
         """End the exposure now and keep what it has gathered.
@@ -150,6 +150,7 @@ class Exposing(Imaging, Reporting):
         keywords: HeaderReader,
     ) -> Exposure:
         """Expose until the image is ready, and return the facts of the exposure."""
+        ready_timeout = check_limit("ready_timeout", ready_timeout)
         start = await self._start(duration, light)
         if self._aborted_due == self._due:
             await finish(self._abort())  # the other abort may have overtaken the start
@@ -177,7 +178,7 @@ class Exposing(Imaging, Reporting):
         return image
 
     async def _wait(
-        self, duration: float, timeout: float | None, progress: ProgressCallback | None
+        self, duration: float, timeout: float, progress: ProgressCallback | None
     ) -> None:
         wait = ImageWait(
             self,

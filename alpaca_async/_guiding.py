@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Final
 
 from ._errors import OperationTimeout
 from ._icamera import ICameraV4
+from ._values import check_limit
 
 _PAUSE: Final = 0.05
 
@@ -25,7 +25,7 @@ class Guiding(ICameraV4):
             OperationTimeout: the pulse goes on after `timeout` seconds.
         """
         clock = asyncio.get_running_loop().time
-        deadline = math.inf if timeout is None else clock() + timeout
+        deadline = clock() + check_limit("timeout", timeout)
         while await self.get_is_pulse_guiding():
             left = deadline - clock()
             if left <= 0:

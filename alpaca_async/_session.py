@@ -312,7 +312,7 @@ class Session:
         if isinstance(cause, ssl.SSLError):
             return tls_failure(cause)
         if isinstance(cause, socket.gaierror):  # its numbers are not those of the system
-            return str(cause.strerror).lower()
+            return str(cause.strerror or cause).lower()
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
         return str(error) or type(error).__name__

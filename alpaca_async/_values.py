@@ -165,6 +165,11 @@ def check_duration(name: str, value: float) -> float:
     return number
 
 
+def check_limit(name: str, value: float | None) -> float:
+    """Return `value`, seconds, as a float; infinite if it is None. `ValueError` as a duration."""
+    return math.inf if value is None or value == math.inf else check_duration(name, value)
+
+
 def check_str(name: str, value: str) -> str:
     """Return `value`; `TypeError` unless it is a string."""
     if isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from a caller

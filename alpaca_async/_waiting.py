@@ -60,7 +60,7 @@ class ImageWait:
         ask: Callable[[], Awaitable[CameraStatus | None]],
         *,
         duration: float,
-        timeout: float | None,
+        timeout: float,
         progress: ProgressCallback | None,
         ghost_due: float = -math.inf,
     ) -> None:
@@ -68,7 +68,7 @@ class ImageWait:
         self._ask = ask
         self._has_status = True
         self._duration = duration
-        self._timeout = math.inf if timeout is None else timeout
+        self._timeout = timeout
         self._progress = progress
         self._state: CameraStates | None = None
         self._idle_since: float | None = None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from datetime import UTC, datetime, timedelta
@@ -451,6 +452,16 @@ async def test_cancelled_twice_still_aborts(
         await task
     assert simulated.count("abortexposure") == 1
     assert simulated.state is CameraStates.IDLE
+
+
+async def test_a_limit_that_is_no_number_starts_nothing(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    with pytest.raises(ValueError, match="ready_timeout must be finite"):
+        await camera.expose(0.01, ready_timeout=math.nan)
+    with pytest.raises(ValueError, match="timeout must be finite"):
+        await camera.wait_image_ready(timeout=math.nan)
+    assert simulated.count("startexposure") == 0
 
 
 async def test_a_slow_look_at_the_state_does_not_put_off_the_image(

@@ -14,6 +14,7 @@ from alpaca_async._values import (
     check_duration,
     check_float,
     check_int,
+    check_limit,
     check_str,
     decode,
     decode_integers,
@@ -152,3 +153,11 @@ def test_an_unknown_number_keeps_its_number_and_its_type() -> None:
 def test_a_wrong_argument_is_named(check: Any, wrong: object, error: type[Exception]) -> None:  # noqa: ANN401
     with pytest.raises(error, match="thing must"):
         check("thing", wrong)
+
+
+def test_a_limit_is_a_duration_or_none() -> None:
+    assert check_limit("timeout", 2) == 2.0
+    assert check_limit("timeout", None) == check_limit("timeout", math.inf) == math.inf
+    for wrong in (math.nan, -1.0):
+        with pytest.raises(ValueError, match="timeout"):
+            check_limit("timeout", wrong)
