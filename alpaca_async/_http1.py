@@ -27,6 +27,7 @@ _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _CLOSE: Final = re.compile(rb"(?:^|,)\s*close\s*(?:,|$)", re.IGNORECASE)
 _KEEP_ALIVE: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _KNOWN: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
+_REQUEST_TIMEOUT: Final = 408
 _IDLE_SHARE: Final = 0.8  # of the time that the server announces
 
 
@@ -127,6 +128,8 @@ class Head(NamedTuple):
     @property
     def idle_limit(self) -> float:
         """For how many seconds the server keeps the connection; 0 if it closes it at once."""
+        if self.status == _REQUEST_TIMEOUT:
+            return 0.0  # it may have been meant for nobody: what follows would be another's
         connection = b",".join(self.known.get(b"connection", ()))
         if self.version != b"HTTP/1.1" or _CLOSE.search(connection):
             return 0.0

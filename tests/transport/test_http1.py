@@ -365,6 +365,14 @@ def test_a_server_that_is_not_http_is_noticed_at_once() -> None:
         Reply("GET").feed(b"S")
 
 
+def test_no_request_follows_one_that_timed_out() -> None:
+    """A server that says so of a connection at rest may answer the next request as well."""
+    reply = Reply("PUT")
+    reply.feed(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+    assert reply.complete
+    assert reply.idle_limit == 0
+
+
 @pytest.mark.parametrize(
     ("announced", "expected"),
     [
