@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 import weakref
 from itertools import pairwise
@@ -84,18 +85,23 @@ async def test_the_next_exposure_runs_while_the_caller_works(
 ) -> None:
     await camera.expose(0.01)
     simulated.requests.clear()
+    arrivals: list[float] = []
     worked: list[float] = []
-    async with camera.exposures(0.2, count=4) as frames:
+    async with camera.exposures(0.2, count=8) as frames:
         async for image in frames:
+            arrivals.append(time.monotonic())
             assert image.data.size
             await asyncio.sleep(0.15)
             worked.append(time.monotonic())
     starts = [r.time for r in simulated.requests if r.member == "startexposure"]
     downloads = [r.time for r in simulated.requests if r.member == "imagearray"]
-    assert len(starts) == 4
+    assert len(starts) == 8
     assert all(start < end for end, start in zip(worked, starts[1:], strict=False))
+    if sys.gettrace() is not None:  # counting lines slows down server and client alike
+        return
     # The best of several, since other programs run on this machine as well.
-    assert min(b - a for a, b in zip(starts, downloads, strict=True)) < 0.3
+    assert min(b - a for a, b in zip(arrivals, starts[1:], strict=False)) < 0.01
+    assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.01
 
 
 @pytest.mark.parametrize("work", [0.0, 0.06], ids=["a fast caller", "a slow caller"])
