@@ -98,17 +98,21 @@ def directly(filled: Pixels, rows: Pixels) -> None:
     np.copyto(rows, filled.T)
 
 
-def through_tile(run: int, padding: int = 64) -> Callable[[Pixels, Pixels], None]:
-    tile = np.empty((1024, run + padding), np.uint8)
+def through_tile(
+    run: int, padding: int = 64, width: int = 2048
+) -> Callable[[Pixels, Pixels], None]:
+    """Tiles of `run` bytes of each column and `width` bytes of each row."""
+    tile = np.empty((width, run + padding), np.uint8)
 
     def place(filled: Pixels, rows: Pixels) -> None:
-        step = run // filled.itemsize
+        step, columns = run // filled.itemsize, width // filled.itemsize
         typed = tile.view(filled.dtype)
         for y in range(0, filled.shape[1], step):
-            block = filled[:, y : y + step]
-            part = typed[: len(block), : block.shape[1]]
-            np.copyto(part, block)
-            np.copyto(rows[y : y + step], part.T)
+            for x in range(0, len(filled), columns):
+                block = filled[x : x + columns, y : y + step]
+                part = typed[: len(block), : block.shape[1]]
+                np.copyto(part, block)
+                np.copyto(rows[y : y + step, x : x + columns], part.T)
 
     return place
 
@@ -132,18 +136,6 @@ def by_turns(frames: int, columns: int, place: Callable[[Pixels, Pixels], None])
         return total / frames
 
     return way
-
-
-def in_small_tiles(filled: Pixels, rows: Pixels) -> None:
-    """Tiles of 256 bytes of each row and 2 KiB of each column: a page is visited once a slab."""
-    width, run = (size // filled.itemsize for size in (256, 2048))
-    tile = np.empty((width, run + 32), filled.dtype)
-    for y in range(0, filled.shape[1], run):
-        for x in range(0, len(filled), width):
-            block = filled[x : x + width, y : y + run]
-            part = tile[: len(block), : block.shape[1]]
-            np.copyto(part, block)
-            np.copyto(rows[y : y + run, x : x + width], part.T)
 
 
 def in_pairs(filled: Pixels, rows: Pixels) -> None:
@@ -245,9 +237,14 @@ def ways(source: Pixels) -> dict[str, Way]:
         "slab 128, tiles of 2 KiB": slab(128, through_tile(2048)),
         "slab 128, tiles of 2 KiB, no padding": slab(128, through_tile(2048, 0)),
         "slab 128, tiles of 8 KiB": slab(128, through_tile(8192)),
-        **{f"slab {k}, small tiles": slab(k, in_small_tiles) for k in (128, 256, 512)},
         **{
-            f"slab {k}, small tiles, 4 frames by turns": by_turns(4, k, in_small_tiles)
+            f"slab {k}, small tiles": slab(k, through_tile(2048, width=256))
+            for k in (128, 256, 512)
+        },
+        **{
+            f"slab {k}, small tiles, 4 frames by turns": by_turns(
+                4, k, through_tile(2048, width=256)
+            )
             for k in (128, 256, 512)
         },
         "ColumnSlabs": column_slabs,
