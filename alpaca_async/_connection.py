@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ._http1 import Message
     from ._reply import Reply, Straight
+    from ._rota import Rota
 
 _UNREAD_LIMIT: Final = 256 * 1024
 
@@ -46,9 +47,10 @@ class Connection(asyncio.BufferedProtocol):
 
     scratch_size = 64 * 1024
 
-    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, owner: Owner, rota: Rota, loop: asyncio.AbstractEventLoop) -> None:
         self.closed = False
         self._owner = owner
+        self._rota = rota
         self._loop = loop
         self._scratch = memoryview(bytearray(self.scratch_size))
         self._lent: Straight | None = None
@@ -145,10 +147,12 @@ class Connection(asyncio.BufferedProtocol):
         self._deadline = self._loop.time() + self._patience
         lent, self._lent = self._lent, None  # or a resting connection would keep a frame alive
         try:
-            if lent is not None:
-                lent.filled(nbytes)
-            else:
+            if lent is None:
                 reply.feed(bytes(self._scratch[:nbytes]))
+            elif lent.filled(nbytes):
+                self._rota.more(self)
+            else:
+                self._rota.all_read(self)
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
             self.close(error)
         else:
@@ -182,7 +186,18 @@ class Connection(asyncio.BufferedProtocol):
         self._write_paused = False
         self._wake()
 
-    # Between the two
+    # What the rota asks for
+
+    def pause(self) -> None:
+        """Read nothing: it is another's turn."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on; the silence until now was not the server's."""
+        self._deadline = self._loop.time() + self._patience
+        self._transport.resume_reading()
+
+    # Between all of them
 
     def _react(self, reply: Reply) -> None:
         if reply.complete:
@@ -211,6 +226,7 @@ class Connection(asyncio.BufferedProtocol):
         self._lent = None
         if self._timer is not None:
             self._timer.cancel()
+        self._rota.leave(self)
         self._owner.lost(self)
         reply, self._reply = self._reply, None
         if reply is not None:
@@ -258,6 +274,8 @@ class Connection(asyncio.BufferedProtocol):
             self._set_deadline(left)
         elif self._reply is None:
             self.close()
+        elif self._rota.keeps_waiting(self):
+            self._set_deadline(self._patience)
         else:
             self._wake(in_time=False)
 

@@ -138,15 +138,19 @@ class Straight:
     def __init__(self, sink: Sink, framing: _Counted | _UntilClosed) -> None:
         self._sink = sink
         self._framing = framing
+        self._offered = 0
 
     def room(self) -> memoryview:
         """Return the memory that the next bytes belong into."""
-        return _room(self._sink)[: min(self._framing.left, STRAIGHT_LIMIT)]
+        room = _room(self._sink)[: min(self._framing.left, STRAIGHT_LIMIT)]
+        self._offered = len(room)
+        return room
 
-    def filled(self, nbytes: int) -> None:
-        """Note that the first `nbytes` of it are filled."""
+    def filled(self, nbytes: int) -> bool:
+        """Note that the first `nbytes` of it are filled; tell whether more may have come."""
         self._framing.skip(nbytes)
         self._sink.received(nbytes)
+        return nbytes == self._offered and not self._framing.complete
 
 
 def _room(sink: Sink) -> memoryview:

@@ -15,6 +15,7 @@ from ._connection import Body, Connection, TlsConnection
 from ._http1 import serialise
 from ._pool import Pool
 from ._reply import Reply, Sink
+from ._rota import Rota
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -60,6 +61,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._context: ssl.SSLContext | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pools: dict[_Origin, Pool] = {}
+        self._rota = Rota()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response as soon as its head is there."""
@@ -93,6 +95,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         if loop is not self._loop:
             self._let_go()
             self._loop = loop
+            self._rota = Rota()
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = Pool(self._size)
@@ -136,7 +139,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         try:
             async with asyncio.timeout(timeout):
                 _, connection = await loop.create_connection(
-                    partial(TlsConnection if origin.tls else Connection, pool, loop),
+                    partial(TlsConnection if origin.tls else Connection, pool, self._rota, loop),
                     origin.host,
                     origin.port,
                     ssl=await self._ssl_context() if origin.tls else None,

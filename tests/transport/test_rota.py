@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpaca_async._rota import TURN, Rota
+from alpaca_async._transport import DirectTransport
+
+from .support import MemorySink, Peer, fetch, serving, settle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+LONG: Final = 300.0
+ROOM: Final = 1024
+FLOOD: Final = bytes(range(256)) * 4096
+HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(FLOOD)
+
+
+class Listener:
+    """Notes whether it may read."""
+
+    def __init__(self) -> None:
+        self.paused = False
+
+    def pause(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume(self) -> None:
+        assert self.paused
+        self.paused = False
+
+
+def paused(readers: list[Listener]) -> list[bool]:
+    return [reader.paused for reader in readers]
+
+
+async def test_one_alone_is_never_paused() -> None:
+    rota, reader = Rota(), Listener()
+    for _ in range(5):
+        rota.more(reader)
+        await asyncio.sleep(TURN / 2)
+        assert not reader.paused
+
+
+async def test_the_next_reads_when_one_has_read_all() -> None:
+    rota, readers = Rota(), [Listener() for _ in range(3)]
+    for reader in readers:
+        rota.more(reader)
+    assert paused(readers) == [False, True, True]
+    rota.all_read(readers[0])
+    assert paused(readers) == [False, False, True]
+    rota.more(readers[0])
+    assert paused(readers) == [True, False, True]
+    rota.all_read(readers[1])
+    assert paused(readers) == [True, False, False]
+    rota.leave(readers[2])
+    assert paused(readers) == [False, False, False]
+
+
+async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
+    rota, flood, trickle = Rota(), Listener(), Listener()
+    rota.more(flood)
+    rota.all_read(trickle)
+    assert not trickle.paused
+    other = Listener()
+    rota.more(other)
+    rota.all_read(trickle)
+    assert other.paused
+
+
+async def test_a_turn_ends() -> None:
+    rota, readers = Rota(), [Listener(), Listener(), Listener()]
+    for reader in readers:
+        rota.more(reader)
+    await asyncio.sleep(TURN * 1.5)
+    assert paused(readers) == [False, False, True]
+    rota.more(readers[0])
+    assert paused(readers) == [True, False, True]
+    await asyncio.sleep(TURN)
+    assert paused(readers) == [True, False, False]
+
+
+async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async._rota.TURN", 0.2)
+    rota, readers = Rota(), [Listener(), Listener(), Listener()]
+    for reader in readers:
+        rota.more(reader)
+    await asyncio.sleep(0.1)
+    rota.all_read(readers[0])
+    await asyncio.sleep(0.15)
+    assert paused(readers) == [False, False, True]
+
+
+async def test_nobody_keeps_the_rest_waiting_for_long() -> None:
+    rota, readers = Rota(), [Listener(), Listener(), Listener()]
+    for reader in readers:
+        rota.more(reader)
+    await asyncio.sleep(TURN * 4)
+    assert paused(readers) == [False, False, False]
+
+
+async def test_who_leaves_is_not_paused_and_keeps_nobody_waiting() -> None:
+    rota, readers = Rota(), [Listener(), Listener(), Listener()]
+    for reader in readers:
+        rota.more(reader)
+    rota.leave(readers[1])
+    assert paused(readers) == [False, False, True]
+    rota.leave(readers[0])
+    assert paused(readers) == [False, False, False]
+    rota.leave(readers[2])
+    rota.leave(Listener())
+
+
+@given(st.lists(st.tuples(st.sampled_from(["more", "all_read", "leave"]), st.integers(0, 4))))
+def test_somebody_reads_and_everybody_comes_to_it(steps: list[tuple[str, int]]) -> None:
+    async def act() -> None:
+        rota, readers = Rota(), [Listener() for _ in range(5)]
+        for step, number in steps:
+            reader = readers[number]
+            if step == "leave" or not reader.paused:
+                getattr(rota, step)(reader)
+            assert paused(readers) == [rota.keeps_waiting(one) for one in readers]
+            assert not all(paused(readers))
+        for reader in readers * len(readers):
+            if not reader.paused:
+                rota.leave(reader)
+        assert not any(paused(readers))
+
+    asyncio.run(act())
+
+
+# On sockets
+
+
+class Rooms(MemorySink):
+    """Notes in a list that it shares with others when it is filled."""
+
+    def __init__(self, log: list[Rooms]) -> None:
+        super().__init__(ROOM)
+        self._log = log
+
+    def received(self, nbytes: int) -> None:
+        super().received(nbytes)
+        self._log.append(self)
+
+
+async def flood(peer: Peer) -> None:
+    """Send without end, as far as one room is concerned."""
+    await peer.request()
+    peer.say(HEAD, FLOOD)
+    await peer.gone()
+
+
+async def stop_after_a_room(peer: Peer, go_on: asyncio.Event | None = None) -> None:
+    """Send as much as a read asks for, and not a byte more; less than that later on."""
+    await peer.request()
+    peer.say(HEAD)
+    await settle()
+    peer.say(FLOOD[:ROOM])
+    if go_on is not None:
+        await go_on.wait()
+        peer.say(FLOOD[ROOM : ROOM + 10])
+    await peer.gone()
+
+
+@pytest.fixture
+async def transport() -> AsyncGenerator[DirectTransport]:
+    async with DirectTransport() as transport:
+        yield transport
+
+
+@asynccontextmanager
+async def stuck(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch, turn: float = LONG
+) -> AsyncGenerator[asyncio.Task[bytes]]:
+    """Give the task whose turn it is, and who will not read more."""
+    monkeypatch.setattr("alpaca_async._rota.TURN", turn)
+    async with serving(stop_after_a_room) as server:
+        sink = MemorySink(ROOM)
+        task = asyncio.create_task(fetch(transport, server.url, sink=sink, read=LONG))
+        while len(sink.content) < ROOM:
+            await settle()
+        yield task
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_floods_are_read_one_at_a_time(transport: DirectTransport) -> None:
+    log: list[Rooms] = []
+    sinks = [Rooms(log) for _ in range(4)]
+    async with serving(flood) as one, serving(flood) as two:
+        urls = [one.url, two.url] * 2
+        await asyncio.gather(
+            *(fetch(transport, u, sink=s) for u, s in zip(urls, sinks, strict=True))
+        )
+    assert [bytes(sink.content) for sink in sinks] == [FLOOD] * 4
+    assert len(log) >= 4 * len(FLOOD) // ROOM
+    assert sum(one is not other for one, other in pairwise(log)) < len(log) / 20
+
+
+async def test_calls_do_not_wait_for_a_turn(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stuck(transport, monkeypatch), serving(flood) as server:
+        sinks = [MemorySink(ROOM) for _ in range(2)]
+        tasks = [asyncio.create_task(fetch(transport, server.url, sink=sink)) for sink in sinks]
+        await settle()
+        before = [len(sink.content) for sink in sinks]
+        assert await fetch(transport, server.url) == FLOOD
+        assert [len(sink.content) for sink in sinks] == before
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_who_falls_silent_holds_the_others_up_for_one_turn(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stuck(transport, monkeypatch, turn=0.05), serving(flood) as server:
+        sink = MemorySink(ROOM)
+        start = time.monotonic()
+        await fetch(transport, server.url, sink=sink)
+        assert sink.content == FLOOD
+        assert time.monotonic() - start < 1
+
+
+async def test_who_has_read_all_there_is_holds_nobody_up(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_async._rota.TURN", LONG)
+    little = asyncio.Event()
+
+    async def room_and_little(peer: Peer) -> None:
+        await stop_after_a_room(peer, little)
+
+    async with serving(room_and_little) as first, serving(flood) as second:
+        sinks = [MemorySink(ROOM) for _ in range(2)]
+        reading = asyncio.create_task(fetch(transport, first.url, sink=sinks[0], read=LONG))
+        while len(sinks[0].content) < ROOM:
+            await settle()
+        other = asyncio.create_task(fetch(transport, second.url, sink=sinks[1]))
+        await settle()
+        assert not other.done()
+        little.set()
+        await other
+        assert sinks[1].content == FLOOD
+        reading.cancel()
+        await asyncio.wait([reading])
+
+
+async def test_the_others_read_on_when_one_is_cancelled(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stuck(transport, monkeypatch) as reading, serving(flood) as server:
+        sinks = [MemorySink(ROOM) for _ in range(2)]
+        first, second = [
+            asyncio.create_task(fetch(transport, server.url, sink=sink)) for sink in sinks
+        ]
+        await settle()
+        first.cancel()
+        await settle()
+        assert (first.cancelled(), second.done()) == (True, False)
+        reading.cancel()
+        await second
+        assert sinks[1].content == FLOOD
+
+
+async def test_to_wait_for_a_turn_is_not_the_silence_of_a_server(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stuck(transport, monkeypatch, turn=0.3), serving(flood) as server:
+        sink = MemorySink(ROOM)
+        await fetch(transport, server.url, sink=sink, read=0.1)
+        assert sink.content == FLOOD
+
+
+async def test_the_silence_of_a_server_begins_with_its_turn(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+
+    async def room_and_little(peer: Peer) -> None:
+        await stop_after_a_room(peer, go_on)
+
+    async with stuck(transport, monkeypatch, turn=0.38), serving(room_and_little) as server:
+        sink = MemorySink(ROOM)
+        asyncio.get_running_loop().call_later(0.49, go_on.set)
+        with pytest.raises(httpx.ReadTimeout):
+            await fetch(transport, server.url, sink=sink, read=0.2)
+        assert len(sink.content) == ROOM + 10
+
+
+async def test_silence_after_a_turn_is_the_silence_of_a_server(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        stuck(transport, monkeypatch, turn=0.2),
+        serving(stop_after_a_room) as server,
+        asyncio.timeout(2),
+    ):
+        with pytest.raises(httpx.ReadTimeout):
+            await fetch(transport, server.url, sink=MemorySink(ROOM), read=0.1)
+
+
+async def test_close_ends_those_that_wait_for_their_turn(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stuck(transport, monkeypatch) as reading, serving(flood) as server:
+        waiting = asyncio.create_task(fetch(transport, server.url, sink=MemorySink(ROOM)))
+        await settle()
+        await transport.aclose()
+        for task in (reading, waiting):
+            with pytest.raises(httpx.ReadError):
+                await task
+        await server.left()
