@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from ._rota import Rota
 
 _UNREAD_LIMIT: Final = 256 * 1024
+
+# Bytes that are worth a round of the loop where so many come that a read does not empty the socket,
+# and seconds for which fewer may wait there. Other systems have the option as well, untried.
+_WORTH_READING: Final = 512 * 1024 if sys.platform == "linux" else 1
+_WORTH_WAITING: Final = 0.1
 
 
 class Owner(Protocol):
@@ -62,6 +68,8 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_paused = False
         self._read_paused = False
+        self._reported_from = 1
+        self._impatience: asyncio.TimerHandle | None = None
 
     # What the caller asks for
 
@@ -149,10 +157,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             if lent is None:
                 reply.feed(bytes(self._scratch[:nbytes]))
-            elif lent.filled(nbytes):
-                self._rota.more(self)
             else:
-                self._rota.all_read(self)
+                self._filled(lent, nbytes)
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
             self.close(error)
         else:
@@ -199,6 +205,30 @@ class Connection(asyncio.BufferedProtocol):
 
     # Between all of them
 
+    def _filled(self, straight: Straight, nbytes: int) -> None:
+        if full := straight.filled(nbytes):
+            self._rota.more(self)
+        else:
+            self._rota.all_read(self)
+        if straight.left <= 2 * _WORTH_READING:
+            self._report_from(1)
+        elif full and nbytes >= _WORTH_READING:
+            self._report_from(_WORTH_READING)
+
+    def _report_from(self, nbytes: int) -> None:
+        """Have the system report for a while only so many bytes, or the end; then any."""
+        if nbytes == self._reported_from:
+            return
+        self._reported_from = nbytes
+        sock = self._transport.get_extra_info("socket")
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, nbytes)
+        if self._impatience is not None:
+            self._impatience.cancel()
+            self._impatience = None
+        if nbytes > 1:
+            self._impatience = self._loop.call_later(_WORTH_WAITING, self._report_from, 1)
+
     def _react(self, reply: Reply) -> None:
         if reply.complete:
             self._complete(reply)
@@ -224,8 +254,9 @@ class Connection(asyncio.BufferedProtocol):
     def _shut(self, error: Exception | None) -> None:
         self.closed = True
         self._lent = None
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._impatience):
+            if timer is not None:
+                timer.cancel()
         self._rota.leave(self)
         self._owner.lost(self)
         reply, self._reply = self._reply, None

@@ -140,9 +140,14 @@ class Straight:
         self._framing = framing
         self._offered = 0
 
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come, at most `STRAIGHT_LIMIT` if nobody knows."""
+        return self._framing.left
+
     def room(self) -> memoryview:
         """Return the memory that the next bytes belong into."""
-        room = _room(self._sink)[: min(self._framing.left, STRAIGHT_LIMIT)]
+        room = _room(self._sink)[: min(self.left, STRAIGHT_LIMIT)]
         self._offered = len(room)
         return room
 

@@ -29,9 +29,6 @@ MAX_ERROR_TEXT: Final = 65536
 # take only what is needed. Nobody but the image's header may have said how much that will be.
 _UNPROMISED_LIMIT: Final = 4 << 20
 
-# Bytes in one read while the system provides the memory in which they end.
-_FRESH_READS: Final = 512 << 10
-
 Filling: TypeAlias = Generator[memoryview, int, None]
 """Yields room for the next bytes, and is sent how many of it were filled."""
 
@@ -70,7 +67,7 @@ class Columns:
 
     def get_buffer(self) -> memoryview:
         """Return the next of the memory that is still empty."""
-        return self._room[:_FRESH_READS]
+        return self._room
 
     def received(self, count: int) -> None:
         """Take note that `count` bytes of it were filled."""
