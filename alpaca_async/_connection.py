@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _UNREAD_LIMIT: Final = 256 * 1024
 
-# Bytes that are worth a round of the loop where so many come that a read does not empty the socket,
-# and seconds for which fewer may wait there. Other systems have the option as well, untried.
+# Bytes of a flood that are worth a round of the loop, and seconds for which fewer may wait in the
+# socket. Other systems have the option as well, untried.
 _WORTH_READING: Final = 512 * 1024 if sys.platform == "linux" else 1
 _WORTH_WAITING: Final = 0.1
 
@@ -206,13 +206,13 @@ class Connection(asyncio.BufferedProtocol):
     # Between all of them
 
     def _filled(self, straight: Straight, nbytes: int) -> None:
-        if full := straight.filled(nbytes):
-            self._rota.more(self)
+        if flood := straight.filled(nbytes):
+            self._rota.flooded(self)
         else:
-            self._rota.all_read(self)
+            self._rota.drained(self)
         if straight.left <= 2 * _WORTH_READING:
             self._report_from(1)
-        elif full and nbytes >= _WORTH_READING:
+        elif flood and nbytes >= _WORTH_READING:
             self._report_from(_WORTH_READING)
 
     def _report_from(self, nbytes: int) -> None:

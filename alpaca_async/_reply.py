@@ -152,10 +152,13 @@ class Straight:
         return room
 
     def filled(self, nbytes: int) -> bool:
-        """Note that the first `nbytes` of it are filled; tell whether more may have come."""
+        """Note that the first `nbytes` of it are filled.
+
+        Tell whether it is a flood: that was all the room, and more is to come than one read takes.
+        """
         self._framing.skip(nbytes)
         self._sink.received(nbytes)
-        return nbytes == self._offered and not self._framing.complete
+        return nbytes == self._offered and self.left >= STRAIGHT_LIMIT
 
 
 def _room(sink: Sink) -> memoryview:

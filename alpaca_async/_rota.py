@@ -25,7 +25,7 @@ class Reader(Protocol):
 
 
 class Rota:
-    """Lets one of those read that find no end of bytes; the others wait for their turns.
+    """Lets one of those read that are flooded; the others wait for their turns.
 
     If all of them read in every round of the loop, whatever else is to be done would wait for a
     read of each, and the processor's caches would hold a little of every frame and enough of none.
@@ -37,8 +37,8 @@ class Rota:
         self._waiting: dict[Reader, None] = {}  # in the order of their turns
         self._timer: TimerHandle | None = None
 
-    def more(self, reader: Reader) -> None:
-        """Note that `reader` has filled what it had room for: there may be more to be read."""
+    def flooded(self, reader: Reader) -> None:
+        """Note that `reader` has read as much as it could, and that much more is to come."""
         if self._reading is None:
             self._reading = reader
         elif reader is not self._reading:
@@ -46,8 +46,8 @@ class Rota:
             reader.pause()
             self._limit()
 
-    def all_read(self, reader: Reader) -> None:
-        """Note that `reader` has read what there was."""
+    def drained(self, reader: Reader) -> None:
+        """Note that `reader` has read what there was, or has not much more to read."""
         if reader is self._reading:
             self._next()
 
@@ -56,7 +56,7 @@ class Rota:
         if reader in self._waiting:
             del self._waiting[reader]
             reader.resume()
-        self.all_read(reader)
+        self.drained(reader)
 
     def keeps_waiting(self, reader: Reader) -> bool:
         """Tell whether `reader` is paused."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alpaca_async._reply import STRAIGHT_LIMIT
 from alpaca_async._rota import TURN, Rota
 from alpaca_async._transport import DirectTransport
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 LONG: Final = 300.0
 ROOM: Final = 1024
-FLOOD: Final = bytes(range(256)) * 4096
+FLOOD: Final = bytes(range(256)) * 16384
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(FLOOD)
 
 
@@ -47,7 +48,7 @@ def paused(readers: list[Listener]) -> list[bool]:
 async def test_one_alone_is_never_paused() -> None:
     rota, reader = Rota(), Listener()
     for _ in range(5):
-        rota.more(reader)
+        rota.flooded(reader)
         await asyncio.sleep(TURN / 2)
         assert not reader.paused
 
@@ -55,13 +56,13 @@ async def test_one_alone_is_never_paused() -> None:
 async def test_the_next_reads_when_one_has_read_all() -> None:
     rota, readers = Rota(), [Listener() for _ in range(3)]
     for reader in readers:
-        rota.more(reader)
+        rota.flooded(reader)
     assert paused(readers) == [False, True, True]
-    rota.all_read(readers[0])
+    rota.drained(readers[0])
     assert paused(readers) == [False, False, True]
-    rota.more(readers[0])
+    rota.flooded(readers[0])
     assert paused(readers) == [True, False, True]
-    rota.all_read(readers[1])
+    rota.drained(readers[1])
     assert paused(readers) == [True, False, False]
     rota.leave(readers[2])
     assert paused(readers) == [False, False, False]
@@ -69,22 +70,22 @@ async def test_the_next_reads_when_one_has_read_all() -> None:
 
 async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
     rota, flood, trickle = Rota(), Listener(), Listener()
-    rota.more(flood)
-    rota.all_read(trickle)
+    rota.flooded(flood)
+    rota.drained(trickle)
     assert not trickle.paused
     other = Listener()
-    rota.more(other)
-    rota.all_read(trickle)
+    rota.flooded(other)
+    rota.drained(trickle)
     assert other.paused
 
 
 async def test_a_turn_ends() -> None:
     rota, readers = Rota(), [Listener(), Listener(), Listener()]
     for reader in readers:
-        rota.more(reader)
+        rota.flooded(reader)
     await asyncio.sleep(TURN * 1.5)
     assert paused(readers) == [False, False, True]
-    rota.more(readers[0])
+    rota.flooded(readers[0])
     assert paused(readers) == [True, False, True]
     await asyncio.sleep(TURN)
     assert paused(readers) == [True, False, False]
@@ -94,9 +95,9 @@ async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.Monk
     monkeypatch.setattr("alpaca_async._rota.TURN", 0.2)
     rota, readers = Rota(), [Listener(), Listener(), Listener()]
     for reader in readers:
-        rota.more(reader)
+        rota.flooded(reader)
     await asyncio.sleep(0.1)
-    rota.all_read(readers[0])
+    rota.drained(readers[0])
     await asyncio.sleep(0.15)
     assert paused(readers) == [False, False, True]
 
@@ -104,7 +105,7 @@ async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.Monk
 async def test_nobody_keeps_the_rest_waiting_for_long() -> None:
     rota, readers = Rota(), [Listener(), Listener(), Listener()]
     for reader in readers:
-        rota.more(reader)
+        rota.flooded(reader)
     await asyncio.sleep(TURN * 4)
     assert paused(readers) == [False, False, False]
 
@@ -112,7 +113,7 @@ async def test_nobody_keeps_the_rest_waiting_for_long() -> None:
 async def test_who_leaves_is_not_paused_and_keeps_nobody_waiting() -> None:
     rota, readers = Rota(), [Listener(), Listener(), Listener()]
     for reader in readers:
-        rota.more(reader)
+        rota.flooded(reader)
     rota.leave(readers[1])
     assert paused(readers) == [False, False, True]
     rota.leave(readers[0])
@@ -121,7 +122,7 @@ async def test_who_leaves_is_not_paused_and_keeps_nobody_waiting() -> None:
     rota.leave(Listener())
 
 
-@given(st.lists(st.tuples(st.sampled_from(["more", "all_read", "leave"]), st.integers(0, 4))))
+@given(st.lists(st.tuples(st.sampled_from(["flooded", "drained", "leave"]), st.integers(0, 4))))
 def test_somebody_reads_and_everybody_comes_to_it(steps: list[tuple[str, int]]) -> None:
     async def act() -> None:
         rota, readers = Rota(), [Listener() for _ in range(5)]
@@ -143,7 +144,7 @@ def test_somebody_reads_and_everybody_comes_to_it(steps: list[tuple[str, int]]) 
 
 
 class Rooms(MemorySink):
-    """Notes in a list that it shares with others when it is filled."""
+    """Notes in a list that it shares with others when it is filled, and much more is to come."""
 
     def __init__(self, log: list[Rooms]) -> None:
         super().__init__(ROOM)
@@ -151,7 +152,8 @@ class Rooms(MemorySink):
 
     def received(self, nbytes: int) -> None:
         super().received(nbytes)
-        self._log.append(self)
+        if len(FLOOD) - len(self.content) > STRAIGHT_LIMIT:
+            self._log.append(self)
 
 
 async def flood(peer: Peer) -> None:
@@ -204,7 +206,7 @@ async def test_floods_are_read_one_at_a_time(transport: DirectTransport) -> None
             *(fetch(transport, u, sink=s) for u, s in zip(urls, sinks, strict=True))
         )
     assert [bytes(sink.content) for sink in sinks] == [FLOOD] * 4
-    assert len(log) >= 4 * len(FLOOD) // ROOM
+    assert len(log) > 2 * len(FLOOD) // ROOM
     assert sum(one is not other for one, other in pairwise(log)) < len(log) / 20
 
 
@@ -221,6 +223,20 @@ async def test_calls_do_not_wait_for_a_turn(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+async def test_small_frames_do_not_wait_for_a_turn(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = FLOOD[: STRAIGHT_LIMIT + ROOM]
+
+    async def guide(peer: Peer) -> None:
+        await peer.answer_all(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(frame) + frame)
+
+    async with stuck(transport, monkeypatch), serving(guide) as server:
+        sink = MemorySink(1 << 16)
+        await fetch(transport, server.url, sink=sink)
+        assert sink.content == frame
 
 
 async def test_who_falls_silent_holds_the_others_up_for_one_turn(
