@@ -115,6 +115,8 @@ async def download(
             if body.shortage is not None:
                 raise body.shortage.at(error.server, error.member) from error
         raise
+    finally:
+        sink.let_go()
     transfer = time.perf_counter() - begun
     return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
 

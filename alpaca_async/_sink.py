@@ -119,6 +119,15 @@ class ImageSink:
             self.received(count)
             rest = rest[count:]
 
+    def let_go(self) -> None:
+        """Give up the memory; nothing can be received any more.
+
+        Tracebacks of errors are cycles in some versions of Python, and would keep it.
+        """
+        self._filling.close()
+        self._room = memoryview(b"")
+        self._reply.pixels = None
+
     @property
     def nbytes(self) -> int:
         """Bytes that have come."""

@@ -36,7 +36,8 @@ class CountingSink(MemorySink):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the option is used on Linux only")
-async def test_a_flood_is_read_in_large_portions() -> None:
+async def test_a_flood_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async._connection._WORTH_WAITING", 30.0)
     body, portion = bytes(range(256)) * (4 * MIB // 256), 1 << 14
     portions = asyncio.Event()
 
