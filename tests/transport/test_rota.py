@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +42,14 @@ class Listener:
         self.paused = False
 
 
+def all_flooded(count: int) -> tuple[Rota, list[Listener]]:
+    """Return a rota that the first reads by, and who was flooded, in that order."""
+    rota, readers = Rota(), [Listener() for _ in range(count)]
+    for reader in readers:
+        rota.flooded(reader)
+    return rota, readers
+
+
 def paused(readers: list[Listener]) -> list[bool]:
     return [reader.paused for reader in readers]
 
@@ -54,9 +63,7 @@ async def test_one_alone_is_never_paused() -> None:
 
 
 async def test_the_next_reads_when_one_has_read_all() -> None:
-    rota, readers = Rota(), [Listener() for _ in range(3)]
-    for reader in readers:
-        rota.flooded(reader)
+    rota, readers = all_flooded(3)
     assert paused(readers) == [False, True, True]
     rota.drained(readers[0])
     assert paused(readers) == [False, False, True]
@@ -80,9 +87,7 @@ async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
 
 
 async def test_a_turn_ends() -> None:
-    rota, readers = Rota(), [Listener(), Listener(), Listener()]
-    for reader in readers:
-        rota.flooded(reader)
+    rota, readers = all_flooded(3)
     await asyncio.sleep(TURN * 1.5)
     assert paused(readers) == [False, False, True]
     rota.flooded(readers[0])
@@ -93,9 +98,7 @@ async def test_a_turn_ends() -> None:
 
 async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alpaca_async._rota.TURN", 0.2)
-    rota, readers = Rota(), [Listener(), Listener(), Listener()]
-    for reader in readers:
-        rota.flooded(reader)
+    rota, readers = all_flooded(3)
     await asyncio.sleep(0.1)
     rota.drained(readers[0])
     await asyncio.sleep(0.15)
@@ -103,17 +106,13 @@ async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.Monk
 
 
 async def test_nobody_keeps_the_rest_waiting_for_long() -> None:
-    rota, readers = Rota(), [Listener(), Listener(), Listener()]
-    for reader in readers:
-        rota.flooded(reader)
+    _, readers = all_flooded(3)
     await asyncio.sleep(TURN * 4)
     assert paused(readers) == [False, False, False]
 
 
 async def test_who_leaves_is_not_paused_and_keeps_nobody_waiting() -> None:
-    rota, readers = Rota(), [Listener(), Listener(), Listener()]
-    for reader in readers:
-        rota.flooded(reader)
+    rota, readers = all_flooded(3)
     rota.leave(readers[1])
     assert paused(readers) == [False, False, True]
     rota.leave(readers[0])
@@ -190,11 +189,13 @@ async def stuck(
     async with serving(stop_after_a_room) as server:
         sink = MemorySink(ROOM)
         task = asyncio.create_task(fetch(transport, server.url, sink=sink, read=LONG))
-        while len(sink.content) < ROOM:
-            await settle()
-        yield task
-        task.cancel()
-        await asyncio.wait([task])
+        try:
+            while len(sink.content) < ROOM:
+                await settle()
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
 
 async def test_floods_are_read_one_at_a_time(transport: DirectTransport) -> None:
@@ -256,10 +257,7 @@ async def test_who_has_read_all_there_is_holds_nobody_up(
     monkeypatch.setattr("alpaca_async._rota.TURN", LONG)
     little = asyncio.Event()
 
-    async def room_and_little(peer: Peer) -> None:
-        await stop_after_a_room(peer, little)
-
-    async with serving(room_and_little) as first, serving(flood) as second:
+    async with serving(partial(stop_after_a_room, go_on=little)) as first, serving(flood) as second:
         sinks = [MemorySink(ROOM) for _ in range(2)]
         reading = asyncio.create_task(fetch(transport, first.url, sink=sinks[0], read=LONG))
         while len(sinks[0].content) < ROOM:
@@ -305,10 +303,8 @@ async def test_the_silence_of_a_server_begins_with_its_turn(
 ) -> None:
     go_on = asyncio.Event()
 
-    async def room_and_little(peer: Peer) -> None:
-        await stop_after_a_room(peer, go_on)
-
-    async with stuck(transport, monkeypatch, turn=0.38), serving(room_and_little) as server:
+    script = partial(stop_after_a_room, go_on=go_on)
+    async with stuck(transport, monkeypatch, turn=0.38), serving(script) as server:
         sink = MemorySink(ROOM)
         asyncio.get_running_loop().call_later(0.49, go_on.set)
         with pytest.raises(httpx.ReadTimeout):
