@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ._envelope import Envelope
-    from ._session import Attempt
+    from ._naming import Attempt
 
 T = TypeVar("T")
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from ._delivery import Delivery
 from ._errors import IncompleteImage, MalformedResponse, TransportError, TransportTimeout
 from ._imagejson import ImageJsonParser
+from ._naming import member_of
 from ._pace import Pace
 from ._progress import DownloadMeter, ProgressFailed
 from ._rowmajor import ColumnSlabs, row_major_shape, transpose_blocked
-from ._session import member_of, stream_of
+from ._session import stream_of
 from ._sink import (
     IMAGEBYTES,
     Columns,
@@ -88,19 +89,12 @@ async def download(
     text = _Text(session.max_image_bytes, new_meter, check_echo)
     pace = Pace(session.timeouts.stall, lambda: sink.nbytes + text.nbytes)
     asked = time.perf_counter()
+    receive = partial(_receive, sink=sink, text=text, pace=pace)
     try:
-        async with session.stream_image(server, path, sink, number, pace) as response:
-            begun = time.perf_counter()
-            chunks = stream_of(response)
-            kind, first = await _kind(response, chunks)
-            if kind == IMAGEBYTES:
-                sink.expect(response.headers)
-                await _fill(sink, first, chunks)
-                array, metadata = sink.result()
-            else:
-                text.expect(response.headers)
-                array, metadata = await text.read(first, chunks, pace)
-        if kind != IMAGEBYTES or sink.in_columns:
+        begun, array, metadata, in_columns = await session.receive_image(
+            server, path, sink, number, pace, receive
+        )
+        if in_columns:
             array = await layout.arrange(array)
     except ProgressFailed as failure:
         raise failure.error from None
@@ -119,6 +113,29 @@ async def download(
         sink.let_go()
     transfer = time.perf_counter() - begun
     return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
+
+
+class _Received(NamedTuple):
+    """When the head had come, and an image, in ASCOM's order or in that of the layout."""
+
+    begun: float
+    array: Pixels
+    metadata: ImageMetadata
+    in_columns: bool
+
+
+async def _receive(
+    response: httpx.Response, *, sink: ImageSink, text: _Text, pace: Pace
+) -> _Received:
+    begun = time.perf_counter()
+    chunks = stream_of(response)
+    kind, first = await _kind(response, chunks)
+    if kind == IMAGEBYTES:
+        sink.expect(response.headers)
+        await _fill(sink, first, chunks)
+        return _Received(begun, *sink.result(), sink.in_columns)
+    text.expect(response.headers)
+    return _Received(begun, *await text.read(first, chunks, pace), in_columns=True)
 
 
 async def _kind(response: httpx.Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:

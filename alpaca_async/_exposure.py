@@ -21,7 +21,7 @@ from ._facts import Exposure
 from ._imaging import Imaging
 from ._informed import optional
 from ._keywords import HeaderReader
-from ._session import Attempt
+from ._naming import Attempt
 from ._status import Reporting
 from ._tasks import finish, wait_for_end
 from ._values import check_duration, check_limit

@@ -20,7 +20,8 @@ from ._values import (
 )
 
 if TYPE_CHECKING:
-    from ._session import Attempt, Session
+    from ._naming import Attempt
+    from ._session import Session
 
 
 class ICameraV4(AsyncDevice):

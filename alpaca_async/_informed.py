@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ._envelope import Envelope
-    from ._session import Attempt
+    from ._naming import Attempt
 
 logger = logging.getLogger("alpaca_async")
 

@@ -1,49 +1,39 @@
-"""Session: requests to Alpaca servers over one pool of connections.
-
-The only door to httpx: its errors become ours here.
-"""
+"""Session: requests to Alpaca servers over one pool of connections."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import logging
-import os
 import random
-import socket
-import ssl
 import time
-from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
-
-import httpx
 
 from ._credentials import Credentials
 from ._echo import Echoes
 from ._envelope import Envelope, decode_envelope, rejection
-from ._errors import (
-    AlpacaError,
-    MalformedResponse,
-    RequestRejected,
-    TransportError,
-    TransportTimeout,
-)
+from ._errors import MalformedResponse, TransportError
+from ._naming import Attempt, Naming, member_of
 from ._sink import encoding
-from ._tls import tls_failure
 from ._values import check_int, encode
-from ._wire import WIRE_ERRORS, CallersWire, DirectWire, ForeignError
+from ._wire import CallersWire, DirectWire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from typing import Self
+
+    import httpx
 
     from ._credentials import Auth
     from ._pace import Pace
     from ._transport import Sink
     from ._wire import Kind, Wire
+
+T = TypeVar("T")
 
 logger = logging.getLogger("alpaca_async")
 
@@ -55,20 +45,6 @@ MAX_REPLY_BYTES: Final = 512 * 1024
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
-_SERVER_ERROR: Final = 500
-_NEVER_SENT: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.InvalidURL,
-    httpx.UnsupportedProtocol,
-)
-_TIMEOUT_REASONS: Final[dict[type[Exception], str]] = {
-    httpx.ConnectTimeout: "no connection within {establish:g} s",
-    httpx.PoolTimeout: "all connections to this server stayed in use",
-    httpx.WriteTimeout: "the server did not take the request in time",
-    httpx.ReadTimeout: "the server fell silent",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +62,6 @@ class Timeouts:
     reply: float = 10.0
     long: float = 100.0
     stall: float = 10.0
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A command on its way: `sent` is true as soon as a byte of it may have left."""
-
-    sent: bool = False
-
-    async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Follow the transport, which calls this as its `trace` extension."""
-        if event.endswith("send_request_headers.started"):
-            self.sent = True
-        elif event.startswith("connection.connect_"):
-            self.sent = False
 
 
 class Session:
@@ -179,20 +141,25 @@ class Session:
         request = self._request("command", server, path, parameters, extensions)
         return await self._exchange(request, server, path, number, attempt, limit)
 
-    @asynccontextmanager
-    async def stream_image(
-        self, server: str, path: str, sink: Sink, number: int, pace: Pace
-    ) -> AsyncGenerator[httpx.Response]:
-        """Ask for an image and hand out the reply once its head is there.
+    async def receive_image(
+        self,
+        server: str,
+        path: str,
+        sink: Sink,
+        number: int,
+        pace: Pace,
+        receive: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        """Ask for an image and return what `receive` makes of the reply.
 
-        A transport that knows sinks fills `sink` and says so in the response's extensions;
-        after any other the caller does it. `pace` watches over both.
+        That is called once its head is there. A transport that knows sinks fills `sink` and says
+        so in the response's extensions; after any other `receive` does it. `pace` watches both.
         """
         # Images before this one take as long as they take: none of them is stalled.
         limits = self._limits(self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": pace.trace}
         request = self._request("image", server, path, self._ids(number), extensions)
-        with self._named_errors(server, path, Attempt()):
+        with self._naming(server, path, Attempt()):
             async with self._download_turn(), pace:
                 response = await self._wire.send(request)
                 pace.begin()
@@ -200,7 +167,7 @@ class Session:
                     if response.status_code != _OK:
                         async with asyncio.timeout(self.timeouts.reply):
                             raise rejection(response.status_code, await self._read(response))
-                    yield response
+                    return await receive(response)
                 finally:
                     # A response of httpx is a cycle: what these refer to would stay.
                     del request.extensions["sink"], request.extensions["trace"]
@@ -248,7 +215,7 @@ class Session:
         timeout: float,
     ) -> Envelope:
         begun = time.perf_counter()
-        with self._named_errors(server, path, attempt):
+        with self._naming(server, path, attempt):
             async with asyncio.timeout(self.timeouts.establish + timeout):
                 response = await self._wire.send(request)
                 try:
@@ -270,28 +237,14 @@ class Session:
             )
         return envelope
 
-    @contextmanager
-    def _named_errors(self, server: str, path: str, attempt: Attempt) -> Generator[None]:
-        """Give every error its server and member; turn foreign errors into ours.
-
-        No variable holds an error: it would keep this frame, and so all memory of a download.
-        """
-        try:
-            yield
-        except AlpacaError as error:
-            error.outcome_unknown = attempt.sent and _tells_nothing(error)
-            self._credentials.blot_out_of(error)
-            raise error.at(server, member_of(path)) from error.__cause__
-        except TimeoutError as error:
-            raise TransportTimeout("no complete reply in time", outcome_unknown=attempt.sent).at(
-                server, member_of(path)
-            ) from error
-        except WIRE_ERRORS as error:
-            kind = TransportTimeout if isinstance(error, httpx.TimeoutException) else TransportError
-            sent = attempt.sent and not isinstance(error, _NEVER_SENT)
-            raise kind(self._reason(error), outcome_unknown=sent).at(server, member_of(path)) from (
-                error.__cause__ if isinstance(error, ForeignError) else error
-            )
+    def _naming(self, server: str, path: str, attempt: Attempt) -> Naming:
+        return Naming(
+            server,
+            path,
+            attempt,
+            credentials=self._credentials,
+            establish=self.timeouts.establish,
+        )
 
     async def _read(self, response: httpx.Response) -> bytes:
         """Return a body that is not an image, without our credentials if they are in there."""
@@ -304,19 +257,6 @@ class Session:
                 raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
         return self._credentials.blot_out(bytes(body))
 
-    def _reason(self, error: Exception) -> str:
-        pattern = _TIMEOUT_REASONS.get(type(error))
-        if pattern is not None:
-            return pattern.format(establish=self.timeouts.establish)
-        cause = error.__cause__
-        if isinstance(cause, ssl.SSLError):
-            return tls_failure(cause)
-        if isinstance(cause, socket.gaierror):  # its numbers are not those of the system
-            return str(cause.strerror or cause).lower()
-        if isinstance(cause, OSError) and cause.errno:
-            return os.strerror(cause.errno).lower()
-        return str(error) or type(error).__name__
-
 
 def _client_id(number: int | None) -> int:
     if number is None:
@@ -324,21 +264,6 @@ def _client_id(number: int | None) -> int:
     if not 1 <= check_int("client_id", number) <= MAX_ID:
         raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
     return number
-
-
-def _tells_nothing(error: AlpacaError) -> bool:
-    """Whether the device may have executed a command whose reply is `error`.
-
-    A server that cannot do what it is asked for says so by 4xx, or by an error number.
-    """
-    if isinstance(error, RequestRejected):
-        return error.status >= _SERVER_ERROR and not error.number
-    return isinstance(error, MalformedResponse)
-
-
-def member_of(path: str) -> str:
-    """Return the name that errors give to `path`, such as `camera/0/gain`."""
-    return path.removeprefix("api/v1/")
 
 
 def stream_of(response: httpx.Response) -> AsyncIterator[bytes]:

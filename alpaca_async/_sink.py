@@ -122,7 +122,7 @@ class ImageSink:
     def let_go(self) -> None:
         """Give up the memory; nothing can be received any more.
 
-        Tracebacks of errors are cycles in some versions of Python, and would keep it.
+        The errors of other transports are cycles in some versions of Python, and would keep it.
         """
         self._filling.close()
         self._room = memoryview(b"")

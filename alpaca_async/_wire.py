@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
@@ -15,7 +14,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator
     from typing import Self
 
     from ._credentials import Credentials
@@ -143,7 +142,7 @@ class CallersWire:
             await trace("send_request_headers.started", {})
         if self._http.is_closed:
             raise TransportError("the client is closed")
-        with _foreign_errors():
+        with _ForeignErrors():
             response = await self._http.send(request, stream=True, follow_redirects=False)
             response.stream = _ForeignStream(response.stream)
             return response
@@ -156,14 +155,17 @@ class ForeignError(httpx.TransportError):
     """Its cause is what a caller's client raised, and is not an error of httpx or of sockets."""
 
 
-@contextmanager
-def _foreign_errors() -> Generator[None]:
-    try:
-        yield
-    except (AlpacaError, *WIRE_ERRORS, ProgressFailed, StopAsyncIteration):
-        raise  # the last two are a sink's, and the end of a stream
-    except Exception as error:
-        raise ForeignError(str(error) or type(error).__name__) from error
+class _ForeignErrors:
+    """Gives what a caller's client raises a name that is known here."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        known = (AlpacaError, *WIRE_ERRORS, ProgressFailed, StopAsyncIteration)
+        # The last two are a sink's, and the end of a stream.
+        if isinstance(error, Exception) and not isinstance(error, known):
+            raise ForeignError(str(error) or type(error).__name__) from error
 
 
 class _ForeignStream(httpx.AsyncByteStream):
@@ -177,14 +179,14 @@ class _ForeignStream(httpx.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        with _foreign_errors():
+        with _ForeignErrors():
             if self._parts is None:
                 self._parts = aiter(self._stream)
             return await anext(self._parts)
 
     async def aclose(self) -> None:
         self._parts = None  # else it stays with the response, and all that it refers to
-        with _foreign_errors():
+        with _ForeignErrors():
             await self._stream.aclose()
 
 
