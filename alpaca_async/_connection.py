@@ -206,14 +206,16 @@ class Connection(asyncio.BufferedProtocol):
     # Between all of them
 
     def _filled(self, straight: Straight, nbytes: int) -> None:
-        if flood := straight.filled(nbytes):
+        full = straight.filled(nbytes)
+        if straight.nearly_done:
+            self._rota.leave(self)
+            self._report_from(1)
+        elif full:
             self._rota.flooded(self)
+            if nbytes >= _WORTH_READING:
+                self._report_from(_WORTH_READING)
         else:
             self._rota.drained(self)
-        if straight.left <= 2 * _WORTH_READING:
-            self._report_from(1)
-        elif flood and nbytes >= _WORTH_READING:
-            self._report_from(_WORTH_READING)
 
     def _report_from(self, nbytes: int) -> None:
         """Have the system report for a while only so many bytes, or the end; then any."""

@@ -141,24 +141,21 @@ class Straight:
         self._offered = 0
 
     @property
-    def left(self) -> int:
-        """Bytes that are still to come, at most `STRAIGHT_LIMIT` if nobody knows."""
-        return self._framing.left
+    def nearly_done(self) -> bool:
+        """Whether what is still to come fits into one read; never if nobody knows."""
+        return self._framing.left < STRAIGHT_LIMIT
 
     def room(self) -> memoryview:
         """Return the memory that the next bytes belong into."""
-        room = _room(self._sink)[: min(self.left, STRAIGHT_LIMIT)]
+        room = _room(self._sink)[: min(self._framing.left, STRAIGHT_LIMIT)]
         self._offered = len(room)
         return room
 
     def filled(self, nbytes: int) -> bool:
-        """Note that the first `nbytes` of it are filled.
-
-        Tell whether it is a flood: that was all the room, and more is to come than one read takes.
-        """
+        """Note that the first `nbytes` of it are filled, and tell whether that is all the room."""
         self._framing.skip(nbytes)
         self._sink.received(nbytes)
-        return nbytes == self._offered and self.left >= STRAIGHT_LIMIT
+        return nbytes == self._offered
 
 
 def _room(sink: Sink) -> memoryview:

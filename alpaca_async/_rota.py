@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
+    from collections.abc import Callable
 
-TURN: Final = 0.02
-"""Seconds for which one is read while others wait, if it has so much to be read."""
+TURN: Final = 0.25
+"""Seconds for which one is read at most while others wait: a large frame."""
+
+ROUND: Final = 2.0
+"""Seconds in which everybody has a turn, however many there are."""
+
+PATIENCE: Final = 0.002
+"""Seconds of silence that end a turn: a sender who waited for room needs less to go on."""
 
 
 class Reader(Protocol):
@@ -28,52 +35,82 @@ class Rota:
     """Lets one of those read that are flooded; the others wait for their turns.
 
     If all of them read in every round of the loop, whatever else is to be done would wait for a
-    read of each, and the processor's caches would hold a little of every frame and enough of none.
-    Who has read all there was waits for nobody, and nobody waits for it.
+    read of each, and so many frames at once are more than the processor's caches bear.
     """
 
     def __init__(self) -> None:
         self._reading: Reader | None = None
         self._waiting: dict[Reader, None] = {}  # in the order of their turns
-        self._timer: TimerHandle | None = None
+        self._turn = _Alarm()
+        self._silence = _Alarm()
 
     def flooded(self, reader: Reader) -> None:
         """Note that `reader` has read as much as it could, and that much more is to come."""
         if self._reading is None:
             self._reading = reader
-        elif reader is not self._reading:
+        elif reader is self._reading:
+            self._silence.stop()
+        else:
             self._waiting[reader] = None
             reader.pause()
-            self._limit()
+            if not self._turn.is_set:
+                self._begin_turn()
 
     def drained(self, reader: Reader) -> None:
-        """Note that `reader` has read what there was, or has not much more to read."""
-        if reader is self._reading:
-            self._next()
+        """Note that `reader` has read all there was, and that much more is to come."""
+        if reader is not self._reading:
+            return
+        if self._waiting:
+            self._silence.set(PATIENCE, self._next)
+        else:
+            self._reading = None
 
     def leave(self, reader: Reader) -> None:
-        """Forget `reader`, which then is not paused."""
-        if reader in self._waiting:
+        """Forget `reader`, which then is not paused: not much is to come any more, or nothing."""
+        if reader is self._reading:
+            self._next()
+        elif reader in self._waiting:
             del self._waiting[reader]
             reader.resume()
-        self.drained(reader)
 
     def keeps_waiting(self, reader: Reader) -> bool:
         """Tell whether `reader` is paused."""
         return reader in self._waiting
 
-    def _limit(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TURN, self._next)
+    def _begin_turn(self) -> None:
+        self._turn.set(min(TURN, ROUND / len(self._waiting)), self._next)
 
     def _next(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._turn.stop()
+        self._silence.stop()
         self._reading = next(iter(self._waiting), None)
         if self._reading is None:
             return
         del self._waiting[self._reading]
         self._reading.resume()
         if self._waiting:
-            self._limit()
+            self._begin_turn()
+
+
+class _Alarm:
+    """Calls what it was set to last, once, unless it is stopped."""
+
+    def __init__(self) -> None:
+        self._handle: TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._handle is not None
+
+    def set(self, seconds: float, call: Callable[[], None]) -> None:
+        self.stop()
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._ring, call)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self, call: Callable[[], None]) -> None:
+        self._handle = None
+        call()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_async._reply import STRAIGHT_LIMIT
-from alpaca_async._rota import TURN, Rota
+from alpaca_async._rota import PATIENCE, Rota
 from alpaca_async._transport import DirectTransport
 
 from .support import MemorySink, Peer, fetch, serving, settle
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 LONG: Final = 300.0
+TURN: Final = 0.04
 ROOM: Final = 1024
 FLOOD: Final = bytes(range(256)) * 16384
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(FLOOD)
@@ -54,6 +55,12 @@ def paused(readers: list[Listener]) -> list[bool]:
     return [reader.paused for reader in readers]
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async._rota.TURN", TURN)
+
+
+@pytest.mark.usefixtures("short")
 async def test_one_alone_is_never_paused() -> None:
     rota, reader = Rota(), Listener()
     for _ in range(5):
@@ -62,17 +69,59 @@ async def test_one_alone_is_never_paused() -> None:
         assert not reader.paused
 
 
-async def test_the_next_reads_when_one_has_read_all() -> None:
+async def test_the_next_reads_when_one_leaves() -> None:
     rota, readers = all_flooded(3)
     assert paused(readers) == [False, True, True]
-    rota.drained(readers[0])
+    rota.leave(readers[0])
     assert paused(readers) == [False, False, True]
     rota.flooded(readers[0])
     assert paused(readers) == [True, False, True]
-    rota.drained(readers[1])
+    rota.leave(readers[1])
     assert paused(readers) == [True, False, False]
     rota.leave(readers[2])
     assert paused(readers) == [False, False, False]
+
+
+async def test_the_next_reads_when_one_has_read_all_and_nothing_comes() -> None:
+    rota, readers = all_flooded(3)
+    rota.drained(readers[0])
+    assert paused(readers) == [False, True, True]
+    await asyncio.sleep(PATIENCE * 5)
+    assert paused(readers) == [False, False, True]
+    rota.drained(readers[0])
+    await asyncio.sleep(PATIENCE * 5)
+    assert paused(readers) == [False, False, True]
+
+
+@pytest.mark.parametrize("comes", ["flooded", "drained"])
+async def test_a_turn_goes_on_where_more_comes_soon(
+    comes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_async._rota.PATIENCE", 0.05)
+    rota, readers = all_flooded(2)
+    for _ in range(4):
+        rota.drained(readers[0])
+        await asyncio.sleep(0.02)
+        getattr(rota, comes)(readers[0])
+        await asyncio.sleep(0.02)
+    assert paused(readers) == [False, True]
+
+
+async def test_a_flood_is_given_all_of_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async._rota.PATIENCE", 0.01)
+    rota, readers = all_flooded(2)
+    rota.drained(readers[0])
+    rota.flooded(readers[0])
+    await asyncio.sleep(0.05)
+    assert paused(readers) == [False, True]
+
+
+async def test_who_has_read_all_waits_for_nobody_if_nobody_waits() -> None:
+    rota, readers = all_flooded(1)
+    rota.drained(readers[0])
+    other = Listener()
+    rota.flooded(other)
+    assert not other.paused
 
 
 async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
@@ -83,9 +132,11 @@ async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
     other = Listener()
     rota.flooded(other)
     rota.drained(trickle)
+    await asyncio.sleep(PATIENCE * 5)
     assert other.paused
 
 
+@pytest.mark.usefixtures("short")
 async def test_a_turn_ends() -> None:
     rota, readers = all_flooded(3)
     await asyncio.sleep(TURN * 1.5)
@@ -96,15 +147,24 @@ async def test_a_turn_ends() -> None:
     assert paused(readers) == [True, False, False]
 
 
+async def test_turns_are_shorter_where_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async._rota.TURN", 0.02)
+    monkeypatch.setattr("alpaca_async._rota.ROUND", 0.1)
+    _, readers = all_flooded(101)
+    await asyncio.sleep(0.1)
+    assert sum(paused(readers)) < 90
+
+
 async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alpaca_async._rota.TURN", 0.2)
     rota, readers = all_flooded(3)
     await asyncio.sleep(0.1)
-    rota.drained(readers[0])
+    rota.leave(readers[0])
     await asyncio.sleep(0.15)
     assert paused(readers) == [False, False, True]
 
 
+@pytest.mark.usefixtures("short")
 async def test_nobody_keeps_the_rest_waiting_for_long() -> None:
     _, readers = all_flooded(3)
     await asyncio.sleep(TURN * 4)
