@@ -85,7 +85,7 @@ class Naming:
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, AlpacaError):
-            error.outcome_unknown = self._attempt.sent and _tells_nothing(error)
+            error.outcome_unknown = self._attempt.sent and tells_nothing(error)
             self._credentials.blot_out_of(error)
             error.at(self._server, self._member)
         elif isinstance(error, (TimeoutError, *WIRE_ERRORS)):
@@ -118,8 +118,8 @@ def member_of(path: str) -> str:
     return path.removeprefix("api/v1/")
 
 
-def _tells_nothing(error: AlpacaError) -> bool:
-    """Whether the device may have executed a command whose reply is `error`.
+def tells_nothing(error: AlpacaError) -> bool:
+    """Whether a reply that is `error` comes from a server that cannot tell what its device does.
 
     A server that cannot do what it is asked for says so by 4xx, or by an error number.
     """

@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 from ._enums import CameraStates
-from ._errors import ExposureAborted, OperationFailed, OperationTimeout, TransportError
+from ._errors import AlpacaError, ExposureAborted, OperationFailed, OperationTimeout, TransportError
+from ._naming import tells_nothing
 from ._progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ._errors import AlpacaError
     from ._facts import CameraStatus
     from ._icamera import ICameraV4
     from ._progress import ProgressCallback
@@ -29,7 +29,7 @@ _STATE_INTERVAL: Final = 1.0
 _LONG_STATE_INTERVAL: Final = 60.0
 _PROGRESS_INTERVAL: Final = 0.1
 _LOSS_GRACE: Final = 10.0
-"""Seconds for which the camera may be out of reach before the wait is given up."""
+"""Seconds for which nobody may be able to tell of the camera before the wait is given up."""
 _IDLE_GRACE: Final = 10.0
 """Seconds for which real cameras have been seen idle before their image was ready."""
 _GHOST_MARGIN: Final = 10.0
@@ -131,23 +131,25 @@ class ImageWait:
             pause = min(pause * 2, max(_LONGEST_SHORT_PAUSE, (now - self._begun) * _LONGEST_PAUSE))
 
     async def _look_early_if_possible(self) -> None:
-        """Look at the state; that the network loses one look says nothing of the exposure."""
+        """Look at the state; that a look is lost says nothing of the exposure."""
         try:
             await self._look_early()
-        except TransportError as error:
+        except AlpacaError as error:
+            if not _is_lost(error):
+                raise
             logger.info("a look at the state was lost: %s", error)
 
     async def _is_ready_as_far_as_known(self) -> bool:
-        """Whether the camera has our image; a look that the network loses tells of none.
+        """Whether the camera has our image; a look that is lost tells of none.
 
-        When the network has lost all looks for `_LOSS_GRACE` seconds, raise what it says.
+        When all looks have been lost for `_LOSS_GRACE` seconds, raise what was the last.
         """
         try:
             ready = await self._is_ready() and not await self._may_be_ghost()
-        except TransportError as error:
+        except AlpacaError as error:
             if self._lost_since is None:
                 self._lost_since = self._now()
-            if self._now() - self._lost_since >= _LOSS_GRACE:
+            if not _is_lost(error) or self._now() - self._lost_since >= _LOSS_GRACE:
                 raise
             logger.info("a look at the camera was lost: %s", error)
             return False
@@ -251,3 +253,8 @@ class ImageWait:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _is_lost(error: AlpacaError) -> bool:
+    """Whether `error` says nothing of the camera: the network's, or a server's in distress."""
+    return isinstance(error, TransportError) or tells_nothing(error)

@@ -321,10 +321,17 @@ async def test_an_image_that_never_comes_ends_at_the_deadline_and_is_aborted(
 
 
 BROKEN = b"HTTP/1.0 2"
+LOST = [
+    pytest.param(BROKEN, id="network"),
+    pytest.param(http(b"restarting", "text/plain", status="503 Busy"), id="503"),
+    pytest.param(http(b"oops", "text/plain", status="500 No"), id="500"),
+    pytest.param(http(b"<html>"), id="nonsense"),
+]
 
 
-async def test_a_few_lost_polls_do_not_cost_the_frame(client: AlpacaClient) -> None:
-    answers = iter([BROKEN] * 3)
+@pytest.mark.parametrize("lost", LOST)
+async def test_a_few_lost_polls_do_not_cost_the_frame(client: AlpacaClient, lost: bytes) -> None:
+    answers = iter([lost] * 3)
     replies = Forgiving(exposing(imageready=lambda _: next(answers, value(True))))
     async with ScriptedServer(replies) as server:
         image = await client.camera(server.address).expose(0.01)
@@ -332,19 +339,35 @@ async def test_a_few_lost_polls_do_not_cost_the_frame(client: AlpacaClient) -> N
     assert server.count("abortexposure") == 0
 
 
-async def test_a_lost_look_at_the_state_does_not_cost_the_frame(client: AlpacaClient) -> None:
-    async with ScriptedServer(Forgiving(exposing(camerastate=BROKEN))) as server:
+@pytest.mark.parametrize("lost", LOST)
+async def test_a_lost_look_at_the_state_does_not_cost_the_frame(
+    client: AlpacaClient, lost: bytes
+) -> None:
+    async with ScriptedServer(Forgiving(exposing(camerastate=lost))) as server:
         await client.camera(server.address).expose(1.1)
     assert server.count("camerastate") == 1
 
 
+@pytest.mark.parametrize("lost", LOST)
 async def test_a_camera_that_stays_out_of_reach_ends_the_wait(
-    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, lost: bytes
 ) -> None:
     monkeypatch.setattr(waiting_module, "_LOSS_GRACE", 0.1)
-    async with ScriptedServer(Forgiving(exposing(imageready=BROKEN))) as server:
-        with pytest.raises(TransportError, match="camera/0/imageready"):
+    async with ScriptedServer(Forgiving(exposing(imageready=lost))) as server:
+        with pytest.raises(AlpacaError, match="camera/0/imageready"):
             await client.camera(server.address).expose(0.01)
+    assert server.count("abortexposure") == 1
+
+
+@pytest.mark.parametrize("status", ["400 Bad", "404 Not Found", "500 No"])
+async def test_a_rejection_that_tells_its_reason_ends_the_wait(
+    client: AlpacaClient, status: str
+) -> None:
+    reply = b'{"ErrorNumber": 1025, "ErrorMessage": "there is no such camera"}'
+    async with ScriptedServer(Forgiving(exposing(imageready=http(reply, status=status)))) as server:
+        with pytest.raises(AlpacaError, match="camera/0/imageready"):
+            await client.camera(server.address).expose(0.01)
+    assert server.count("imageready") == 1
     assert server.count("abortexposure") == 1
 
 
