@@ -49,7 +49,8 @@ class Rota:
         if self._reading is None:
             self._reading = reader
         elif reader is self._reading:
-            self._silence.stop()
+            if self._waiting:
+                self._expect_more()
         else:
             self._waiting[reader] = None
             reader.pause()
@@ -61,7 +62,7 @@ class Rota:
         if reader is not self._reading:
             return
         if self._waiting:
-            self._silence.set(PATIENCE, self._next)
+            self._expect_more()
         else:
             self._reading = None
 
@@ -79,6 +80,10 @@ class Rota:
 
     def _begin_turn(self) -> None:
         self._turn.set(min(TURN, ROUND / len(self._waiting)), self._next)
+        self._expect_more()
+
+    def _expect_more(self) -> None:
+        self._silence.set(PATIENCE, self._next)
 
     def _next(self) -> None:
         self._turn.stop()

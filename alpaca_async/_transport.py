@@ -39,7 +39,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
     sink took the body, the response's extension `sink` is true, and its stream yields nothing
     and ends when the body is complete. Requests with a sink use at most half of a server's
     connections, rounded up. Large bodies that come faster than the loop can read are read one at
-    a time, in turns of 20 ms.
+    a time, in turns.
 
     A GET or HEAD is sent once more when a connection that had rested broke before a byte of the
     reply; nothing else is sent twice. The body of a request leaves in one piece with its head.

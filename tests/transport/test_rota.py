@@ -55,9 +55,15 @@ def paused(readers: list[Listener]) -> list[bool]:
     return [reader.paused for reader in readers]
 
 
+def last(monkeypatch: pytest.MonkeyPatch, turn: float, patience: float = LONG) -> None:
+    """Let a turn last so many seconds, or so many of silence."""
+    monkeypatch.setattr("alpaca_async._rota.TURN", turn)
+    monkeypatch.setattr("alpaca_async._rota.PATIENCE", patience)
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._rota.TURN", TURN)
+    last(monkeypatch, TURN)
 
 
 @pytest.mark.usefixtures("short")
@@ -82,14 +88,23 @@ async def test_the_next_reads_when_one_leaves() -> None:
     assert paused(readers) == [False, False, False]
 
 
-async def test_the_next_reads_when_one_has_read_all_and_nothing_comes() -> None:
+@pytest.mark.parametrize("before", ["flooded", "drained"])
+async def test_the_next_reads_when_nothing_comes_any_more(before: str) -> None:
     rota, readers = all_flooded(3)
-    rota.drained(readers[0])
+    getattr(rota, before)(readers[0])
     assert paused(readers) == [False, True, True]
-    await asyncio.sleep(PATIENCE * 5)
-    assert paused(readers) == [False, False, True]
-    rota.drained(readers[0])
-    await asyncio.sleep(PATIENCE * 5)
+    await asyncio.sleep(PATIENCE * 8)
+    assert paused(readers) == [False, False, False]
+
+
+async def test_the_silence_of_others_ends_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    last(monkeypatch, LONG, 0.05)
+    rota, readers = all_flooded(3)
+    rota.leave(readers[0])
+    for _ in range(5):
+        rota.drained(readers[0])
+        rota.flooded(readers[1])
+        await asyncio.sleep(0.02)
     assert paused(readers) == [False, False, True]
 
 
@@ -97,22 +112,11 @@ async def test_the_next_reads_when_one_has_read_all_and_nothing_comes() -> None:
 async def test_a_turn_goes_on_where_more_comes_soon(
     comes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alpaca_async._rota.PATIENCE", 0.05)
+    last(monkeypatch, LONG, 0.05)
     rota, readers = all_flooded(2)
-    for _ in range(4):
-        rota.drained(readers[0])
-        await asyncio.sleep(0.02)
+    for _ in range(5):
         getattr(rota, comes)(readers[0])
         await asyncio.sleep(0.02)
-    assert paused(readers) == [False, True]
-
-
-async def test_a_flood_is_given_all_of_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._rota.PATIENCE", 0.01)
-    rota, readers = all_flooded(2)
-    rota.drained(readers[0])
-    rota.flooded(readers[0])
-    await asyncio.sleep(0.05)
     assert paused(readers) == [False, True]
 
 
@@ -132,7 +136,6 @@ async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
     other = Listener()
     rota.flooded(other)
     rota.drained(trickle)
-    await asyncio.sleep(PATIENCE * 5)
     assert other.paused
 
 
@@ -148,7 +151,7 @@ async def test_a_turn_ends() -> None:
 
 
 async def test_turns_are_shorter_where_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._rota.TURN", 0.02)
+    last(monkeypatch, 0.02)
     monkeypatch.setattr("alpaca_async._rota.ROUND", 0.1)
     _, readers = all_flooded(101)
     await asyncio.sleep(0.1)
@@ -156,7 +159,7 @@ async def test_turns_are_shorter_where_many_wait(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._rota.TURN", 0.2)
+    last(monkeypatch, 0.2)
     rota, readers = all_flooded(3)
     await asyncio.sleep(0.1)
     rota.leave(readers[0])
@@ -242,10 +245,13 @@ async def transport() -> AsyncGenerator[DirectTransport]:
 
 @asynccontextmanager
 async def stuck(
-    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch, turn: float = LONG
+    transport: DirectTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    turn: float = LONG,
+    patience: float = LONG,
 ) -> AsyncGenerator[asyncio.Task[bytes]]:
     """Give the task whose turn it is, and who will not read more."""
-    monkeypatch.setattr("alpaca_async._rota.TURN", turn)
+    last(monkeypatch, turn, patience)
     async with serving(stop_after_a_room) as server:
         sink = MemorySink(ROOM)
         task = asyncio.create_task(fetch(transport, server.url, sink=sink, read=LONG))
@@ -300,10 +306,11 @@ async def test_small_frames_do_not_wait_for_a_turn(
         assert sink.content == frame
 
 
-async def test_who_falls_silent_holds_the_others_up_for_one_turn(
-    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("turn", "patience"), [(0.05, LONG), (LONG, 0.05)])
+async def test_who_falls_silent_does_not_hold_the_others_up_for_long(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch, turn: float, patience: float
 ) -> None:
-    async with stuck(transport, monkeypatch, turn=0.05), serving(flood) as server:
+    async with stuck(transport, monkeypatch, turn, patience), serving(flood) as server:
         sink = MemorySink(ROOM)
         start = time.monotonic()
         await fetch(transport, server.url, sink=sink)
@@ -314,19 +321,16 @@ async def test_who_falls_silent_holds_the_others_up_for_one_turn(
 async def test_who_has_read_all_there_is_holds_nobody_up(
     transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alpaca_async._rota.TURN", LONG)
+    last(monkeypatch, LONG)
     little = asyncio.Event()
-
-    async with serving(partial(stop_after_a_room, go_on=little)) as first, serving(flood) as second:
+    little.set()
+    script = partial(stop_after_a_room, go_on=little)
+    async with serving(script) as first, serving(flood) as second:
         sinks = [MemorySink(ROOM) for _ in range(2)]
         reading = asyncio.create_task(fetch(transport, first.url, sink=sinks[0], read=LONG))
-        while len(sinks[0].content) < ROOM:
+        while len(sinks[0].content) < ROOM + 10:
             await settle()
-        other = asyncio.create_task(fetch(transport, second.url, sink=sinks[1]))
-        await settle()
-        assert not other.done()
-        little.set()
-        await other
+        await fetch(transport, second.url, sink=sinks[1])
         assert sinks[1].content == FLOOD
         reading.cancel()
         await asyncio.wait([reading])
