@@ -62,7 +62,7 @@ async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) ->
                     _downloads, some, member, scale.frames_each, size
                 )
         ways["quiet"] = partial(_quiet, cameras, scale.quiet)
-        found = await interleave(scale.runs, ways)
+        found = await interleave(scale.many_runs, ways)
     rows: list[Row] = []
     for member in ("get_image_array", "get_image"):
         what = f"{len(cameras)} cameras, {name}, {member}()"

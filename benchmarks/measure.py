@@ -25,6 +25,7 @@ class Scale:
 
     runs: int = 9
     few_runs: int = 5
+    many_runs: int = 21
     frame: tuple[int, int] = (9576, 6388)
     crowd_frame: tuple[int, int] = (6248, 4176)
     json_frame: tuple[int, int] = (3000, 2000)
@@ -42,6 +43,7 @@ FULL: Final = Scale()
 QUICK: Final = Scale(
     runs=3,
     few_runs=1,
+    many_runs=3,
     frame=(2400, 1600),
     crowd_frame=(1600, 1200),
     json_frame=(800, 600),
