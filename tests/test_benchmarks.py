@@ -23,6 +23,7 @@ FRAME = (40, 25)
 TINY = Scale(
     runs=1,
     few_runs=1,
+    many_runs=1,
     frame=(64, 48),
     crowd_frame=(64, 48),
     json_frame=(32, 24),
