@@ -32,7 +32,7 @@ IMAGEBYTES = "application/imagebytes"
 IMAGE = imagebytes(bytes(200), 10, 10)
 QUICK = Timeouts(establish=0.5, reply=0.2, stall=0.2)
 
-REPLIES = {
+REPLIES: dict[type[AlpacaError], bytes] = {
     DriverException: ascom_error(0x500, "no"),
     RequestRejected: http(b"gone", "text/plain", status="404 Not Found"),
     MalformedResponse: http(b"{", "application/json"),
