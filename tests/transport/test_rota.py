@@ -120,6 +120,15 @@ async def test_a_turn_goes_on_where_more_comes_soon(
     assert paused(readers) == [False, True]
 
 
+async def test_the_last_of_a_round_keeps_its_turn() -> None:
+    rota, readers = all_flooded(2)
+    rota.leave(readers[0])
+    await asyncio.sleep(PATIENCE * 5)
+    other = Listener()
+    rota.flooded(other)
+    assert other.paused
+
+
 async def test_who_has_read_all_waits_for_nobody_if_nobody_waits() -> None:
     rota, readers = all_flooded(1)
     rota.drained(readers[0])
@@ -275,6 +284,18 @@ async def test_floods_are_read_one_at_a_time(transport: DirectTransport) -> None
     assert [bytes(sink.content) for sink in sinks] == [FLOOD] * 4
     assert len(log) > 2 * len(FLOOD) // ROOM
     assert sum(one is not other for one, other in pairwise(log)) < len(log) / 20
+
+
+async def test_the_end_of_a_frame_ends_its_turn(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last(monkeypatch, LONG)
+    sinks = [MemorySink(1 << 20) for _ in range(3)]
+    async with serving(flood) as one, serving(flood) as two, asyncio.timeout(3):
+        urls = [one.url, two.url, one.url]
+        await asyncio.gather(
+            *(fetch(transport, u, sink=s) for u, s in zip(urls, sinks, strict=True))
+        )
 
 
 async def test_calls_do_not_wait_for_a_turn(
