@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ._camera import AsyncCamera
 from ._client import AlpacaClient
-from ._cooling import CoolingPace, CoolingProgress
-from ._delivery import DeliveryStatistics
-from ._device import AsyncDevice
-from ._discovery import DiscoveredServer, discover
+from ._device.device import AsyncDevice
+from ._discovery.discovery import DiscoveredServer, discover
+from ._discovery.finding import FoundCamera, find_camera, find_cameras
+from ._download.delivery import DeliveryStatistics
 from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
 from ._errors import (
     ActionNotImplementedException,
@@ -32,22 +32,22 @@ from ._errors import (
     ValueNotSetException,
 )
 from ._facts import CameraInfo, CameraSettings, CameraStatus, Exposure
-from ._finding import FoundCamera, find_camera, find_cameras
 from ._group import CameraAddress, CameraGroup, Outcome
+from ._http.tls import pinned
+from ._http.transport import DirectTransport
 from ._http_status import http_status
 from ._image import Image
-from ._imagebytes import ImageMetadata, decode_imagebytes
-from ._levels import Level, LevelNames, LevelRange
-from ._management import ConfiguredDevice, ServerDescription
+from ._pixels.statistics import Histogram, ImageStatistics
 from ._progress import Progress
-from ._recovery import Reconnect
-from ._sequence import ExposureRequest
-from ._session import Timeouts
-from ._statistics import Histogram, ImageStatistics
+from ._protocol.imagebytes import ImageMetadata, decode_imagebytes
+from ._session.management import ConfiguredDevice, ServerDescription
+from ._session.session import Timeouts
 from ._stream import Stream
-from ._tls import pinned
-from ._transport import DirectTransport
 from ._version import __version__
+from ._workflows.cooling import CoolingPace, CoolingProgress
+from ._workflows.gain_offset import NamedValue, ValueNames, ValueRange
+from ._workflows.recovery import Reconnect
+from ._workflows.sequence import ExposureRequest
 
 __all__ = [
     "ActionNotImplementedException",
@@ -82,10 +82,8 @@ __all__ = [
     "IncompleteImage",
     "InvalidOperationException",
     "InvalidValueException",
-    "Level",
-    "LevelNames",
-    "LevelRange",
     "MalformedResponse",
+    "NamedValue",
     "NotConnectedException",
     "NotImplementedException",
     "OperationCancelledException",
@@ -103,7 +101,9 @@ __all__ = [
     "Timeouts",
     "TransportError",
     "TransportTimeout",
+    "ValueNames",
     "ValueNotSetException",
+    "ValueRange",
     "__version__",
     "decode_imagebytes",
     "discover",

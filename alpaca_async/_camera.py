@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ._cooling import Cooling
-from ._framing import Framing
-from ._guiding import Guiding
-from ._levels import Leveled
-from ._sequence import Sequencing
-from ._watch import Watching
+from ._workflows.cooling import Cooling
+from ._workflows.framing import Framing
+from ._workflows.gain_offset import GainOffset
+from ._workflows.guiding import Guiding
+from ._workflows.sequence import Sequencing
+from ._workflows.watch import Watching
 
 
-class AsyncCamera(Sequencing, Watching, Framing, Leveled, Cooling, Guiding):
+class AsyncCamera(Sequencing, Watching, Framing, GainOffset, Cooling, Guiding):
     """A camera of an Alpaca server.
 
     `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from ._address import origin
 from ._camera import AsyncCamera
-from ._device import AsyncDevice
-from ._management import get_api_versions, get_configured_devices, get_server_description
-from ._session import Session
+from ._device.device import AsyncDevice
+from ._session.management import get_api_versions, get_configured_devices, get_server_description
+from ._session.session import Session
 
 if TYPE_CHECKING:
-    from ._management import ConfiguredDevice, ServerDescription
+    from ._session.management import ConfiguredDevice, ServerDescription
 
 
 class AlpacaClient(Session):

@@ -12,9 +12,9 @@ from ._camera import AsyncCamera
 from ._client import AlpacaClient
 from ._errors import AlpacaError, OperationTimeout
 from ._progress import Progress
-from ._sequence import ExposureRequest, as_request
 from ._stream import Stream
 from ._tasks import wait_for_end
+from ._workflows.sequence import ExposureRequest, as_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine

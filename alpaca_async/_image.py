@@ -12,7 +12,7 @@ from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from ._files import in_thread
-from ._statistics import histogram, statistics
+from ._pixels.statistics import histogram, statistics
 
 if TYPE_CHECKING:
     import os
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._facts import Exposure
-    from ._imagebytes import ImageMetadata
-    from ._statistics import Histogram, ImageStatistics
+    from ._pixels.statistics import Histogram, ImageStatistics
+    from ._protocol.imagebytes import ImageMetadata
     from .preview import Format, Stretch
 
 

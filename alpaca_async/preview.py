@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from anyio.from_thread import check_cancelled
 
-from ._block_means import block_means
 from ._files import in_thread, new_file
-from ._mosaic import mosaic_of
 from ._optional import load
-from ._png import png
-from ._saturation import full_scale
-from ._stretch import STRETCHES, Stretch, stretch
+from ._pixels.block_means import block_means
+from ._pixels.mosaic import mosaic_of
+from ._pixels.png import png
+from ._pixels.saturation import full_scale
+from ._pixels.stretch import STRETCHES, Stretch, stretch
 
 if TYPE_CHECKING:
     import os
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import PIL.Image
     from numpy.typing import NDArray
 
-    from ._image import Image
-    from ._mosaic import Mosaic
+    from ._pixels.mosaic import Mosaic
+    from ._pixels.picture import Picture
 
 __all__ = ["Format", "Stretch", "encode", "render", "save"]
 
@@ -44,7 +44,7 @@ _RGB: Final = 3
 
 
 async def save(
-    image: Image,
+    image: Picture,
     path: str | os.PathLike[str],
     *,
     max_size: int | None = 2048,
@@ -64,7 +64,7 @@ async def save(
 
 
 async def encode(
-    image: Image,
+    image: Picture,
     *,
     format: Format = "png",  # noqa: A002 - what everybody calls it
     max_size: int | None = 2048,
@@ -77,7 +77,7 @@ async def encode(
 
 
 def render(
-    image: Image, *, max_size: int | None = 2048, stretch: Stretch = "auto"
+    image: Picture, *, max_size: int | None = 2048, stretch: Stretch = "auto"
 ) -> PIL.Image.Image:
     """Return an 8-bit picture, grey or RGB, stretched so that faint stars show.
 
@@ -98,7 +98,7 @@ def _save(path: Path, make: Callable[[], bytes]) -> Path:
     return path
 
 
-def _encoded(image: Image, form: Format, max_size: int | None, kind: Stretch) -> bytes:
+def _encoded(image: Picture, form: Format, max_size: int | None, kind: Stretch) -> bytes:
     pixels = _pixels(image, max_size, kind)
     check_cancelled()
     return _ENCODERS[form](pixels)
@@ -125,7 +125,7 @@ def _with_pillow(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
     return file.getvalue()
 
 
-def _pixels(image: Image, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
+def _pixels(image: Picture, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
     if max_size is not None and max_size < 1:
         raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
     if kind not in STRETCHES:
@@ -134,7 +134,7 @@ def _pixels(image: Image, max_size: int | None, kind: Stretch) -> NDArray[np.uin
 
 
 @np.errstate(over="ignore", invalid="ignore")  # too large for float32 is infinite
-def _reduced(image: Image, max_size: int | None) -> NDArray[np.float32]:
+def _reduced(image: Picture, max_size: int | None) -> NDArray[np.float32]:
     """Return `(planes, height, width)`, one plane for grey or three for RGB."""
     mosaic = mosaic_of(image)
     if mosaic is None or any(np.less(image.data.shape, mosaic.period)):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alpaca_async._rowmajor import ColumnSlabs, transpose_blocked
+from alpaca_async._download.rowmajor import ColumnSlabs, transpose_blocked
 
 from .child import touch_memory
 

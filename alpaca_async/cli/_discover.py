@@ -9,15 +9,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_async._discovery import DISCOVERY_PORT
-from alpaca_async._finding import find_cameras
+from alpaca_async._discovery.discovery import DISCOVERY_PORT
+from alpaca_async._discovery.finding import find_cameras
 
 from ._console import OUT, foreseen_errors, say, say_json
 from ._running import run
 from ._server import AsJson  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
-    from alpaca_async._finding import FoundCamera
+    from alpaca_async._discovery.finding import FoundCamera
     from alpaca_async._stream import Stream
 
 _TO_BE_COPIED: Final = ("address", "unique id")

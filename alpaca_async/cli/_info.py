@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from alpaca_async._facts import CameraInfo
-    from alpaca_async._management import ConfiguredDevice, ServerDescription
+    from alpaca_async._session.management import ConfiguredDevice, ServerDescription
 
 _LABEL: Final = 12
 """The width of the first column, the same in all tables."""

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import httpx
 
 from alpaca_async._client import AlpacaClient
+from alpaca_async._device.cached_facts import optional
 from alpaca_async._enums import CameraStates
-from alpaca_async._informed import optional
-from alpaca_async._transport import DirectTransport
+from alpaca_async._http.transport import DirectTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from alpaca_async._camera import AsyncCamera
-    from alpaca_async._imagebytes import ImageMetadata
+    from alpaca_async._protocol.imagebytes import ImageMetadata
 
 _PATIENCE: Final = 10.0
 """Seconds after which no further call is measured."""

@@ -108,7 +108,7 @@ def _setter(camera: AsyncCamera, name: str, value: Any) -> Callable[[], Awaitabl
         return camera.connect if value else camera.disconnect
     if name == "readout_mode":
         return lambda: _use_readout_mode(camera, value)
-    verb = "use" if name in _BY_NAME else "set"
+    verb = "select" if name in _BY_NAME else "set"
     return lambda: getattr(camera, f"{verb}_{name}")(value)
 
 

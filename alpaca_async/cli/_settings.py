@@ -46,7 +46,7 @@ class Settings:
     async def apply(self, camera: AsyncCamera) -> None:
         """Bring `camera` to these settings."""
         if self.gain is not None:
-            await camera.use_gain(self.gain)
+            await camera.select_gain(self.gain)
         if self.region is not None:
             await camera.set_frame(
                 bin_x=self.binning,

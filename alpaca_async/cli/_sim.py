@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 import typer
 from rich.text import Text
 
-from alpaca_async._discovery import DISCOVERY_PORT
+from alpaca_async._discovery.discovery import DISCOVERY_PORT
 from alpaca_async._enums import SensorType
 
 from ._console import Interrupted, foreseen_errors, note, say, say_json

@@ -7,8 +7,8 @@ import pytest
 
 from alpaca_async.cli._probe import measure, observed
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
+from tests.scripted import ScriptedServer, value
 
-from ..scripted import ScriptedServer, value  # noqa: TID252 - for all tests
 from .conftest import ctrl_c_when
 
 if TYPE_CHECKING:

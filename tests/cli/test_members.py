@@ -5,8 +5,7 @@ import pytest
 from alpaca_async import AsyncCamera, CameraStates, SensorType
 from alpaca_async.cli._members import MEMBERS, find, plain, select, text_of
 from alpaca_async.cli._usage import WrongUsage
-
-from ..contract.table import MEMBERS as CONTRACT  # noqa: TID252 - the truth of another folder
+from tests.contract.table import MEMBERS as CONTRACT
 
 _UNITS = {
     "micrometres": "µm",

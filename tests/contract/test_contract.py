@@ -10,7 +10,7 @@ import pytest
 
 from alpaca_async import AlpacaClient, AsyncCamera, _enums, _errors
 from alpaca_async._errors import AscomError, MalformedResponse, ascom_error
-from alpaca_async._imagebytes import ImageMetadata
+from alpaca_async._protocol.imagebytes import ImageMetadata
 
 from . import migration
 from .comparison import (
@@ -43,19 +43,19 @@ STORIES: Final = frozenset(
         "aclose",
         "cool_to",
         "expose",
-        "get_gain_level",
-        "get_gain_levels",
+        "get_gain_option",
+        "get_gain_options",
         "exposures",
         "get_image",
         "get_info",
-        "get_offset_level",
-        "get_offset_levels",
+        "get_offset_option",
+        "get_offset_options",
         "get_settings",
         "reconnect",
         "reset_frame",
         "set_frame",
-        "use_gain",
-        "use_offset",
+        "select_gain",
+        "select_offset",
         "get_status",
         "wait_image_ready",
         "wait_pulse_guide",

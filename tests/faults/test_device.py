@@ -56,7 +56,11 @@ BUSY: dict[str, Any] = {
     "imageready": value(False),
     "camerastate": value(2),
 }
-SOON = {"_waiting._STATE_INTERVAL": 0.02, "_waiting._IDLE_GRACE": 0.05, "_waiting._LOSS_GRACE": 0.1}
+SOON = {
+    "_workflows.waiting._STATE_INTERVAL": 0.02,
+    "_workflows.waiting._IDLE_GRACE": 0.05,
+    "_workflows.waiting._LOSS_GRACE": 0.1,
+}
 IDLE = {"Name": "CameraState", "Value": 0}
 BROKEN = b"HTTP/1.0 2"
 SWAPPED = pixels(imagebytes(PIXELS.tobytes(), 7, 3))
@@ -150,7 +154,7 @@ def exposed(cause: str, gets: Outcome, after: After, seen: str = "", **always: A
 
 
 def connected(cause: str, gets: Outcome, after: After, seen: str = "", **always: Reply) -> Fault:
-    patches = {"_device._CONNECTED_GRACE": 0.05}
+    patches = {"_device.device._CONNECTED_GRACE": 0.05}
     call = connect_in_haste if ends_late(gets) else connect
     return Fault("device", cause, gets, after, call, always=always, seen=seen, patches=patches)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async import IncompleteImage, TransportError
+from tests.http.support import Peer, serving
 from tests.scripted import Request, ScriptedServer
-from tests.transport.support import Peer, serving
 
 from .catalogue import (
     COMMANDED,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async import Timeouts, TransportTimeout
+from tests.http.support import serving
+from tests.http.test_transport import full_backlog
 from tests.scripted import Request, value
-from tests.transport.support import serving
-from tests.transport.test_transport import full_backlog
 
 from .catalogue import (
     ABORTED,

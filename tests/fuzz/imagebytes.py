@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from alpaca_async import AlpacaError, AscomError, decode_imagebytes
-from alpaca_async._download import COLUMNS, ROWS
-from alpaca_async._reply import Reply
-from alpaca_async._sink import ImageSink
+from alpaca_async._download.download import COLUMNS, ROWS
+from alpaca_async._download.sink import ImageSink
+from alpaca_async._http.reply import Reply
 
 from .mutation import cut, mutated
 
@@ -152,10 +152,10 @@ def _framed(rng: Random, data: bytes) -> tuple[bytes, bytes]:
 
 def _deliver(reply: Reply, piece: bytes) -> None:
     """Fill the sink's own memory where a connection would."""
-    while piece and reply.straight is not None:
-        room = reply.straight.room()[: len(piece)]
+    while piece and reply.direct is not None:
+        room = reply.direct.room()[: len(piece)]
         room[:] = piece[: len(room)]
-        reply.straight.filled(len(room))
+        reply.direct.filled(len(room))
         piece = piece[len(room) :]
     if piece:
         reply.feed(piece)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from alpaca_async import AlpacaError, AscomError, CameraStates, RequestRejected
-from alpaca_async._envelope import decode_envelope, rejection
-from alpaca_async._imagejson import ImageJsonParser
-from alpaca_async._values import decode, decode_integers, decode_records, decode_strings
+from alpaca_async._protocol.envelope import decode_envelope, rejection
+from alpaca_async._protocol.imagejson import ImageJsonParser
+from alpaca_async._protocol.values import decode, decode_integers, decode_records, decode_strings
 
 from .mutation import cut, mutated
 

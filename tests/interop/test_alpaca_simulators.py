@@ -14,13 +14,13 @@ from alpaca_async import (
     CoolingPace,
     ExposureRequest,
     GuideDirections,
-    Level,
-    LevelNames,
     MalformedResponse,
+    NamedValue,
     NotImplementedException,
     OperationFailed,
     RequestRejected,
     TransportError,
+    ValueNames,
 )
 
 from .conftest import needs
@@ -72,14 +72,14 @@ async def test_binning_and_a_subframe_change_what_is_delivered(camera: AsyncCame
 
 
 async def test_gain_and_offset_have_names(camera: AsyncCamera) -> None:
-    assert await camera.get_gain_levels() == LevelNames(("1", "2", "3"))
+    assert await camera.get_gain_options() == ValueNames(("1", "2", "3"))
     # It takes an index from 0, and then tells it from 1.
-    await camera.use_gain("2")
-    assert await camera.get_gain_level() == Level(2, "3")
-    await camera.use_offset("low")
-    assert await camera.get_offset_level() == Level(0, "Low")
+    await camera.select_gain("2")
+    assert await camera.get_gain_option() == NamedValue(2, "3")
+    await camera.select_offset("low")
+    assert await camera.get_offset_option() == NamedValue(0, "Low")
     with pytest.raises(ValueError, match="there are Low, High"):
-        await camera.use_offset("Higher")
+        await camera.select_offset("Higher")
 
 
 async def test_a_pulse_ends(camera: AsyncCamera) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from alpaca_async._errors import InvalidOperationException
-from alpaca_async._imagebytes import ImageHeader, decode_imagebytes
+from alpaca_async._protocol.imagebytes import ImageHeader, decode_imagebytes
 from alpaca_async.testing._images import (
     imagebytes_error,
     imagebytes_header,

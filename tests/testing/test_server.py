@@ -20,7 +20,7 @@ import trustme
 
 from alpaca_async._enums import SensorType
 from alpaca_async._errors import InvalidOperationException
-from alpaca_async._imagebytes import ImageHeader, decode_imagebytes
+from alpaca_async._protocol.imagebytes import ImageHeader, decode_imagebytes
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 from .conftest import http_client, wired

@@ -1,0 +1,93 @@
+"""The members that deliver images."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from alpaca_async._download.delivery import DeliveryRecord
+from alpaca_async._download.download import COLUMNS, ROWS, download
+from alpaca_async._image import Image
+
+from .icamera import ICameraV4
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from alpaca_async._download.delivery import DeliveryStatistics
+    from alpaca_async._download.download import Downloaded, Layout
+    from alpaca_async._progress import ProgressCallback
+    from alpaca_async._protocol.imagebytes import ImageMetadata
+    from alpaca_async._session.session import Session
+
+
+logger = logging.getLogger("alpaca_async")
+
+
+class Imaging(ICameraV4):
+    """A camera whose images can be downloaded."""
+
+    _image_array_info: ImageMetadata | None = None
+
+    def __init__(
+        self, address: str, device_number: int = 0, *, client: Session | None = None
+    ) -> None:
+        super().__init__(address, device_number, client=client)
+        self._deliveries = DeliveryRecord()
+
+    @property
+    def image_array_info(self) -> ImageMetadata | None:
+        """What the header of the last downloaded image said; None before the first."""
+        return self._image_array_info
+
+    @property
+    def delivery_statistics(self) -> DeliveryStatistics | None:
+        """How soon, fast and evenly this object's last images came; None before the first.
+
+        When three in a row come much slower than usual, a warning is logged.
+        """
+        return self._deliveries.statistics
+
+    async def get_image_array(self, *, progress: ProgressCallback | None = None) -> NDArray[Any]:
+        """Download the image in ASCOM's order `[x, y]` or `[x, y, plane]`, C-contiguous.
+
+        The dtype is the little-endian type of the transmission. The socket fills the array's
+        own memory; nothing is copied.
+
+        Raises:
+            InvalidOperationException: there is no image.
+            IncompleteImage: the connection broke off.
+            MalformedResponse: what came is not one image, or exceeds `max_image_bytes`.
+        """
+        return (await self._download("ImageArray", COLUMNS, progress)).array
+
+    async def get_image_array_variant(
+        self, *, progress: ProgressCallback | None = None
+    ) -> NDArray[Any]:
+        """Download the image as `get_image_array` does. Deprecated: most cameras refuse."""
+        return (await self._download("ImageArrayVariant", COLUMNS, progress)).array
+
+    async def get_image(
+        self, *, contiguous: bool = True, progress: ProgressCallback | None = None
+    ) -> Image:
+        """Download the image with rows first, `(height, width)` or `(height, width, planes)`.
+
+        Contiguous pixels are brought into that order while they arrive, without a second frame;
+        with `contiguous=False` they are a transposed view of ASCOM's order. Errors as those of
+        `get_image_array`.
+        """
+        if contiguous:
+            array, metadata, _ = await self._download("ImageArray", ROWS, progress)
+            return Image(array, metadata)
+        array, metadata, _ = await self._download("ImageArray", COLUMNS, progress)
+        return Image(array.swapaxes(0, 1), metadata)
+
+    async def _download(
+        self, member: str, layout: Layout, progress: ProgressCallback | None
+    ) -> Downloaded:
+        path = self._path + member.lower()
+        downloaded = await download(self._session, self._server, path, layout, progress)
+        self._image_array_info = downloaded.metadata
+        if (complaint := self._deliveries.add(downloaded.delivery)) is not None:
+            logger.warning("%r: %s", self, complaint)
+        return downloaded

@@ -1,0 +1,167 @@
+"""What an image knows of itself, as the cards of a FITS header. Pure, without astropy."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from alpaca_async._pixels.mosaic import mosaic_of
+from alpaca_async._version import __version__
+
+from .card import Card, ascii_text, fits_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
+    from alpaca_async._pixels.picture import Picture
+
+    from .card import CardValue
+
+_MJD_EPOCH: Final = datetime(1858, 11, 17, tzinfo=UTC)
+_CLOCK_NEVER_SET: Final = 2000
+"""A year before this one comes from a clock that nobody set."""
+
+
+def cards_of(image: Picture) -> Iterator[Card]:
+    """Yield a card for everything that is known of the image; what is not known is left out."""
+    for keyword, value, comment in _all_cards(image):
+        storable = _storable(value)
+        if storable is not None:
+            yield Card(keyword, storable, comment)
+
+
+def _all_cards(image: Picture) -> Iterator[Card]:
+    yield Card("BUNIT", "adu", "unit of the pixels")
+    yield Card("ROWORDER", "TOP-DOWN", "the first row is the top row")
+    if image.exposure is not None:
+        yield from _exposure_cards(image.exposure)
+        yield from _info_cards(image.exposure.info)
+        yield from _settings_cards(image.exposure.settings, image.exposure.info)
+        yield from _mosaic_cards(image)
+    yield Card("SBSTDVER", "SBFITSEXT Version 1.0", "standard of the keywords")
+    yield Card("SWCREATE", f"alpaca_async {__version__}", "program that wrote this file")
+
+
+def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
+    seconds, source = _duration(exposure)
+    start, start_comment, uncertainty = _start(exposure)
+    middle, end = _later(start, seconds / 2), _later(start, seconds)
+    yield Card("IMAGETYP", _image_type(exposure), "type of the exposure")
+    yield Card("SNAPSHOT", 1, "number of exposures in this image")
+    yield Card("EXPTIME", seconds, f"[s] exposure time, {source}")
+    yield Card("EXPOSURE", seconds, f"[s] exposure time, {source}")
+    yield Card("TIMESYS", "UTC", "time scale of all dates")
+    yield Card("DATE-OBS", _iso(start), start_comment)
+    yield Card("TIMSYER", uncertainty, "[s] uncertainty of the dates")
+    yield Card("DATE-AVG", _iso(middle), "[UTC] middle of the exposure")
+    yield Card("DATE-END", _iso(end), "[UTC] end of the exposure")
+    yield Card("MJD-OBS", _mjd(start), "[d] start as Modified Julian Date")
+    yield Card("MJD-AVG", _mjd(middle), "[d] middle as Modified Julian Date")
+    yield Card("CCD-TEMP", exposure.ccd_temperature, "[degC] sensor, during the exposure")
+    yield Card("COOL-POW", exposure.cooler_power, "[%] cooler power, during the exposure")
+
+
+def _info_cards(info: CameraInfo) -> Iterator[Card]:
+    yield Card("INSTRUME", info.name, "camera")
+    yield Card("CAMERAID", info.unique_id, "unique id of the camera")
+    yield Card("CAM-SNAM", info.sensor_name, "sensor")
+    yield Card("CAM-DVER", info.driver_version, "version of the camera's driver")
+    yield Card("DATAMAX", info.max_adu, "[adu] largest value the camera can deliver")
+
+
+def _settings_cards(settings: CameraSettings, info: CameraInfo) -> Iterator[Card]:
+    yield Card("XBINNING", settings.bin_x, "sensor columns in a pixel")
+    yield Card("YBINNING", settings.bin_y, "sensor rows in a pixel")
+    yield Card("XPIXSZ", _size(info.pixel_size_x, settings.bin_x), "[um] width, with binning")
+    yield Card("YPIXSZ", _size(info.pixel_size_y, settings.bin_y), "[um] height, with binning")
+    yield Card("XORGSUBF", settings.start_x, "[pix] first column of the subframe, binned")
+    yield Card("YORGSUBF", settings.start_y, "[pix] first row of the subframe, binned")
+    yield Card("SET-TEMP", settings.ccd_temperature_setpoint, "[degC] cooler setpoint")
+    yield Card("GAIN", settings.gain, "gain setting of the driver, or its index")
+    yield Card("OFFSET", settings.offset, "offset setting of the driver, or its index")
+    yield Card("EGAIN", settings.electrons_per_adu, "[e-/adu] electrons per ADU")
+    yield Card("READOUTM", _readout_mode(settings, info), "readout mode")
+
+
+def _mosaic_cards(image: Picture) -> Iterator[Card]:
+    mosaic = mosaic_of(image)
+    if mosaic is not None:
+        yield Card("BAYERPAT", mosaic.name, "colour filters of the sensor")
+        yield Card("COLORTYP", mosaic.name, "colour filters of the sensor")
+        yield Card("XBAYROFF", mosaic.x, "[pix] column of the filters at the first pixel")
+        yield Card("YBAYROFF", mosaic.y, "[pix] row of the filters at the first pixel")
+
+
+def _duration(exposure: Exposure) -> tuple[float, str]:
+    """Return seconds and where they come from; some drivers report 0 after every exposure."""
+    reported = exposure.last_exposure_duration
+    if reported is not None and 0 < reported < math.inf:
+        return reported, "as the camera reports it"
+    return exposure.duration, "as asked for"
+
+
+def _start(exposure: Exposure) -> tuple[datetime, str, float | None]:
+    """Return the start, where it comes from, and how uncertain it is where that is known."""
+    reported = _reported_time(exposure.last_exposure_start_time or "")
+    if reported is not None:
+        return reported, "[UTC] start, by the camera's clock", None
+    uncertainty = exposure.started_uncertainty
+    own = f"[UTC] start, by our clock +/- {uncertainty:.3g} s"
+    return _as_utc(exposure.started), own, uncertainty
+
+
+def _reported_time(text: str) -> datetime | None:
+    """Return the time of an ISO text in UTC, or None where it holds no credible one."""
+    try:
+        time = _as_utc(datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError):
+        return None
+    return time if "T" in text and time.year >= _CLOCK_NEVER_SET else None
+
+
+def _as_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _later(start: datetime, seconds: float) -> datetime | None:
+    try:
+        return start + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _mjd(time: datetime | None) -> float | None:
+    return None if time is None else (time - _MJD_EPOCH) / timedelta(days=1)
+
+
+def _image_type(exposure: Exposure) -> str:
+    if exposure.light:
+        return "Light Frame"
+    return "Dark Frame" if exposure.duration else "Bias Frame"
+
+
+def _size(micrometres: float | None, binning: int | None) -> float | None:
+    """Return the size of a pixel; 0 is what drivers say that do not know it."""
+    return micrometres * binning if micrometres and binning else None
+
+
+def _readout_mode(settings: CameraSettings, info: CameraInfo) -> str | None:
+    index = settings.readout_mode
+    if index is None or not 0 <= index < len(info.readout_modes):
+        return None
+    return info.readout_modes[index]
+
+
+def _storable(value: CardValue | None) -> CardValue | None:
+    """Return the value as FITS can hold it, or None."""
+    if isinstance(value, str):
+        return ascii_text(value) or None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or fits_integer(value) else None

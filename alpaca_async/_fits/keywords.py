@@ -1,0 +1,81 @@
+"""What a caller wants in the header of a FITS file, checked. Pure, without astropy."""
+
+from __future__ import annotations
+
+from math import isfinite
+from numbers import Integral, Real
+from re import compile as pattern
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .card import Card, ascii_text, fits_integer, is_continued
+from .header import cards_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from alpaca_async._pixels.picture import Picture
+
+    from .card import CardValue
+
+_KEYWORD: Final = pattern(r"[A-Z0-9_-]{1,8}")
+_RESERVED: Final = pattern(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK"
+    r"|CHECKSUM|DATASUM|CONTINUE|HIERARCH|END"
+)
+
+_LONG_TEXTS: Final = Card("LONGSTRN", "OGIP 1.0", "texts may go on in CONTINUE")
+
+
+def all_cards(image: Picture, extra: Mapping[str, Any] | None) -> list[Card]:
+    """Return what is known of the image, then what its exposure was given, then `extra`.
+
+    Of each keyword the last card counts; those with the value None are left out. Long texts are
+    announced, as cfitsio wants it.
+    """
+    given: Mapping[str, Any] = image.exposure.header if image.exposure else {}
+    cards = {card.keyword: card for card in cards_of(image)}
+    for card in (*callers_cards(given), *callers_cards(extra or {})):
+        cards[card.keyword] = card
+    found = [card for card in cards.values() if card.value is not None]
+    return [*found, _LONG_TEXTS] if any(map(is_continued, found)) else found
+
+
+def callers_cards(entries: Mapping[str, Any]) -> list[Card]:
+    """Return the cards of `{keyword: value or (value, comment)}`, or raise `ValueError`."""
+    return [_card(keyword, entry) for keyword, entry in entries.items()]
+
+
+def _card(keyword: str, entry: Any) -> Card:  # noqa: ANN401 - checked here
+    name = keyword.strip().upper()
+    if not _KEYWORD.fullmatch(name):
+        raise ValueError(f"{keyword!r} is no FITS keyword: 1 to 8 of A-Z 0-9 _ -")
+    if _RESERVED.fullmatch(name):
+        raise ValueError(f"{name} describes the file and is not the caller's to set")
+    value, comment = _value_and_comment(entry)
+    return Card(name, _value(name, value), ascii_text(comment))
+
+
+def _value_and_comment(entry: Any) -> tuple[Any, str]:  # noqa: ANN401 - checked here
+    match entry:
+        case (value, str(comment)) if isinstance(entry, tuple):
+            return value, comment
+        case _:
+            return entry, ""
+
+
+def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - checked here
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, np.generic):
+        return _value(keyword, value.item())
+    if isinstance(value, str):
+        return ascii_text(value)
+    if isinstance(value, Integral) and fits_integer(int(value)):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, Integral) and isfinite(float(value)):
+        return float(value)
+    raise ValueError(f"{keyword} = {value!r} cannot be in a FITS header")

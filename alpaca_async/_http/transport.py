@@ -1,0 +1,264 @@
+"""An httpx transport on asyncio that can read a body direct into the caller's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import anyio.to_thread
+import httpx
+
+from .connection import Body, Connection, TlsConnection
+from .http1 import serialise
+from .pool import Pool
+from .reply import Reply, Sink
+from .scheduler import ReadScheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from .http1 import Message
+
+    Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+
+__all__ = ["DirectTransport", "Sink"]
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HAPPY_EYEBALLS_DELAY: Final = 0.25
+
+
+class DirectTransport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 with a small pool of connections for each server.
+
+    Understands the request extensions `timeout` (`read` is the longest silence), `target`,
+    `trace` (the event `http11.send_request_headers.started`), `sni_hostname`, and `sink`: a
+    `Sink` that gives memory for the body, which the kernel then fills without a copy. If the
+    sink took the body, the response's extension `sink` is true, and its stream yields nothing
+    and ends when the body is complete. Requests with a sink use at most half of a server's
+    connections, rounded up. Large bodies that come faster than the loop can read are read one at
+    a time, in turns.
+
+    A GET or HEAD is sent once more when a connection that had rested broke before a byte of the
+    reply; nothing else is sent twice. The body of a request leaves in one piece with its head.
+
+    Errors are httpx's; what a sink raises comes out of the response's stream as it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        connections_per_server: int = 4,
+        keepalive_expiry: float = 3.0,
+    ) -> None:
+        if connections_per_server < 1:
+            raise ValueError("at least one connection per server is needed")
+        self._verify = verify
+        self._size = connections_per_server
+        self._expiry = keepalive_expiry
+        self._context: ssl.SSLContext | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pools: dict[_Origin, Pool] = {}
+        self._scheduler = ReadScheduler()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request and return the response as soon as its head is there."""
+        origin = _Origin.of(request)
+        call = await _Call.of(request)
+        pool = self._pool(origin)
+        turn = await pool.turn(bulk=call.sink is not None, timeout=call.timeouts.get("pool"))
+        try:
+            connection, reply = await self._converse(pool, origin, call)
+        except BaseException:
+            turn.end()
+            raise
+        if reply.done:
+            turn.end()
+        else:
+            reply.on_done = turn.end
+        return httpx.Response(
+            reply.status,
+            headers=reply.headers,
+            stream=Body(connection, reply, call.timeouts.get("read")),
+            extensions=reply.extensions,
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections; requests on their way fail."""
+        self._let_go()
+        await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
+
+    def _pool(self, origin: _Origin) -> Pool:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._let_go()
+            self._loop = loop
+            self._scheduler = ReadScheduler()
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = Pool(self._size)
+        return pool
+
+    def _let_go(self) -> None:
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            if self._loop is None or self._loop.is_closed():
+                pool.discard()
+            else:
+                pool.close()
+
+    async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
+        """Get the head of the reply over a rested connection, or else over a new one."""
+        while (connection := pool.take()) is not None:
+            reply = self._reply(call)
+            await call.announce(connection)
+            if connection.closed:
+                continue
+            try:
+                await call.send(connection, reply)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if reply.begun or not call.repeatable:
+                    raise
+                break
+            return connection, reply
+        connection = await self._connect(pool, origin, call.timeouts.get("connect"))
+        reply = self._reply(call)
+        await call.announce(connection)
+        with pool.first_exchange():
+            await call.send(connection, reply)
+        return connection, reply
+
+    def _reply(self, call: _Call) -> Reply:
+        return Reply(call.request.method, call.sink, idle_limit=0.0 if call.final else self._expiry)
+
+    async def _connect(self, pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
+        _check_open(pool)  # to close it gave turns back, and broke off what could be repeated
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                _, connection = await loop.create_connection(
+                    partial(
+                        TlsConnection if origin.tls else Connection, pool, self._scheduler, loop
+                    ),
+                    origin.host,
+                    origin.port,
+                    ssl=await self._ssl_context() if origin.tls else None,
+                    server_hostname=origin.server_hostname if origin.tls else None,
+                    happy_eyeballs_delay=origin.happy_eyeballs_delay,
+                )
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection to {origin.host}") from error
+        except Exception as error:  # whatever the loop, ssl and the resolver have
+            raise httpx.ConnectError(str(error) or "the server closed the connection") from error
+        if pool.closed:
+            connection.close()
+        _check_open(pool)
+        return connection
+
+    async def _ssl_context(self) -> ssl.SSLContext:
+        if isinstance(self._verify, ssl.SSLContext):
+            return self._verify
+        if self._context is None:
+            self._context = await anyio.to_thread.run_sync(_default_context, self._verify)
+        return self._context
+
+
+def _check_open(pool: Pool) -> None:
+    if pool.closed:
+        raise httpx.ConnectError("the transport was closed")
+
+
+def _default_context(verify: bool) -> ssl.SSLContext:
+    """Read the bundle of certificates, which takes longer than the loop may stand still."""
+    context = httpx.create_ssl_context(verify=verify, trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _Origin(NamedTuple):
+    """Where a connection leads."""
+
+    tls: bool
+    host: str
+    port: int
+    sni: str | None
+
+    @classmethod
+    def of(cls, request: httpx.Request) -> _Origin:
+        url = request.url
+        if url.scheme not in _PORTS or not url.raw_host:
+            raise httpx.UnsupportedProtocol(f"cannot go to {url.scheme}://{url.host}")
+        return cls(
+            url.scheme == "https",
+            url.raw_host.decode("ascii").replace("%25", "%"),
+            url.port or _PORTS[url.scheme],
+            request.extensions.get("sni_hostname"),
+        )
+
+    @property
+    def server_hostname(self) -> str:
+        """The name that the certificate must have."""
+        return self.sni or self.host.partition("%")[0]
+
+    @property
+    def happy_eyeballs_delay(self) -> float | None:
+        """Seconds between attempts at the addresses of a name; None for an address."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return _HAPPY_EYEBALLS_DELAY
+        return None
+
+
+class _Call(NamedTuple):
+    """One request, ready to be sent."""
+
+    request: httpx.Request
+    data: Message
+    sink: Sink | None
+    trace: Trace | None
+    timeouts: Mapping[str, float | None]
+
+    @classmethod
+    async def of(cls, request: httpx.Request) -> _Call:
+        """Collect the body, so that it leaves in one piece with the head."""
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            raise TypeError("the body of the request is not an asynchronous stream")
+        body = b"".join([part async for part in request.stream])
+        extensions = request.extensions
+        return cls(
+            request,
+            serialise(request, body),
+            extensions.get("sink"),
+            extensions.get("trace"),
+            extensions.get("timeout", {}),
+        )
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no harm."""
+        return self.request.method in {"GET", "HEAD"}
+
+    @property
+    def final(self) -> bool:
+        """Whether it asks the server to close the connection."""
+        return "close" in self.request.headers.get("connection", "").lower()
+
+    async def announce(self, connection: Connection) -> None:
+        """Tell the trace that the first byte is about to leave."""
+        if self.trace is None:
+            return
+        try:
+            await self.trace("http11.send_request_headers.started", {"request": self.request})
+        except BaseException:
+            connection.close()
+            raise
+
+    async def send(self, connection: Connection, reply: Reply) -> None:
+        """Send the request and wait for the head of the reply."""
+        await connection.exchange(
+            self.data, reply, write=self.timeouts.get("write"), read=self.timeouts.get("read")
+        )

@@ -1,0 +1,21 @@
+"""The value of a saturated pixel."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .picture import Picture
+
+
+def full_scale(image: Picture) -> float:
+    """Return the value of a saturated pixel, infinity if it is unknown."""
+    stated = image.exposure and image.exposure.info.max_adu
+    if stated:
+        return stated
+    dtype = image.data.dtype
+    digital = dtype.kind in "iu" and dtype.itemsize <= 2  # noqa: PLR2004 - what converters have
+    return float(np.iinfo(dtype).max) if digital else math.inf

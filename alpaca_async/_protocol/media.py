@@ -1,0 +1,28 @@
+"""What the headers of a reply say of its body: type, length, coding. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+IMAGEBYTES: Final = "application/imagebytes"
+JSON: Final = "application/json"
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the media type without parameters, in lower case; empty where there is none."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def encoding(headers: Mapping[str, str]) -> str:
+    """Return the content coding, such as `gzip`; empty where there is none."""
+    coding = headers.get("Content-Encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return how many bytes the body is to have; None where nothing says so."""
+    length = headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None

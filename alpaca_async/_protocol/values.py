@@ -1,0 +1,177 @@
+"""JSON value <-> Python value. Takes the harmless deviations of real servers, guesses nothing."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from alpaca_async._errors import MalformedResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+_MAX_QUOTED: Final = 80
+_BOOLEANS: Final[dict[object, bool]] = {
+    True: True,  # equal to 1 and 1.0 as a key
+    False: False,
+    "true": True,
+    "false": False,
+    "1": True,
+    "0": False,
+}
+
+
+def decode(kind: type[T], raw: object) -> T:
+    """Return `raw` as a `kind`, which is `bool`, `int`, `float`, `str` or an `IntEnum`.
+
+    Accepted besides the exact type are integral floats and numeric strings as numbers, and
+    `0`, `1` and `"true"` as booleans. `MalformedResponse` where anything else comes.
+    """
+    decoder = _int if issubclass(kind, IntEnum) else _DECODERS[kind]
+    try:
+        value = decoder(raw)
+    except (TypeError, ValueError, OverflowError, KeyError):
+        raise MalformedResponse(f"{quoted(raw)} is not of type {kind.__name__}") from None
+    return kind(value) if issubclass(kind, IntEnum) else cast("T", value)
+
+
+def decode_strings(raw: object) -> list[str]:
+    """Return `raw` as a list of strings."""
+    return [decode(str, item) for item in _list(raw)]
+
+
+def decode_integers(raw: object) -> list[int]:
+    """Return `raw` as a list of integers."""
+    return [decode(int, item) for item in _list(raw)]
+
+
+def decode_records(raw: object) -> list[dict[str, Any]]:
+    """Return `raw` as a list of JSON objects."""
+    return [decode_record(item) for item in _list(raw)]
+
+
+def decode_record(raw: object) -> dict[str, Any]:
+    """Return `raw` as a JSON object."""
+    if isinstance(raw, dict):
+        return cast("dict[str, Any]", raw)
+    raise MalformedResponse(f"{quoted(raw)} is not a JSON object")
+
+
+def quoted(raw: object) -> str:
+    """Return a short text of `raw` for an error message."""
+    text = repr(raw)
+    return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 3] + "..."
+
+
+def _list(raw: object) -> list[Any]:
+    if isinstance(raw, list):
+        return raw  # pyright: ignore[reportUnknownVariableType] - of Any
+    raise MalformedResponse(f"{quoted(raw)} is not a list")
+
+
+def _bool(raw: object) -> bool:
+    return _BOOLEANS[raw.lower() if isinstance(raw, str) else raw]
+
+
+def _int(raw: object) -> int:
+    number = raw if type(raw) is int else _whole(raw)
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError(raw)
+    return number
+
+
+def _whole(raw: object) -> int:
+    number = _float(raw)
+    if not number.is_integer():
+        raise ValueError(raw)
+    return int(raw) if isinstance(raw, str) and raw.strip().lstrip("+-").isdigit() else int(number)
+
+
+def _float(raw: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise TypeError(raw)
+    if isinstance(raw, str) and "_" in raw:  # Python's digit grouping is not JSON's
+        raise ValueError(raw)
+    number = float(raw)
+    if not math.isfinite(number):
+        raise ValueError(raw)
+    return number
+
+
+def _str(raw: object) -> str:
+    if isinstance(raw, str):
+        return raw
+    raise TypeError(raw)
+
+
+_DECODERS: Final[dict[type, Callable[[object], Any]]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: _str,
+}
+
+
+def encode(value: object) -> str:
+    """Return the text of a form field: `True`, `7`, `0.00001`, or a string as it is."""
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
+    if isinstance(value, IntEnum):
+        return str(int(value))
+    return str(value)
+
+
+def check_bool(name: str, value: bool) -> bool:
+    """Return `value`; `TypeError` unless it is a bool."""
+    if isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from a caller
+        return value
+    raise TypeError(f"{name} must be a bool, not {quoted(value)}")
+
+
+def check_int(name: str, value: int) -> int:
+    """Return `value` as an int of 32 bits; `TypeError` for a bool or a float."""
+    number = check_index(name, value)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError(f"{name} must fit 32 bits, not {number}")
+    return number
+
+
+def check_index(name: str, value: int) -> int:
+    """Return `value` as an int of any size; `TypeError` for a bool or a float."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int, not {quoted(value)}")
+    return value.__index__()
+
+
+def check_float(name: str, value: float) -> float:
+    """Return `value` as a finite float; `TypeError` for a bool or a string."""
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, not {quoted(value)}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, not {number}")
+    return number
+
+
+def check_duration(name: str, value: float) -> float:
+    """Return `value` as a finite float; `ValueError` if it is negative."""
+    number = check_float(name, value)
+    if number < 0:
+        raise ValueError(f"{name} must not be negative, not {number}")
+    return number
+
+
+def check_limit(name: str, value: float | None) -> float:
+    """Return `value`, seconds, as a float; infinite if it is None. `ValueError` as a duration."""
+    return math.inf if value is None or value == math.inf else check_duration(name, value)
+
+
+def check_str(name: str, value: str) -> str:
+    """Return `value`; `TypeError` unless it is a string."""
+    if isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from a caller
+        return value
+    raise TypeError(f"{name} must be a string, not {quoted(value)}")

@@ -1,0 +1,88 @@
+"""The management API of a server: what it is, and which devices it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from alpaca_async._errors import AlpacaError
+from alpaca_async._protocol.values import decode, decode_integers, decode_record, decode_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .session import Session
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDescription:
+    """What a server says of itself; empty where it says nothing."""
+
+    server_name: str = ""
+    manufacturer: str = ""
+    manufacturer_version: str = ""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredDevice:
+    """A device of a server; `unique_id` stays the same when its address or number changes."""
+
+    device_name: str
+    device_type: str
+    device_number: int
+    unique_id: str
+
+
+async def get_api_versions(session: Session, server: str) -> list[int]:
+    """Return the versions of the Alpaca API that `server` speaks."""
+    return await _read(session, server, "management/apiversions", decode_integers)
+
+
+async def get_server_description(session: Session, server: str) -> ServerDescription:
+    """Return what `server` says of itself."""
+    return await _read(session, server, "management/v1/description", _server_description)
+
+
+async def get_configured_devices(session: Session, server: str) -> list[ConfiguredDevice]:
+    """Return the devices of `server`, of all types."""
+    return await _read(session, server, "management/v1/configureddevices", _configured_devices)
+
+
+async def _read(session: Session, server: str, path: str, decoder: Callable[[object], T]) -> T:
+    envelope = await session.get(server, path)
+    try:
+        return decoder(envelope.value)
+    except AlpacaError as error:
+        raise error.at(server, path) from None
+
+
+def _server_description(raw: object) -> ServerDescription:
+    if isinstance(raw, str):  # as INDI's server answers
+        return ServerDescription(server_name=raw)
+    fields = decode_record(raw)
+    return ServerDescription(
+        _text(fields, "ServerName"),
+        _text(fields, "Manufacturer"),
+        _text(fields, "ManufacturerVersion"),
+        _text(fields, "Location"),
+    )
+
+
+def _configured_devices(raw: object) -> list[ConfiguredDevice]:
+    return [
+        ConfiguredDevice(
+            _text(fields, "DeviceName"),
+            decode(str, fields.get("DeviceType")),
+            decode(int, fields.get("DeviceNumber")),
+            _text(fields, "UniqueID"),
+        )
+        for fields in decode_records(raw)
+    ]
+
+
+def _text(fields: dict[str, Any], key: str) -> str:
+    value = fields.get(key)
+    return "" if value is None else decode(str, value)

@@ -1,0 +1,167 @@
+"""Binning and subframe set as one: checked first, in a legal order, all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from alpaca_async._device.cached_facts import CachedFacts
+from alpaca_async._errors import AlpacaError, MalformedResponse
+from alpaca_async._protocol.values import check_int, decode
+from alpaca_async._tasks import Turns, finish, together
+
+from .frame import Axis, Change, Limits, Request, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from alpaca_async._session.session import Session
+
+    Frame: TypeAlias = tuple[Axis, Axis]
+
+_RESTORE_LIMIT: Final = 10.0
+
+logger = logging.getLogger("alpaca_async")
+
+
+class Framing(CachedFacts):
+    """A camera whose binning and subframe can be set together."""
+
+    def __init__(
+        self, address: str, device_number: int = 0, *, client: Session | None = None
+    ) -> None:
+        super().__init__(address, device_number, client=client)
+        self._frame_turns = Turns()
+
+    async def set_frame(
+        self,
+        *,
+        bin_x: int | None = None,
+        bin_y: int | None = None,
+        start_x: int | None = None,
+        start_y: int | None = None,
+        num_x: int | None = None,
+        num_y: int | None = None,
+        even: bool = False,
+    ) -> None:
+        """Set binning and subframe, all of it or nothing; what is not given stays.
+
+        Where only the binning changes the same part of the sensor is read: start and size are
+        converted, rounded down, and the full frame stays the full frame. `even` rounds starts
+        and sizes down to even numbers, so that a subframe of a Bayer sensor begins with the
+        colour that the sensor begins with.
+
+        Only what differs from the camera's settings is sent, in an order in which no frame
+        between exceeds the sensor. If the camera refuses a part, or the caller is cancelled,
+        the former frame is restored before the error goes on. Calls for the same object wait
+        for each other.
+
+        Raises:
+            ValueError: the sensor cannot do that; nothing was sent.
+            AlpacaError: as the setters do.
+        """
+        x = Request(
+            _checked("bin_x", bin_x), _checked("start_x", start_x), _checked("num_x", num_x)
+        )
+        y = Request(
+            _checked("bin_y", bin_y), _checked("start_y", start_y), _checked("num_y", num_y)
+        )
+        limits = await self._limits()
+        async with self._frame_turns():
+            former = await self._read_frame()
+            wanted = (
+                x.applied(former[0], limits[0], even=even),
+                y.applied(former[1], limits[1], even=even),
+            )
+            await self._check_symmetry(wanted)
+            await self._change_frame(former, wanted)
+
+    async def reset_frame(self, bin_x: int = 1, bin_y: int = 1) -> None:
+        """Read the full frame, in pixels of this binning; otherwise as `set_frame`."""
+        x, y = await self._limits()
+        num_x = x.full(check_int("bin_x", bin_x)).num
+        num_y = y.full(check_int("bin_y", bin_y)).num
+        await self.set_frame(
+            bin_x=bin_x, bin_y=bin_y, start_x=0, start_y=0, num_x=num_x, num_y=num_y
+        )
+
+    async def _limits(self) -> tuple[Limits, Limits]:
+        """Return what the sensor allows; a member that is missing is asked for its error."""
+        info = await self.get_info()
+        return (
+            Limits(
+                "X",
+                info.camera_x_size or await self.get_camera_x_size(),
+                info.max_bin_x or await self.get_max_bin_x(),
+            ),
+            Limits(
+                "Y",
+                info.camera_y_size or await self.get_camera_y_size(),
+                info.max_bin_y or await self.get_max_bin_y(),
+            ),
+        )
+
+    async def _read_frame(self) -> Frame:
+        """Ask the camera itself: other clients may have changed the frame."""
+        values = await together(
+            read
+            for axis in "XY"
+            for read in (
+                self._read(f"Bin{axis}", _binning),
+                self._get(f"Start{axis}", int),
+                self._get(f"Num{axis}", int),
+            )
+        )
+        return Axis("X", *values[:3]), Axis("Y", *values[3:])
+
+    async def _check_symmetry(self, wanted: Frame) -> None:
+        x, y = (axis.binning for axis in wanted)
+        if x != y and (await self.get_info()).can_asymmetric_bin is False:
+            raise ValueError(f"bin_x {x} and bin_y {y} must be equal: CanAsymmetricBin is False")
+
+    async def _change_frame(self, former: Frame, wanted: Frame) -> None:
+        sent: list[Change] = []
+        try:
+            await self._send(plan(former, wanted), sent)
+            if any(change.member.startswith("Bin") for change in sent):
+                # Some cameras fit the subframe to a new binning by themselves.
+                await self._send(plan(await self._read_frame(), wanted), sent)
+        except BaseException:
+            if sent:
+                await finish(self._restore(former, sent))
+            raise
+
+    async def _send(self, changes: Iterable[Change], sent: list[Change]) -> None:
+        """Send `changes`, and note in `sent` those that may have had an effect.
+
+        A command under way is awaited by a caller who is cancelled, lest it overtake its undoing.
+        """
+        for change in changes:
+            sent.append(change)
+            try:
+                await finish(self._set(change.member, change.value))
+            except AlpacaError as error:
+                if not error.outcome_unknown:
+                    sent.pop()
+                raise
+
+    async def _restore(self, former: Frame, sent: list[Change]) -> None:
+        """Go back the way that was come, then mend what the camera changed by itself."""
+        undoing = [Change(c.member, c.former, c.value) for c in reversed(sent)]
+        try:
+            async with asyncio.timeout(_RESTORE_LIMIT):
+                await self._send(undoing, [])
+                await self._send(plan(await self._read_frame(), former), [])
+        except (AlpacaError, TimeoutError) as error:
+            logger.warning("%r: the former frame could not be restored: %s", self, error)
+
+
+def _binning(raw: object) -> int:
+    if (binning := decode(int, raw)) < 1:
+        raise MalformedResponse(f"there is no binning of {binning}")
+    return binning
+
+
+def _checked(name: str, value: int | None) -> int | None:
+    return None if value is None else check_int(name, value)

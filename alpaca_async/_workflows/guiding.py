@@ -1,0 +1,34 @@
+"""Waiting for the end of a guiding pulse."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from alpaca_async._device.icamera import ICameraV4
+from alpaca_async._errors import OperationTimeout
+from alpaca_async._protocol.values import check_limit
+
+_PAUSE: Final = 0.05
+
+
+class Guiding(ICameraV4):
+    """A camera whose guiding pulses can be waited for."""
+
+    async def wait_pulse_guide(self, *, timeout: float | None = None) -> None:
+        """Wait until no guiding pulse is under way; `timeout` in seconds.
+
+        Cameras that answer `pulse_guide` only when the pulse is over have nothing to wait for.
+        Raises what the camera reports of a pulse that failed.
+
+        Raises:
+            OperationTimeout: the pulse goes on after `timeout` seconds.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + check_limit("timeout", timeout)
+        while await self.get_is_pulse_guiding():
+            left = deadline - clock()
+            if left <= 0:
+                late = OperationTimeout(f"a guiding pulse goes on after {timeout:g} s")
+                raise late.at(self._server, self._member("ispulseguiding"))
+            await asyncio.sleep(min(_PAUSE, left))

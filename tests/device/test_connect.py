@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async import (
+    AlpacaClient,
+    DriverException,
+    OperationFailed,
+    OperationTimeout,
+    RequestRejected,
+    Timeouts,
+    TransportError,
+)
+from alpaca_async._device import device as device_module
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from tests.scripted import Request, ScriptedServer, ascom_error, http, value
+
+if TYPE_CHECKING:
+    from tests.scripted import Reply
+
+BAD_REQUEST = http(b"no such member", "text/plain", status="400 Bad Request")
+
+
+@pytest.fixture
+def quick_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "_CONNECTED_GRACE", 0.1)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+async def test_connect_disconnect_and_connect_again_connects(
+    version: int, client: AlpacaClient
+) -> None:
+    simulated = SimulatedCamera(interface_version=version, connect_time=0.05)
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        for _ in range(2):
+            await camera.connect()
+            assert await camera.get_connected()
+            assert not await camera.get_connecting()
+            await camera.disconnect()
+            assert not await camera.get_connected()
+    member = "connect" if version == 4 else "connected"
+    assert simulated.count(member, "PUT") == (2 if version == 4 else 4)
+
+
+async def test_without_waiting_the_caller_sees_connecting(client: AlpacaClient) -> None:
+    simulated = SimulatedCamera(connect_time=0.1)
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        await camera.connect(wait=False)
+        assert await camera.get_connecting()
+        assert not await camera.get_connected()
+        await camera.connect()
+        assert await camera.get_connected()
+        await camera.disconnect(wait=False)
+        assert await camera.get_connecting()
+
+
+@pytest.mark.parametrize("version", [3, 4])
+async def test_two_tasks_that_connect_at_once_cause_one_connect(
+    version: int, client: AlpacaClient
+) -> None:
+    simulated = SimulatedCamera(interface_version=version, connect_time=0.05)
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        await asyncio.gather(*(camera.connect() for _ in range(5)))
+    assert simulated.count("connect", "PUT") + simulated.count("connected", "PUT") == 1
+
+
+async def test_one_of_two_connecting_tasks_can_be_cancelled(client: AlpacaClient) -> None:
+    simulated = SimulatedCamera(connect_time=0.2)
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        first, second = (asyncio.create_task(camera.connect()) for _ in range(2))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await second
+        assert first.cancelled()
+        assert await camera.get_connected()
+    assert simulated.count("disconnect", "PUT") == 0
+
+
+async def test_a_cancelled_connect_is_taken_back(client: AlpacaClient) -> None:
+    simulated = SimulatedCamera(connect_time=0.1)
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.03):
+                await camera.connect()
+        await asyncio.sleep(0.2)
+        assert not simulated.connected
+        assert not camera._connect.running
+        await camera.connect()
+        assert simulated.connected
+
+
+async def test_a_new_connect_waits_until_a_given_up_one_is_taken_back(
+    client: AlpacaClient,
+) -> None:
+    commands: list[str] = []
+
+    async def connected(request: Request) -> bytes:
+        if request.verb == "GET":
+            return value(commands[-1:] == ["True"])
+        commands.append(request.parameters["Connected"])
+        await asyncio.sleep(0.1)
+        return value(None)
+
+    async with ScriptedServer(old_device(connected=connected)) as server:
+        camera = client.camera(server.address)
+        first = asyncio.create_task(camera.connect())
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.sleep(0)
+        await camera.connect()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+    assert commands == ["True", "False", "True"]
+
+
+async def test_a_blocking_connect_that_is_cancelled_is_taken_back(client: AlpacaClient) -> None:
+    commands: list[str] = []
+
+    async def connected(request: Request) -> bytes:
+        if request.verb == "GET":
+            return value(False)
+        commands.append(request.parameters["Connected"])
+        await asyncio.sleep(0.2 if commands == ["True"] else 0)
+        return value(None)
+
+    async with ScriptedServer(old_device(connected=connected)) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.camera(server.address).connect()
+    assert commands == ["True", "False"]
+
+
+async def test_a_device_that_was_connected_is_not_disconnected_by_a_connect_that_fails(
+    client: AlpacaClient,
+) -> None:
+    replies: dict[str, Reply] = {
+        "interfaceversion": value(4),
+        "connected": value(True),
+        "connect": value(None),
+        "connecting": value(True),
+    }
+    async with ScriptedServer(replies) as server:
+        with pytest.raises(OperationTimeout):
+            await client.camera(server.address).connect(timeout=0.1)
+    commands = [request.member for request in server.requests if request.verb == "PUT"]
+    assert commands == ["connect"]
+
+
+async def test_a_connect_that_takes_too_long_is_taken_back(client: AlpacaClient) -> None:
+    simulated = SimulatedCamera(connect_time=30)
+    async with SimulatorServer([simulated]) as server:
+        with pytest.raises(OperationTimeout, match=r"not connected within 0\.1 s") as caught:
+            await client.camera(server.address).connect(timeout=0.1)
+    assert caught.value.member == "camera/0/connecting"
+    assert simulated.count("disconnect", "PUT") == 1
+
+
+def old_device(**replies: Reply) -> dict[str, Reply]:
+    """A device of Platform 6 that is connected by what it is told."""
+    state = {"connected": False}
+
+    def connected(request: Request) -> bytes:
+        if request.verb == "PUT":
+            state["connected"] = request.parameters["Connected"] == "True"
+            return value(None)
+        return value(state["connected"])
+
+    missing: dict[str, Reply] = dict.fromkeys(("connect", "connecting", "disconnect"), BAD_REQUEST)
+    return {"interfaceversion": value(3), "connected": connected, **missing, **replies}
+
+
+@pytest.mark.parametrize(
+    "no_connect",
+    [BAD_REQUEST, http(b"{}", status="404 Not Found"), ascom_error(0x400, "not implemented")],
+)
+async def test_a_device_that_claims_platform_7_without_connect_falls_back(
+    no_connect: bytes, client: AlpacaClient
+) -> None:
+    replies = old_device(interfaceversion=value(4), connect=no_connect, disconnect=no_connect)
+    async with ScriptedServer(replies) as server:
+        camera = client.camera(server.address)
+        await camera.connect()
+        assert await camera.get_connected()
+        await camera.disconnect()
+        assert not await camera.get_connected()
+
+
+async def test_a_device_of_another_type_has_the_common_members(client: AlpacaClient) -> None:
+    async with ScriptedServer(old_device(interfaceversion=value(1))) as server:
+        device = client.device(server.address, "SafetyMonitor", 2)
+        await device.connect()
+        assert await device.get_connected()
+    assert device.device_type == "safetymonitor"
+
+
+async def test_a_device_without_a_version_is_an_old_one(client: AlpacaClient) -> None:
+    async with ScriptedServer(old_device(interfaceversion=BAD_REQUEST)) as server:
+        await client.camera(server.address).connect()
+        assert server.count("connect") == 0
+
+
+async def test_a_refused_connect_leaves_nothing_behind(client: AlpacaClient) -> None:
+    replies: dict[str, Reply] = {
+        "interfaceversion": value(4),
+        "connected": value(False),
+        "connect": ascom_error(0x500, "no USB"),
+    }
+    async with ScriptedServer(replies) as server:
+        camera = client.camera(server.address)
+        for _ in range(2):
+            with pytest.raises(DriverException, match="no USB"):
+                await camera.connect()
+        assert not camera._connect.running
+    commands = [request.member for request in server.requests if request.verb == "PUT"]
+    assert commands == ["connect", "connect"]
+
+
+async def test_a_connect_that_ends_without_a_connection_fails(
+    client: AlpacaClient, quick_grace: None
+) -> None:
+    async with ScriptedServer(old_device(connected=value(False))) as server:
+        with pytest.raises(OperationFailed, match="not connected"):
+            await client.camera(server.address).connect()
+
+
+async def test_a_failed_take_back_hides_no_error(
+    client: AlpacaClient, quick_grace: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def connected(request: Request) -> bytes:
+        on = request.verb == "GET" or request.parameters["Connected"] == "True"
+        return value(False) if on else ascom_error(0x500, "stuck")
+
+    caplog.set_level("INFO", "alpaca_async")
+    async with ScriptedServer(old_device(connected=connected)) as server:
+        with pytest.raises(OperationFailed, match="not connected"):
+            await client.camera(server.address).connect()
+    assert "stuck" in caplog.text
+
+
+@pytest.mark.parametrize("member", ["connect", "connecting"])
+async def test_another_rejection_is_not_taken_for_a_missing_member(
+    member: str, client: AlpacaClient
+) -> None:
+    broken = http(b"crashed", "text/plain", status="500 Oops")
+    replies = old_device(interfaceversion=value(4), connect=value(None), disconnect=value(None))
+    async with ScriptedServer(replies | {member: broken}) as server:
+        with pytest.raises(RequestRejected, match="crashed"):
+            await client.camera(server.address).connect()
+
+
+async def test_a_server_that_dies_while_connecting_is_a_transport_error() -> None:
+    async def silence(_: Request) -> bytes:
+        await asyncio.sleep(10)
+        return b""
+
+    quick = Timeouts(establish=0.1, reply=0.1, long=0.1)
+    replies = old_device(interfaceversion=value(4), connect=silence)
+    async with ScriptedServer(replies) as server, AlpacaClient(timeouts=quick) as client:
+        with pytest.raises(TransportError) as caught:
+            await client.camera(server.address).connect()
+    assert caught.value.outcome_unknown
+    assert server.count("connect") == server.count("disconnect") == 1

@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alpaca_async import DiscoveredServer, TransportError, discover
+from alpaca_async._address import origin
+from alpaca_async._discovery import discovery
+from alpaca_async._discovery.discovery import answered_port
+from alpaca_async._discovery.interfaces import LOOPBACK, MULTICAST_GROUP, Destination
+
+from .udp import answering, naming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HERE = ["127.0.0.1"]
+
+
+async def found(
+    port: int, hosts: Iterable[str] | None = HERE, timeout: float = 0.2
+) -> list[DiscoveredServer]:
+    async with discover(hosts, timeout=timeout, port=port) as servers:
+        return [server async for server in servers]
+
+
+async def first(port: int, hosts: Iterable[str] | None = HERE) -> DiscoveredServer:
+    """Return the first server, without waiting for others."""
+    async with discover(hosts, timeout=10, port=port) as servers:
+        return await anext(servers)
+
+
+async def test_a_server_is_where_its_reply_comes_from_at_the_port_that_it_names() -> None:
+    async with answering(naming(11111)) as responder:
+        server = await first(responder.port)
+    assert server == DiscoveredServer("127.0.0.1", 11111)
+    assert server.address == "127.0.0.1:11111"
+
+
+async def test_the_question_is_sixteen_bytes_sent_more_than_once_within_the_time() -> None:
+    async with answering() as responder:
+        begun = time.monotonic()
+        assert await found(responder.port, timeout=0.3) == []
+        assert 0.3 <= time.monotonic() - begun < 1.0
+    assert [question.data for question in responder.heard] == [b"alpacadiscovery1"] * 3
+    assert responder.heard[1].time - responder.heard[0].time > 0.05
+    assert responder.heard[-1].time - begun < 0.3
+
+
+async def test_a_reply_may_come_from_any_port() -> None:
+    async with answering(naming(11111)) as responder, answering() as other:
+        port, responder.mouth = responder.port, other.mouth
+        assert other.port != port
+        assert await first(port) == DiscoveredServer("127.0.0.1", 11111)
+
+
+async def test_servers_come_as_they_answer() -> None:
+    async with (
+        answering(naming(1)) as quick,
+        answering(naming(2), host="127.0.0.2", port=quick.port, delay=0.4),
+    ):
+        begun = time.monotonic()
+        arrivals: dict[int, float] = {}
+        async with discover(["127.0.0.1", "127.0.0.2"], timeout=1.0, port=quick.port) as servers:
+            async for server in servers:
+                arrivals[server.port] = time.monotonic() - begun
+        assert time.monotonic() - begun >= 1.0
+    assert arrivals[1] < 0.4 <= arrivals[2] < 1.0
+
+
+async def test_a_slow_caller_misses_nobody() -> None:
+    async with answering(naming(1), naming(2), naming(3)) as responder:
+        ports: list[int] = []
+        async with discover(HERE, timeout=0.1, port=responder.port) as servers:
+            async for server in servers:
+                ports.append(server.port)
+                await asyncio.sleep(0.15)
+    assert ports == [1, 2, 3]
+
+
+JUNK = [
+    b"",
+    b"\0",
+    b"alpacadiscovery1",
+    b"11111",
+    b"[11111]",
+    b"null",
+    b'{"AlpacaPort"',
+    b'{"Alpaca_Port": 11111}',
+    b"\xff\xfe\x00",
+    b"[" * 1000,
+    b'{"AlpacaPort": ' + b"9" * 900 + b"}",
+    b'{"AlpacaPort": 1e999}',
+    b'{"AlpacaPort": NaN}',
+    naming(11111) + b" " * 1024,
+    *map(naming, [0, -1, 65536, True, None, "x", "", 1.5, [11111], {"port": 11111}]),
+]
+
+
+async def test_junk_lies_and_duplicates_are_survived_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    replies = (b"\0", *JUNK, naming(11111), naming(11111), b"x" * 60000)  # not all send empty ones
+    async with answering(*replies) as responder:
+        assert await found(responder.port) == [DiscoveredServer("127.0.0.1", 11111)]
+    (record,) = caplog.records
+    assert "127.0.0.1 sent 1 bytes that are no answer" in record.message
+
+
+async def test_a_host_is_not_believed_to_have_any_number_of_servers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    async with (
+        answering(*map(naming, range(1, 100))) as liar,
+        answering(naming(7), host="127.0.0.2", port=liar.port, delay=0.05),
+    ):
+        servers = await found(liar.port, ["127.0.0.1", "127.0.0.2"])
+    assert len(servers) == 33
+    assert DiscoveredServer("127.0.0.2", 7) in servers
+    assert [r.message for r in caplog.records] == [
+        "while asking for servers, 127.0.0.1 sent more servers than can be true"
+    ]
+
+
+@pytest.mark.parametrize("reply", JUNK)
+def test_junk_names_no_port(reply: bytes) -> None:
+    assert answered_port(reply) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b'{"AlpacaPort":11111}',
+        b'{"alpacaport": 11111, "Extra": [1]}',
+        b'{"ALPACAPORT": "11111"}\r\n',
+        b'{"AlpacaPort": 11111.0}\0',
+        b'\xef\xbb\xbf{"AlpacaPort": 11111}',
+    ],
+)
+def test_harmless_deviations_name_a_port(reply: bytes) -> None:
+    assert answered_port(reply) == 11111
+
+
+@settings(max_examples=40)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes_name_a_port_or_none(reply: bytes) -> None:
+    port = answered_port(reply)
+    assert port is None or 0 < port < 65536
+
+
+# Where it is asked
+
+
+async def test_everywhere_is_asked_unless_hosts_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "everywhere", lambda: [*LOOPBACK])
+    async with (
+        answering(naming(1)) as unicast,
+        answering(naming(2), host="127.255.255.255", port=unicast.port) as broadcast,
+    ):
+        servers = await found(unicast.port, None)
+        assert {server.port for server in servers} == {1, 2}
+        heard = len(broadcast.heard)
+        assert [server.port for server in await found(unicast.port)] == [1]
+        assert len(broadcast.heard) == heard == 3
+
+
+async def test_an_ipv6_server_is_found_on_the_host_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "everywhere", lambda: [*LOOPBACK])
+    async with AsyncExitStack() as stack:
+        try:
+            responder = await stack.enter_async_context(answering(naming(1), host="::1"))
+        except OSError as error:
+            pytest.skip(f"no IPv6 here: {error}")
+        server = await first(responder.port, None)
+    assert server.address == "[::1]:1"
+
+
+async def test_names_are_resolved() -> None:
+    async with answering(naming(1)) as responder:
+        server = await first(responder.port, ["localhost"])
+    assert server.address == "127.0.0.1:1"
+
+
+async def test_dead_interfaces_and_unknown_hosts_are_survived_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    dead = Destination(MULTICAST_GROUP, 2**20)
+    monkeypatch.setattr(discovery, "everywhere", lambda: [dead, *LOOPBACK])
+    async with answering(naming(1)) as responder:
+        server = await first(responder.port, None)
+        assert server.port == 1
+        assert f"{MULTICAST_GROUP} cannot be asked for servers" in caplog.text
+        assert await found(responder.port, ["a..b", *HERE]) == [server]
+        assert "not asked for servers: 'a..b' is not known" in caplog.text
+
+
+async def test_interfaces_that_cannot_be_listed_leave_an_empty_search(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> list[Destination]:
+        raise OSError(errno.EACCES, "not allowed")
+
+    monkeypatch.setattr(discovery, "everywhere", fail)
+    assert await found(9, None, timeout=0.05) == []
+    assert "not allowed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sender", "host"),
+    [
+        (("192.0.2.1", 5), "192.0.2.1"),
+        (("2001:db8::1", 5, 0, 0), "2001:db8::1"),
+        (("fe80::1", 5, 0, socket.if_nametoindex("lo")), "fe80::1%lo"),
+        (("fe80::1%lo", 5, 0, 1), "fe80::1%lo"),
+        (("fe80::1", 5, 0, 2**20), "fe80::1%1048576"),
+    ],
+)
+def test_link_local_addresses_keep_their_zone(sender: tuple[object, ...], host: str) -> None:
+    assert discovery._host_of(sender) == host
+    server = DiscoveredServer(host, 5)
+    assert origin(server.address) == f"http://{server.address}"
+
+
+def test_a_zone_that_no_address_can_hold_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def strange(_: int) -> str:
+        return "a/b"
+
+    monkeypatch.setattr(socket, "if_indextoname", strange)
+    assert discovery._host_of(("fe80::1", 5, 0, 3)) == "fe80::1%3"
+
+
+# Sockets
+
+
+def sockets_without(monkeypatch: pytest.MonkeyPatch, *families: socket.AddressFamily) -> None:
+    make = socket.socket
+
+    def limited(family: socket.AddressFamily, *args: int) -> socket.socket:
+        if family in families:
+            raise OSError(errno.EAFNOSUPPORT, "not supported")
+        return make(family, *args)
+
+    monkeypatch.setattr(socket, "socket", limited)
+
+
+async def test_a_host_without_ipv6_asks_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "everywhere", lambda: [*LOOPBACK])
+    async with answering(naming(1)) as responder:
+        sockets_without(monkeypatch, socket.AF_INET6)
+        assert (await first(responder.port, None)).port == 1
+
+
+async def test_without_any_socket_it_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets_without(monkeypatch, socket.AF_INET, socket.AF_INET6)
+    with pytest.raises(TransportError, match=r"no servers can be asked for: .*not supported"):
+        await found(9)
+
+
+def open_files() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+async def test_a_socket_that_cannot_be_used_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOBUFS, "no room")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_datagram_endpoint", fail)
+    before = open_files()
+    with pytest.raises(TransportError):
+        await found(9)
+    assert open_files() == before
+
+
+async def test_a_search_that_is_cancelled_while_it_opens_sockets_closes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_asker = discovery._open_asker
+
+    async def slow(family: socket.AddressFamily, *rest: Any) -> Any:  # noqa: ANN401 - handed on
+        if family == socket.AF_INET6:
+            await asyncio.sleep(30)
+        return await open_asker(family, *rest)
+
+    monkeypatch.setattr(discovery, "_open_asker", slow)
+    before = open_files()
+    search = asyncio.create_task(found(9))
+    await asyncio.sleep(0.05)
+    assert open_files() > before
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    assert open_files() == before
+
+
+async def test_leaving_the_block_closes_all_sockets_and_ends_all_tasks() -> None:
+    async with answering(naming(1)) as responder:
+        tasks, files = len(asyncio.all_tasks()), open_files()
+        begun = time.monotonic()
+        async with discover(HERE, timeout=30, port=responder.port) as servers:
+            async for _ in servers:
+                assert open_files() > files
+                break
+        assert time.monotonic() - begun < 5
+        assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
+
+
+async def test_cancelling_a_search_closes_all_sockets() -> None:
+    tasks, files = len(asyncio.all_tasks()), open_files()
+    search = asyncio.create_task(found(9, timeout=30))
+    await asyncio.sleep(0.05)
+    assert open_files() > files
+    search.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await search
+    assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
+
+
+async def test_cancelling_a_search_again_and_again_closes_all_sockets() -> None:
+    tasks, files = len(asyncio.all_tasks()), open_files()
+    search = asyncio.create_task(found(9, timeout=30))
+    await asyncio.sleep(0.05)
+    assert open_files() > files
+    while not search.done():
+        search.cancel()
+        await asyncio.sleep(0)
+    assert search.cancelled()
+    assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
+
+
+async def test_nothing_is_asked_before_the_first_step() -> None:
+    async with answering() as responder:
+        async with discover(HERE, timeout=1, port=responder.port):
+            await asyncio.sleep(0.02)
+    assert responder.heard == []
+
+
+async def test_trouble_on_the_socket_does_not_end_the_search() -> None:
+    heard: list[tuple[bytes, str]] = []
+
+    def hear(reply: bytes, host: str) -> None:
+        heard.append((reply, host))
+
+    asker = await discovery._open_asker(socket.AF_INET, hear)
+    async with answering(b"yes") as responder:
+        asker.error_received(ConnectionResetError())
+        asker.ask(Destination("127.0.0.1"), responder.port)
+        await asyncio.sleep(0.05)
+    await asker.aclose()
+    assert heard == [(b"yes", "127.0.0.1")]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_an_impossible_timeout_is_refused(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        discover(HERE, timeout=timeout)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_an_impossible_port_is_refused(port: int) -> None:
+    with pytest.raises(ValueError, match="port must be"):
+        discover(HERE, port=port)
+
+
+def test_a_single_name_is_no_list_of_hosts() -> None:
+    with pytest.raises(TypeError, match="not a string"):
+        discover("localhost")

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async import (
+    AlpacaClient,
+    FoundCamera,
+    TransportError,
+    find_camera,
+    find_cameras,
+)
+from alpaca_async._discovery import discovery, finding
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from tests.scripted import ScriptedServer, http, value
+
+from .test_discovery import open_files
+from .udp import answering, naming
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+    from tests.scripted import Request
+
+HERE = ["127.0.0.1"]
+
+
+def camera_named(name: str) -> SimulatedCamera:
+    return SimulatedCamera(name=name, unique_id=f"id of {name}", width=64, height=48)
+
+
+async def names(
+    port: int, hosts: Iterable[str] = HERE, client: AlpacaClient | None = None
+) -> list[str]:
+    async with find_cameras(hosts, timeout=0.2, port=port, client=client) as cameras:
+        return sorted([camera.name async for camera in cameras])
+
+
+async def test_all_cameras_of_all_servers_are_found() -> None:
+    left = SimulatorServer([camera_named("a"), camera_named("b")], discovery_port=0)
+    right = SimulatorServer([camera_named("c")], host="127.0.0.2")
+    async with left, right, answering(naming(right.port), host="127.0.0.2") as responder:
+        async with find_cameras(HERE, timeout=0.2, port=left.discovery_port) as cameras:
+            found = [camera async for camera in cameras]
+        assert found == [
+            FoundCamera(left.address, 0, "a", "id of a"),
+            FoundCamera(left.address, 1, "b", "id of b"),
+        ]
+        assert await names(responder.port, ["127.0.0.2"]) == ["c"]
+
+
+async def test_a_found_camera_can_be_used() -> None:
+    async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
+        found = await find_camera("id of a", HERE, port=server.discovery_port)
+        assert found is not None
+        async with AlpacaClient() as client:
+            assert await client.camera(found.address, found.device_number).get_name() == "a"
+
+
+async def test_cameras_come_while_others_are_still_looked_for() -> None:
+    async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
+        begun = time.monotonic()
+        async with find_cameras(HERE, timeout=30, port=server.discovery_port) as cameras:
+            async for camera in cameras:
+                assert camera.name == "a"
+                break
+        assert time.monotonic() - begun < 5
+
+
+async def test_a_camera_of_several_addresses_comes_once() -> None:
+    camera = camera_named("a")
+    async with SimulatorServer([camera]) as one, SimulatorServer([camera]) as two:
+        async with answering(naming(one.port), naming(two.port)) as responder:
+            assert await names(responder.port) == ["a"]
+
+
+@asynccontextmanager
+async def telling(*records: dict[str, object]) -> AsyncGenerator[int]:
+    """Serve a list of devices, and answer discovery; yield the port to ask at."""
+    async with ScriptedServer({"configureddevices": value(records)}) as server:
+        port = int(server.address.rpartition(":")[2])
+        async with answering(naming(port)) as responder:
+            yield responder.port
+
+
+async def test_other_devices_are_passed_over_and_the_case_of_the_type_does_not_matter() -> None:
+    records: list[dict[str, object]] = [
+        {"DeviceName": "a", "DeviceType": "camera", "DeviceNumber": "0", "UniqueID": "1"},
+        {"DeviceName": "b", "DeviceType": "Focuser", "DeviceNumber": 0, "UniqueID": "2"},
+        {"DeviceName": "c", "DeviceType": "CAMERA", "DeviceNumber": 7, "UniqueID": "3"},
+    ]
+    async with telling(*records) as port:
+        assert await names(port) == ["a", "c"]
+
+
+async def test_cameras_without_an_id_are_told_apart_by_their_place() -> None:
+    records: list[dict[str, object]] = [
+        {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": n} for n in (0, 0, 1)
+    ]
+    async with telling(*records) as port:
+        assert await names(port) == ["x", "x"]
+
+
+async def test_a_server_is_not_believed_to_have_any_number_of_cameras() -> None:
+    records: list[dict[str, object]] = [
+        {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": n} for n in range(1000)
+    ]
+    async with telling(*records) as port:
+        assert len(await names(port)) == 256
+
+
+async def test_a_failing_server_costs_its_own_cameras_and_a_warning(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_QUERY_LIMIT", 0.6)
+
+    async def silence() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async with AsyncExitStack() as stack:
+        good = await stack.enter_async_context(SimulatorServer([camera_named("a")]))
+        servers = [
+            ScriptedServer({"configureddevices": http(b"<html>login</html>")}),
+            ScriptedServer({"configureddevices": http(b"", status="500 No")}),
+            ScriptedServer({"configureddevices": lambda _: silence()}),
+        ]
+        for server in servers:
+            await stack.enter_async_context(server)
+        ports = [int(s.address.rpartition(":")[2]) for s in servers]
+        responder = await stack.enter_async_context(
+            answering(naming(1), *map(naming, ports), naming(good.port))
+        )
+        begun = time.monotonic()
+        assert await names(responder.port) == ["a"]
+        assert time.monotonic() - begun < 3
+    text = caplog.text
+    assert "does not tell its devices: http://127.0.0.1:1 management/v1/config" in text
+    assert "the reply is not JSON: login" in text
+    assert "HTTP status 500" in text
+    assert f"127.0.0.1:{ports[2]} was found, but does not tell its devices" in text
+    assert len(caplog.records) == 4
+
+
+async def test_sixteen_servers_are_asked_at_once_and_no_more() -> None:
+    now = most = asked = 0
+    enough = asyncio.Event()
+
+    async def slow() -> bytes:
+        nonlocal now, most, asked
+        asked += 1
+        now += 1
+        most = max(most, now)
+        if now == 16:
+            enough.set()
+        await enough.wait()
+        await asyncio.sleep(0.1)
+        now -= 1
+        return value([])
+
+    async with AsyncExitStack() as stack:
+        ports: list[int] = []
+        for _ in range(20):
+            server = ScriptedServer({"configureddevices": lambda _: slow()})
+            await stack.enter_async_context(server)
+            ports.append(int(server.address.rpartition(":")[2]))
+        responder = await stack.enter_async_context(answering(*map(naming, ports)))
+        assert await names(responder.port) == []
+    assert (most, asked) == (16, 20)
+
+
+async def test_nobody_is_told_the_credentials_unless_the_client_is_given() -> None:
+    seen: list[str | None] = []
+
+    def note(request: Request) -> bytes:
+        seen.append(request.headers.get("authorization"))
+        return value([])
+
+    async with ScriptedServer({"configureddevices": note}) as server:
+        async with answering(naming(int(server.address.rpartition(":")[2]))) as responder:
+            async with AlpacaClient(auth=("user", "secret")) as client:
+                await names(responder.port)
+                await names(responder.port, client=client)
+                await names(responder.port, client=client)  # it is still open
+    assert seen[0] is None
+    assert [text is not None and text.startswith("Basic ") for text in seen[1:]] == [True, True]
+
+
+async def test_a_camera_that_nobody_has_is_none() -> None:
+    async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
+        found = await find_camera("other", HERE, timeout=0.1, port=server.discovery_port)
+    assert found is None
+
+
+async def test_a_search_that_cannot_begin_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        raise TransportError("no sockets")
+
+    monkeypatch.setattr(discovery, "_open_askers", fail)
+    with pytest.raises(TransportError, match="no sockets"):
+        await names(9)
+
+
+async def test_leaving_the_block_ends_all_tasks(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "asyncio")
+    async with SimulatorServer([camera_named("a"), camera_named("b")], discovery_port=0) as server:
+        tasks = len(asyncio.all_tasks())
+        async with find_cameras(HERE, timeout=30, port=server.discovery_port) as cameras:
+            await anext(cameras)
+            assert len(asyncio.all_tasks()) > tasks
+        await asyncio.sleep(0.01)
+        assert len(asyncio.all_tasks()) <= tasks
+    assert "never retrieved" not in caplog.text
+
+
+async def test_cancelling_a_search_again_and_again_closes_its_connections() -> None:
+    async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
+        tasks, files = len(asyncio.all_tasks()), open_files()
+        cameras = find_cameras(HERE, timeout=30, port=server.discovery_port)
+        await anext(cameras)
+        search = asyncio.ensure_future(anext(cameras))
+        await asyncio.sleep(0.05)
+        while not search.done():
+            search.cancel()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)  # the server closes its end
+        assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)

@@ -1,0 +1,462 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import weakref
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alpaca_async import (
+    AlpacaClient,
+    AlpacaError,
+    AscomError,
+    DirectTransport,
+    ImageArrayElementTypes,
+    IncompleteImage,
+    InvalidOperationException,
+    MalformedResponse,
+    Progress,
+    RequestRejected,
+    Timeouts,
+    TransportError,
+    TransportTimeout,
+)
+from alpaca_async._device import imaging as imaging_module
+from alpaca_async._download.download import COLUMNS
+from alpaca_async._download.sink import MAX_ERROR_TEXT, Columns
+from alpaca_async._protocol.imagebytes import DTYPES
+from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from numpy.typing import NDArray
+
+    from alpaca_async import AsyncCamera
+    from tests.scripted import Reply
+
+IMAGEBYTES = "application/imagebytes"
+
+
+def ramp(*shape: int, dtype: str = "<u2") -> NDArray[Any]:
+    """Pixels that are all different."""
+    return np.arange(np.prod(shape)).astype(dtype).reshape(shape)
+
+
+def image(array: NDArray[Any], kind: int = 8, **header: int) -> bytes:
+    return imagebytes(array.tobytes(), *array.shape, kind=kind, **header)
+
+
+def chunked(body: bytes, content_type: str = IMAGEBYTES, step: int = 1000) -> bytes:
+    pieces = [body[i : i + step] for i in range(0, len(body), step)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head.encode() + chunks + b"0\r\n\r\n"
+
+
+def with_length(body: bytes) -> bytes:
+    return http(body, IMAGEBYTES)
+
+
+def until_close(body: bytes) -> bytes:
+    return b"HTTP/1.0 200 OK\r\nContent-Type: application/imagebytes\r\n\r\n" + body
+
+
+class OneImage:
+    """A server whose every image is the same reply, and a camera of it."""
+
+    def __init__(self, reply: Reply, **options: Any) -> None:  # noqa: ANN401 - AlpacaClient's
+        replies = {"imagearray": reply, "imagearrayvariant": reply}
+        self.server = ScriptedServer(replies)
+        self._options = options
+
+    async def __aenter__(self) -> AsyncCamera:
+        await self.server.__aenter__()
+        self._client = AlpacaClient(**self._options)
+        return self._client.camera(self.server.address)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+        await self.server.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize(("kind", "dtype"), DTYPES.items())
+@pytest.mark.parametrize("shape", [(3, 7), (3, 7, 3)])
+@pytest.mark.parametrize("data_start", [44, 51, 4000])
+async def test_every_type_rank_and_data_start_arrives_bit_by_bit(
+    kind: ImageArrayElementTypes, dtype: np.dtype[Any], shape: tuple[int, ...], data_start: int
+) -> None:
+    expected = ramp(*shape).astype(dtype)
+    body = image(expected, kind, data_start=data_start)
+    async with OneImage(http(body, IMAGEBYTES)) as camera:
+        array = await camera.get_image_array()
+        image_ = await camera.get_image()
+        view = await camera.get_image(contiguous=False)
+    for found in (array, image_.array, view.array):
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+    assert image_.data.shape == (7, 3, *shape[2:])
+    assert array.flags.c_contiguous
+    assert array.flags.aligned
+    assert image_.data.flags.c_contiguous
+    assert image_.data.flags.owndata
+    assert np.shares_memory(view.data, view.array)
+    assert camera.image_array_info == image_.metadata
+    assert image_.metadata.shape == shape
+    assert image_.metadata.image_element_type is ImageArrayElementTypes.INT32
+
+
+async def test_the_array_is_a_view_of_a_buffer_of_exactly_its_size() -> None:
+    async with OneImage(http(image(ramp(30, 20)), IMAGEBYTES)) as camera:
+        array = await camera.get_image_array()
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    assert owner.nbytes == array.nbytes
+
+
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
+@pytest.mark.parametrize("framing", [chunked, until_close, with_length])
+@pytest.mark.parametrize("contiguous", [True, False])
+async def test_every_framing_gives_the_same_image_through_every_transport(
+    transport: str, framing: Callable[[bytes], bytes], contiguous: bool
+) -> None:
+    expected = ramp(100, 130)
+    async with httpx.AsyncClient() as http_client:
+        options = {"http": http_client} if transport == "httpx" else {}
+        async with OneImage(framing(image(expected)), **options) as camera:
+            found = await camera.get_image(contiguous=contiguous)
+    np.testing.assert_array_equal(found.array, expected)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 3000), max_size=6), contiguous=st.booleans())
+async def test_any_cut_of_the_reply_gives_the_same_image(cuts: list[int], contiguous: bool) -> None:
+    expected = ramp(33, 31)
+    reply = http(image(expected, data_start=47), IMAGEBYTES)
+
+    async def pieces(_: Request) -> AsyncIterator[bytes]:
+        edges = sorted({0, *(cut for cut in cuts if cut < len(reply)), len(reply)})
+        for begin, end in pairwise(edges):
+            yield reply[begin:end]
+            await asyncio.sleep(0.001)
+
+    async with OneImage(pieces) as camera:
+        found = await camera.get_image(contiguous=contiguous)
+    np.testing.assert_array_equal(found.array, expected)
+
+
+ramp_json = json.dumps({"Type": 2, "Rank": 2, "Value": ramp(3, 7).tolist()}).encode()
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=utf-8", ""]
+)
+async def test_a_json_image_is_the_same_image(content_type: str, contiguous: bool) -> None:
+    async with OneImage(http(ramp_json, content_type)) as camera:
+        found = await camera.get_image(contiguous=contiguous)
+    np.testing.assert_array_equal(found.array, ramp(3, 7))
+    assert found.data.dtype == np.int32
+    assert found.data.flags.c_contiguous == contiguous
+    assert found.metadata.transmission_element_type is ImageArrayElementTypes.INT32
+
+
+@pytest.mark.parametrize("content_type", ["application/ImageBytes; charset=utf-8", ""])
+async def test_a_media_type_with_parameters_or_without_a_name_is_tolerated(
+    content_type: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with OneImage(http(image(ramp(3, 7)), content_type)) as camera:
+        np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
+    assert ("taken for application/imagebytes" in caplog.text) == (not content_type)
+
+
+GOOD = image(ramp(3, 7))
+LARGE = image(ramp(300, 200))
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "reason"),
+    [
+        (http(GOOD[:-1], IMAGEBYTES), IncompleteImage, "after 85 of 86 bytes"),
+        (http(GOOD[:20], IMAGEBYTES), IncompleteImage, "after 20 of 44 bytes"),
+        (http(b"", IMAGEBYTES), IncompleteImage, "after 0 of 44 bytes"),
+        (http(GOOD + b"x", IMAGEBYTES), MalformedResponse, "describes 86 bytes, but 87"),
+        (chunked(GOOD[:-1]), IncompleteImage, "after 85 of 86 bytes"),
+        (chunked(GOOD + b"x"), MalformedResponse, "more bytes follow"),
+        (until_close(GOOD[:50]), IncompleteImage, "after 50 of 86 bytes"),
+        (chunked(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0")[:-12], IncompleteImage, "of 86 bytes"),
+        (http(imagebytes(b"", 3, 7, version=2), IMAGEBYTES), MalformedResponse, "version 2"),
+        (http(imagebytes(b"", 3, 7, kind=0), IMAGEBYTES), MalformedResponse, "type 0 are"),
+        (http(imagebytes(b"", 3, 7, kind=10), IMAGEBYTES), MalformedResponse, "type 10 are"),
+        (http(imagebytes(b"", 3, 7, rank=1), IMAGEBYTES), MalformedResponse, "rank 1"),
+        (http(imagebytes(b"", 3, 7, rank=3), IMAGEBYTES), MalformedResponse, "do not fit"),
+        (http(imagebytes(b"", 3, 0), IMAGEBYTES), MalformedResponse, "do not fit"),
+        (http(imagebytes(b"", 3, -7), IMAGEBYTES), MalformedResponse, "do not fit"),
+        (http(imagebytes(b"", 3, 7, data_start=43), IMAGEBYTES), MalformedResponse, "byte 43"),
+        (http(imagebytes(b"", 2**31 - 1, 2**31 - 1), IMAGEBYTES), MalformedResponse, "exceeds"),
+        (http(ramp_json, IMAGEBYTES), MalformedResponse, "version"),
+        (http(GOOD, "application/json"), AlpacaError, "imagearray"),
+        (http(b"<html>", "text/html"), MalformedResponse, "text/html is neither"),
+        (http(GOOD, IMAGEBYTES, extra="Content-Encoding: gzip\r\n"), MalformedResponse, "gzip"),
+        (http(b"no camera", status="404 Not Found"), RequestRejected, "no camera"),
+        (ascom_error(0x40B, "no image"), InvalidOperationException, "no image"),
+        (
+            http(imagebytes(b"kein Bild", error=0x40B, rank=0), IMAGEBYTES),
+            InvalidOperationException,
+            "kein Bild",
+        ),
+        (chunked(imagebytes(b"", error=0x500, rank=0, data_start=44)), AscomError, "0x500"),
+        (http(imagebytes(b"x" * 70000, error=1, rank=0), IMAGEBYTES), MalformedResponse, "text"),
+    ],
+)
+async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
+    reply: bytes, kind: type[AlpacaError], reason: str
+) -> None:
+    replies = iter([reply, http(GOOD, IMAGEBYTES)])
+    async with OneImage(lambda _: next(replies)) as camera:
+        with pytest.raises(kind, match=reason) as caught:
+            await asyncio.wait_for(camera.get_image_array(), 5)
+        assert caught.value.server.startswith("http://127.0.0.1:")
+        assert caught.value.member == "camera/0/imagearray"
+        np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
+
+
+async def test_the_longest_error_text_is_the_devices_error() -> None:
+    longest = b"x" * MAX_ERROR_TEXT
+    replies = [imagebytes(text, error=1035) for text in (longest + b"x", longest)]
+    async with OneImage(lambda _: http(replies.pop(), IMAGEBYTES)) as camera:
+        with pytest.raises(InvalidOperationException) as caught:
+            await camera.get_image()
+        assert len(caught.value.message) == MAX_ERROR_TEXT
+        with pytest.raises(MalformedResponse, match="the error text is longer"):
+            await camera.get_image()
+
+
+async def test_an_image_above_the_limit_is_refused_before_it_is_allocated() -> None:
+    body = image(ramp(100, 100))
+    async with OneImage(http(body, IMAGEBYTES), max_image_bytes=19_999) as camera:
+        with pytest.raises(MalformedResponse, match="20000 bytes exceeds the limit of 19999"):
+            await camera.get_image_array()
+
+
+async def test_a_stalled_image_ends_at_the_stall_limit() -> None:
+    async def stall(_: Request) -> AsyncIterator[bytes]:
+        yield http(GOOD, IMAGEBYTES)[:-10]
+        await asyncio.sleep(30)
+
+    async with OneImage(stall, timeouts=Timeouts(stall=0.1)) as camera:
+        with pytest.raises(TransportTimeout, match="silent"):
+            await asyncio.wait_for(camera.get_image_array(), 5)
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+async def test_progress_of_a_download_ends_with_all_bytes(contiguous: bool) -> None:
+    seen: list[Progress] = []
+    async with OneImage(http(image(ramp(200, 100)), IMAGEBYTES)) as camera:
+        await camera.get_image(contiguous=contiguous, progress=seen.append)
+    assert {progress.phase for progress in seen} == {"downloading"}
+    assert (seen[-1].bytes_received, seen[-1].bytes_total) == (40_000, 40_000)
+    assert seen[-1].fraction == 1
+    assert [p.bytes_received for p in seen] == sorted(p.bytes_received for p in seen)
+
+
+async def test_progress_of_a_json_image_ends_with_all_bytes_of_its_text() -> None:
+    seen: list[Progress] = []
+    text = json.dumps({"Type": 2, "Rank": 2, "Value": ramp(300, 300).tolist()}).encode()
+    async with OneImage(http(text)) as camera:
+        await camera.get_image(progress=seen.append)
+    assert len(seen) >= 2
+    assert (seen[0].bytes_total, seen[0].fraction) == (None, None)
+    assert (seen[-1].bytes_received, seen[-1].fraction) == (len(text), 1)
+
+
+async def test_an_error_in_a_progress_function_reaches_the_caller_as_it_is() -> None:
+    def broken(_: Progress) -> None:
+        raise OSError("mine")
+
+    replies = [http(GOOD, IMAGEBYTES)] * 2
+    async with OneImage(lambda _: replies.pop()) as camera:
+        with pytest.raises(OSError, match=r"^mine$"):
+            await camera.get_image(progress=broken)
+        assert (await camera.get_image()).data.shape == (7, 3)
+
+
+async def test_an_error_in_a_progress_function_passes_a_callers_client_as_it_is() -> None:
+    def broken(_: Progress) -> None:
+        raise OSError("mine")
+
+    async with httpx.AsyncClient(transport=DirectTransport()) as http_client:
+        async with OneImage(http(GOOD, IMAGEBYTES), http=http_client) as camera:
+            with pytest.raises(OSError, match=r"^mine$"):
+                await camera.get_image(progress=broken)
+
+
+async def test_at_most_max_downloads_run_at_once_and_none_waits_for_a_poll() -> None:
+    running, most = 0, 0
+
+    async def slow(_: Request) -> AsyncIterator[bytes]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        yield http(GOOD, IMAGEBYTES)
+        running -= 1
+
+    async with OneImage(slow, max_downloads=2) as camera:
+        await asyncio.gather(*(camera.get_image_array() for _ in range(8)))
+    assert most == 2
+
+
+def test_downloads_are_limited_in_one_event_loop_after_another() -> None:
+    client = AlpacaClient(max_downloads=1)
+
+    async def download_twice() -> None:
+        async with ScriptedServer({"imagearray": http(GOOD, IMAGEBYTES)}) as server:
+            camera = client.camera(server.address)
+            await asyncio.gather(camera.get_image_array(), camera.get_image_array())
+
+    for _ in range(2):
+        asyncio.run(download_twice())
+    asyncio.run(client.aclose())
+
+
+async def test_a_client_that_is_closed_begins_no_download_that_waited() -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(0.1)
+        return http(GOOD, IMAGEBYTES)
+
+    async with ScriptedServer({"imagearray": slow}) as server:
+        client = AlpacaClient(max_downloads=1)
+        camera = client.camera(server.address)
+        downloads = [asyncio.create_task(camera.get_image_array()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        await client.aclose()
+        results = await asyncio.gather(*downloads, return_exceptions=True)
+    assert {type(result) for result in results} == {TransportError}
+    assert server.count("imagearray") == 1
+
+
+async def test_an_image_waits_for_those_before_it_however_long_they_take() -> None:
+    async def slow(_: Request) -> AsyncIterator[bytes]:
+        reply = http(GOOD, IMAGEBYTES)
+        for start in range(0, len(reply), 20):
+            yield reply[start : start + 20]
+            await asyncio.sleep(0.05)
+
+    limits = Timeouts(stall=0.2)
+    async with OneImage(slow, timeouts=limits, connections_per_server=1) as camera:
+        await asyncio.gather(*(camera.get_image_array() for _ in range(3)))
+
+
+async def test_a_rejection_that_drips_ends_at_the_limit_of_a_reply() -> None:
+    async def drip(_: Request) -> AsyncIterator[bytes]:
+        yield b"HTTP/1.1 500 Oops\r\nContent-Length: 1000\r\n\r\n"
+        while True:
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    async with OneImage(drip, timeouts=Timeouts(reply=0.2)) as camera:
+        with pytest.raises(TransportTimeout):
+            await asyncio.wait_for(camera.get_image_array(), 3)
+
+
+async def broken_off(_: Request) -> AsyncIterator[bytes]:
+    yield http(LARGE, IMAGEBYTES)[:-10]
+    raise ConnectionError
+
+
+async def silent(_: Request) -> AsyncIterator[bytes]:
+    yield http(LARGE, IMAGEBYTES)[:-10]
+    await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize(
+    "reply",
+    [http(LARGE, IMAGEBYTES), chunked(LARGE + b"x"), broken_off, silent],
+    ids=["good", "too long", "broken off", "silent"],
+)
+async def test_no_pixels_outlive_the_image_or_its_error(
+    reply: Reply, injected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memories: list[weakref.ref[Any]] = []
+
+    def spied(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Columns:
+        memory = Columns(shape, dtype)
+        memories.append(weakref.ref(memory.array))
+        return memory
+
+    layout = replace(COLUMNS, receive=spied)
+    monkeypatch.setattr(imaging_module, "COLUMNS", layout)
+    async with httpx.AsyncClient() as own:
+        options = {"http": own if injected else None, "timeouts": Timeouts(stall=0.2)}
+        async with OneImage(reply, **options) as camera:
+            gc.collect()
+            gc.disable()
+            try:
+                with suppress(AlpacaError):
+                    await camera.get_image_array()
+                await asyncio.sleep(0.02)
+                assert [memory() for memory in memories] == [None]
+            finally:
+                gc.enable()
+
+
+async def test_an_image_survives_asarray_and_its_copy_semantics() -> None:
+    async with OneImage(http(GOOD, IMAGEBYTES)) as camera:
+        found = await camera.get_image()
+    assert np.shares_memory(np.asarray(found), found.data)
+    assert not np.shares_memory(np.array(found, copy=True), found.data)
+    assert np.asarray(found, dtype=float).dtype == float
+
+
+async def test_a_header_alone_is_given_no_memory_and_no_layout_that_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a length nobody vouches for what the header says."""
+    monkeypatch.setattr("alpaca_async._download.sink._UNPROMISED_LIMIT", 1000)
+    expected = ramp(300, 200)
+    async with OneImage(chunked(image(expected))) as camera:
+        found = await camera.get_image()
+    np.testing.assert_array_equal(found.array, expected)
+    assert found.data.flags.c_contiguous
+
+
+@pytest.mark.parametrize("shape", [(2**31 - 1, 2**31 - 1), (2**31 - 1, 2**31 - 1, 1024)])
+async def test_an_image_that_no_memory_holds_is_refused(shape: tuple[int, ...]) -> None:
+    async with OneImage(chunked(imagebytes(bytes(99), *shape)), max_image_bytes=2**99) as camera:
+        with pytest.raises(MalformedResponse, match="there is no memory for an image"):
+            await camera.get_image()
+
+
+@pytest.mark.parametrize("place", ["transpose_blocked", "ImageJsonParser.feed"])
+async def test_memory_that_runs_out_later_refuses_the_image(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps({"Type": 2, "Rank": 2, "Value": [[1, 2]]}).encode()
+    async with OneImage(http(text)) as camera:
+        monkeypatch.setattr(
+            f"alpaca_async._download.download.{place}", Mock(side_effect=MemoryError)
+        )
+        with pytest.raises(MalformedResponse, match="camera/0/imagearray: there is no memory"):
+            await camera.get_image()
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="numpy 2 came with it")
+async def test_an_array_that_would_need_a_copy_is_refused_if_there_must_be_none() -> None:
+    async with OneImage(http(GOOD, IMAGEBYTES)) as camera:
+        found = await camera.get_image()
+    assert np.shares_memory(np.array(found, copy=False), found.data)
+    with pytest.raises(ValueError, match="copy"):
+        np.array(found, dtype=float, copy=False)

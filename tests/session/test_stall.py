@@ -1,0 +1,140 @@
+"""An image has to come on: neither silence nor a trickle holds one of the places for downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import pytest
+
+from alpaca_async import AlpacaClient, Timeouts, TransportTimeout
+from alpaca_async._protocol.imagejson import ImageJsonParser
+from alpaca_async._session.stall import SLOWEST, StallGuard
+from tests.scripted import Request, ScriptedServer, http, imagebytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.scripted import Answer, Reply
+
+STALL = 0.1
+PIXELS = np.arange(2000, dtype="<u2").reshape(50, 40)
+IMAGE = http(imagebytes(PIXELS.tobytes(), 50, 40), "application/imagebytes")
+TEXT = http(json.dumps({"Type": 2, "Rank": 2, "Value": PIXELS.tolist()}).encode())
+HEAD = IMAGE[: -PIXELS.nbytes]
+
+
+def good(_: Request) -> bytes:
+    return IMAGE
+
+
+def drip(start: bytes, drops: bytes, step: int = 1) -> Callable[[Request], Answer]:
+    """Return a reply whose `drops` never fall silent, but come `step` by `step`."""
+
+    async def pieces(_: Request) -> AsyncIterator[bytes]:
+        yield start
+        for place in range(0, len(drops), step):
+            await asyncio.sleep(STALL / 10)
+            yield drops[place : place + step]
+
+    return pieces
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: "
+BINARY = CHUNKED + b"application/imagebytes\r\n\r\n"
+
+
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        drip(HEAD, IMAGE[len(HEAD) :]),
+        drip(TEXT[:200], TEXT[200:]),
+        drip(b"HTTP/1.1 200 OK\r\n", b"X-Nothing: of interest\r\n" * 99),
+        drip(BINARY, b"1;" + b"x" * 999),
+        drip(BINARY + b"2c\r\n", HEAD[-44:]),
+    ],
+    ids=["pixels", "text", "head", "chunk", "image header"],
+)
+async def test_a_trickle_ends_and_frees_its_place(
+    reply: Callable[[Request], Answer], injected: bool
+) -> None:
+    replies = iter([reply, good])
+
+    def answer(request: Request) -> Answer:
+        return next(replies)(request)
+
+    async with httpx.AsyncClient() as own, ScriptedServer({"imagearray": answer}) as server:
+        async with AlpacaClient(
+            http=own if injected else None, timeouts=Timeouts(stall=STALL), max_downloads=1
+        ) as client:
+            camera = client.camera(server.address)
+            with pytest.raises(TransportTimeout, match="camera/0/imagearray: the image came more"):
+                await asyncio.wait_for(camera.get_image_array(), 2)
+            np.testing.assert_array_equal(await camera.get_image_array(), PIXELS)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [drip(HEAD, IMAGE[len(HEAD) :], 400), drip(TEXT[:99], TEXT[99:], 1000)],
+    ids=["pixels", "text"],
+)
+async def test_slow_but_steady_is_fast_enough(reply: Reply) -> None:
+    async with ScriptedServer({"imagearray": reply}) as server:
+        async with AlpacaClient(timeouts=Timeouts(stall=STALL)) as client:
+            array = await client.camera(server.address).get_image_array()
+    np.testing.assert_array_equal(array, PIXELS)
+
+
+async def watch(received: Callable[[], int], *, busy: bool = False) -> None:
+    async with StallGuard(0.01, received) as stall:
+        stall.busy = busy
+        stall.begin()
+        await asyncio.sleep(0.06)
+
+
+async def test_the_server_is_not_blamed_for_what_keeps_us_busy() -> None:
+    await watch(lambda: 0, busy=True)
+    with pytest.raises(TransportTimeout):
+        await watch(lambda: 0)
+
+
+async def test_the_server_is_not_blamed_for_a_last_step_that_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    close = ImageJsonParser.close
+
+    def slow_close(self: ImageJsonParser) -> object:
+        time.sleep(STALL * 4)
+        return close(self)
+
+    monkeypatch.setattr(ImageJsonParser, "close", slow_close)
+    async with ScriptedServer({"imagearray": TEXT}) as server:
+        async with AlpacaClient(timeouts=Timeouts(stall=STALL)) as client:
+            found = await client.camera(server.address).get_image_array()
+    np.testing.assert_array_equal(found, PIXELS)
+
+
+async def test_the_slowest_pace_is_what_it_says() -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await watch(lambda: int((loop.time() - begun) * SLOWEST * 1.5) + 1)
+    with pytest.raises(TransportTimeout):
+        await watch(lambda: int((loop.time() - begun) * SLOWEST / 2))
+
+
+async def test_nothing_is_looked_at_before_the_request_leaves() -> None:
+    async with StallGuard(0.001, lambda: 0):
+        await asyncio.sleep(0.02)
+
+
+async def test_a_cancellation_stays_one() -> None:
+    task = asyncio.create_task(watch(lambda: 0, busy=True))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,0 +1,79 @@
+"""What the package costs to import, and that a strict interpreter finds nothing to say of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = ("PIL", "astropy", "pytest", "rich", "starlette", "typer", "uvicorn")
+
+COST = f"""
+import sys, time
+import httpx, numpy
+before = set(sys.modules)
+begun = time.process_time()
+import alpaca_async
+print(time.process_time() - begun)
+print(*(name for name in {EXTRAS} if name in sys.modules and name not in before))
+"""
+
+STRICT = """
+import asyncio, sys
+import alpaca_async, alpaca_async.fits, alpaca_async.preview
+from alpaca_async.cli import main
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+
+async def night(folder):
+    asyncio.get_running_loop().slow_callback_duration = 10.0
+    async with SimulatorServer([SimulatedCamera(width=64, height=48)]) as server:
+        async with alpaca_async.AsyncCamera(server.address) as camera:
+            await camera.connect()
+            try:
+                async with asyncio.timeout(0.1):
+                    await camera.expose(60)
+            except TimeoutError:
+                pass
+            image = await camera.expose(0.05)
+            await image.save_fits(folder + "/a.fits")
+            await image.save_preview(folder + "/a.png")
+
+asyncio.run(night(sys.argv[1]))
+"""
+
+
+def run(*arguments: str, flags: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run Python, which shall keep its byte code, as that of an installed package is kept."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, *flags, "-c", *arguments],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        timeout=50,
+    )
+
+
+def test_the_core_is_imported_quickly_and_without_extras() -> None:
+    """By the processor's time, the best of some, beyond what numpy and httpx take."""
+    costs: list[float] = []
+    while min(costs, default=1.0) >= 0.150 and len(costs) < 10:
+        seconds, extras = run(COST).stdout.split("\n")[:2]
+        assert extras == ""
+        costs.append(float(seconds))
+    assert min(costs) < 0.150
+
+
+def test_a_strict_interpreter_has_nothing_to_say(tmp_path: Path) -> None:
+    """Neither a warning, nor anything that was not closed or awaited."""
+    finished = run(STRICT, str(tmp_path), flags=["-X", "dev", "-W", "error"])
+    assert finished.stdout + finished.stderr == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"a.fits", "a.png"}

@@ -1,0 +1,88 @@
+"""The layers of the package, and that crossing them is seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LINT = """
+import sys
+from importlinter.cli import lint_imports
+sys.exit(lint_imports("pyproject.toml", no_cache=True, no_logo=True))
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "alpaca_async", tmp_path / "alpaca_async", ignore=ignore)
+    return tmp_path
+
+
+def lint(tree: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", LINT],
+        cwd=tree,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def seed(tree: Path, module: str, line: str) -> None:
+    path = tree / "alpaca_async" / module
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+
+
+def test_imports_go_downwards(tree: Path) -> None:
+    result = lint(tree)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 broken" in result.stdout
+
+
+TYPED = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+DOWNWARDS = "Imports go downwards"
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        ("_http/pool.py", "from alpaca_async import _tasks, _errors", "The transport knows HTTP"),
+        ("_protocol/envelope.py", "from alpaca_async._session import session", DOWNWARDS),
+        ("_session/session.py", "from alpaca_async._device import device", DOWNWARDS),
+        ("_download/download.py", "from alpaca_async import _image", DOWNWARDS),
+        ("_discovery/finding.py", "from alpaca_async._device import device", DOWNWARDS),
+        ("_pixels/statistics.py", "from alpaca_async import _image", DOWNWARDS),
+        ("_fits/header.py", "from alpaca_async import fits", DOWNWARDS),
+        ("_device/device.py", "from alpaca_async._workflows import exposure", DOWNWARDS),
+        ("_workflows/exposure.py", "from alpaca_async import _client", DOWNWARDS),
+        ("_camera.py", "from .testing import SimulatedCamera", DOWNWARDS),
+        ("fits.py", f"{TYPED}    from ._image import Image", DOWNWARDS),
+        ("_http/reply.py", "from . import connection", "No circles"),
+        ("testing/_app.py", "from alpaca_async._protocol import values", "The simulator shares"),
+        ("_download/download.py", "import httptools", "What others wrote"),
+    ],
+)
+def test_an_import_upwards_or_aside_is_seen(
+    tree: Path, module: str, line: str, broken: str
+) -> None:
+    seed(tree, module, line)
+    result = lint(tree)
+    assert result.returncode == 1, result.stdout + result.stderr
+    verdicts = [text for text in result.stdout.splitlines() if " BROKEN" in text]
+    assert len(verdicts) == 1, result.stdout
+    assert verdicts[0].startswith(broken), result.stdout
+
+
+def test_a_module_without_a_layer_is_seen(tree: Path) -> None:
+    (tree / "alpaca_async" / "_stray.py").touch()
+    assert lint(tree).returncode == 1

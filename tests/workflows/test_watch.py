@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async import AlpacaClient, AsyncCamera, CameraStates, DriverException
+from tests.scripted import ScriptedServer, ascom_error, value
+
+from .test_exposure import Forgiving
+from .test_sequence import our_tasks, soon
+
+if TYPE_CHECKING:
+    from alpaca_async.testing import SimulatedCamera
+
+
+async def test_fifty_listeners_cost_one_request_a_round(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async def listen() -> int:
+        count = 0
+        async with camera.watch(0.2) as statuses:
+            async for status in statuses:
+                assert status.camera_state is CameraStates.IDLE
+                count += 1
+                if count == 4:
+                    break
+        return count
+
+    tasks = our_tasks()
+    begun = time.monotonic()
+    assert await asyncio.gather(*(listen() for _ in range(50))) == [4] * 50
+    assert 0.6 <= time.monotonic() - begun < 2
+    assert 4 <= simulated.count("devicestate") <= 5
+    assert our_tasks() == tasks
+
+
+async def test_one_who_comes_later_gets_the_latest_at_once(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async with camera.watch(30) as first, camera.watch(30) as second:
+        status = await anext(first)
+        assert await asyncio.wait_for(anext(second), 0.2) is status
+    assert simulated.count("devicestate") == 1
+
+
+async def test_a_slow_listener_gets_the_latest_only(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    async with camera.watch(0.02) as statuses:
+        await anext(statuses)
+        await camera.start_exposure(30)
+        await asyncio.sleep(0.2)
+        assert (await anext(statuses)).camera_state is CameraStates.EXPOSING
+    assert simulated.count("devicestate") >= 4
+
+
+async def test_intervals_have_polls_of_their_own_and_zero_is_none(camera: AsyncCamera) -> None:
+    async with camera.watch(0.05) as fast, camera.watch(30) as slow:
+        await anext(slow)
+        for _ in range(3):
+            await asyncio.wait_for(anext(fast), 1)
+    with pytest.raises(ValueError, match="positive"):
+        camera.watch(0)
+
+
+async def test_a_poll_that_has_ended_is_not_kept(camera: AsyncCamera) -> None:
+    for interval in (0.5, 0.6, 0.7):
+        async with camera.watch(interval) as statuses:
+            await anext(statuses)
+    assert list(camera._pollers) == [0.7]
+
+
+async def test_an_error_reaches_every_listener_and_the_next_watch_begins_anew(
+    client: AlpacaClient,
+) -> None:
+    replies = iter([value(0), ascom_error(0x500, "cable off"), value(0)])
+    scripted = Forgiving(
+        interfaceversion=value(2), imageready=value(False), camerastate=lambda _: next(replies)
+    )
+    # An error of the connection ends it; one of a single member is only a gap.
+    async with ScriptedServer(scripted) as server:
+        camera = client.camera(server.address)
+        async with camera.watch(0.01) as statuses:
+            states = [(await anext(statuses)).camera_state for _ in range(3)]
+    assert states == [CameraStates.IDLE, None, CameraStates.IDLE]
+
+    failing = Forgiving(interfaceversion=value(4), devicestate=ascom_error(0x500, "cable off"))
+    async with ScriptedServer(failing) as server:
+        camera = client.camera(server.address)
+
+        async def listen() -> None:
+            async with camera.watch(0.05) as statuses:
+                await anext(statuses)
+
+        ends = await asyncio.gather(*(listen() for _ in range(5)), return_exceptions=True)
+        assert [type(end) for end in ends] == [DriverException] * 5
+        assert server.count("devicestate") == 1
+        failing["devicestate"] = value([{"Name": "ImageReady", "Value": True}])
+        async with camera.watch(0.05) as statuses:
+            assert (await anext(statuses)).image_ready
+
+
+async def test_an_error_that_no_listener_waits_for_is_nobodys(client: AlpacaClient) -> None:
+    states = iter([value([]), ascom_error(0x500, "cable off")])
+    scripted = Forgiving(interfaceversion=value(4), devicestate=lambda _: next(states))
+    async with ScriptedServer(scripted) as server:
+        async with client.camera(server.address).watch(0.02) as statuses:
+            await anext(statuses)
+            await asyncio.sleep(0.1)
+
+
+async def test_a_bare_loop_that_is_left_ends_the_polling(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    tasks = our_tasks()
+    async for _ in camera.watch(0.01):
+        break
+    gc.collect()
+    await soon(lambda: our_tasks() == tasks)
+
+
+async def test_cancelling_a_listener_ends_the_polling(camera: AsyncCamera) -> None:
+    async def listen() -> None:
+        async with camera.watch(0.01) as statuses:
+            async for _ in statuses:
+                pass
+
+    tasks = our_tasks()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(listen(), 0.1)
+    assert our_tasks() == tasks
