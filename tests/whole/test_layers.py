@@ -59,7 +59,7 @@ DOWNWARDS = "Imports go downwards"
         ("_http/pool.py", "from alpaca_async import _tasks, _errors", "The transport knows HTTP"),
         ("_protocol/envelope.py", "from alpaca_async._session import session", DOWNWARDS),
         ("_session/session.py", "from alpaca_async._device import device", DOWNWARDS),
-        ("_download/download.py", "from alpaca_async import _image", DOWNWARDS),
+        ("_download/download.py", "from alpaca_async._device import device", DOWNWARDS),
         ("_discovery/finding.py", "from alpaca_async._device import device", DOWNWARDS),
         ("_pixels/statistics.py", "from alpaca_async import _image", DOWNWARDS),
         ("_fits/header.py", "from alpaca_async import fits", DOWNWARDS),
