@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ._camera import AsyncCamera
-from ._client import AlpacaClient
+from ._camera import AlpacaClient, AsyncCamera
 from ._device.device import AsyncDevice
 from ._discovery.discovery import DiscoveredServer, discover
 from ._discovery.finding import FoundCamera, find_camera, find_cameras

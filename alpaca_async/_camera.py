@@ -1,7 +1,17 @@
-"""AsyncCamera: the members of ICameraV4 and the stories that are made of them."""
+"""AsyncCamera and AlpacaClient: the two names that stand on top of everything."""
 
 from __future__ import annotations
 
+from ._address import origin
+from ._device.device import AsyncDevice
+from ._session.management import (
+    ConfiguredDevice,
+    ServerDescription,
+    get_api_versions,
+    get_configured_devices,
+    get_server_description,
+)
+from ._session.session import Session
 from ._workflows.cooling import Cooling
 from ._workflows.framing import Framing
 from ._workflows.gain_offset import GainOffset
@@ -14,6 +24,65 @@ class AsyncCamera(Sequencing, Watching, Framing, GainOffset, Cooling, Guiding):
     """A camera of an Alpaca server.
 
     `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;
-    cameras of `AlpacaClient.camera` share the client's. Every member of ASCOM's ICameraV4 is a
-    coroutine, `get_x()` or `set_x(x)`; `expose` takes a picture.
+    cameras of `AlpacaClient.camera` share the client's. What can be awaited:
+
+    =============  ==========================================================================
+    connection     connect, disconnect, get_connected, reconnect
+    exposure       expose, exposures, abort_exposure, stop_exposure, wait_image_ready
+    image          get_image, get_image_array
+    state          get_status, watch, get_camera_state, get_percent_completed
+    facts          get_info, get_settings, get_name, get_sensor_type, get_max_adu, ...
+    frame          set_frame, reset_frame, set_bin_x, set_num_x, set_start_x, ...
+    gain, offset   select_gain, select_offset, get_gain_options, set_gain, set_offset
+    readout        set_readout_mode, get_readout_modes, set_fast_readout
+    cooling        cool_to, warm_up, get_ccd_temperature, set_ccd_temperature_setpoint
+    guiding        pulse_guide, wait_pulse_guide
+    other          action, get_supported_actions, get_device_state
+    =============  ==========================================================================
+
+    Every other member of ASCOM's ICameraV4 is there as well, as `get_x()` or `set_x(x)`.
+    All objects of one client that stand for the same camera share what is known of it. They may
+    be used in several event loops, each of which has connections of its own.
     """
+
+    def __init__(
+        self, address: str, device_number: int = 0, *, client: AlpacaClient | None = None
+    ) -> None:
+        super().__init__(address, device_number, client=client)
+
+
+class AlpacaClient(Session):
+    """The connections, ids, timeouts and credentials that cameras and other devices share.
+
+    `http` may be an `httpx.AsyncClient` of the caller's own: it is used as it is and not closed.
+    `client_id` (1 to 2**31-1) is random unless given; `max_image_bytes` bounds one
+    image, `max_downloads` how many come at once, `connections_per_server` the connections to a
+    server.
+
+    `auth` is a user name and a password for HTTP Basic, sent with every request, or a mapping from
+    addresses to such pairs, of which each server gets its own and others none. `verify` is
+    whether to verify certificates by the public authorities, or an `ssl.SSLContext`, such as
+    `pinned` makes. With `strict_ids` a reply that does not echo the transaction id of its request
+    is refused by `MalformedResponse`; else a wrong id is logged once for each server.
+    Use it with `async with`, or close it with `aclose()`.
+    """
+
+    def camera(self, address: str, device_number: int = 0) -> AsyncCamera:
+        """Return a camera of the server at `address`, without any request."""
+        return AsyncCamera(address, device_number, client=self)
+
+    def device(self, address: str, device_type: str, device_number: int = 0) -> AsyncDevice:
+        """Return a device of any type, with the members that all devices have."""
+        return AsyncDevice(address, device_type, device_number, client=self)
+
+    async def get_api_versions(self, address: str) -> list[int]:
+        """Return the versions of the Alpaca API that a server speaks."""
+        return await get_api_versions(self, origin(address))
+
+    async def get_server_description(self, address: str) -> ServerDescription:
+        """Return what a server says of itself."""
+        return await get_server_description(self, origin(address))
+
+    async def get_configured_devices(self, address: str) -> list[ConfiguredDevice]:
+        """Return the devices of a server, of all types."""
+        return await get_configured_devices(self, origin(address))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ._camera import AsyncCamera
-from ._client import AlpacaClient
+from ._camera import AlpacaClient, AsyncCamera
 from ._errors import AlpacaError, OperationTimeout
 from ._progress import Progress
+from ._session.operations import Operation, Operations
 from ._stream import Stream
 from ._tasks import wait_for_end
 from ._workflows.sequence import ExposureRequest, as_request
@@ -89,9 +89,11 @@ class CameraGroup:
         self._members = tuple(cameras)
         self._new_client = new_client
         self._client: AlpacaClient | None = None
+        self._operations: Operations | None = None
         self._cameras: tuple[AsyncCamera, ...] = ()
 
     async def __aenter__(self) -> Self:
+        self._operations = Operations()
         self._client = client = self._new_client()
         self._cameras = tuple(
             client.camera(member.address, member.device_number)
@@ -102,9 +104,17 @@ class CameraGroup:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Abort the exposures of the group, then close the client that it opened."""
+        try:
+            if self._operations is not None:
+                await self._operations.close()
+        finally:
+            client, self._client = self._client, None
+            if client is not None:
+                await client.aclose()
 
     @property
     def cameras(self) -> tuple[AsyncCamera, ...]:
@@ -113,10 +123,11 @@ class CameraGroup:
 
     async def connect(self, *, timeout: float = 30.0) -> list[Outcome]:
         """Connect all cameras and give them their settings; the outcomes have no images."""
-        return await _all(
-            _outcome(camera, self._connect(camera, member, timeout))
-            for camera, member in zip(self._cameras, self._members, strict=True)
-        )
+        async with self._operation():
+            return await _all(
+                _outcome(camera, self._connect(camera, member, timeout))
+                for camera, member in zip(self._cameras, self._members, strict=True)
+            )
 
     async def expose(
         self,
@@ -136,8 +147,9 @@ class CameraGroup:
         `AsyncCamera.expose`; `progress` gets the camera as well.
         """
         how = _How(contiguous, progress, ready_timeout)
-        work = await self._prepared(duration, how, prepare_timeout)
-        return await _all(_outcome(camera, expose) for camera, expose in work)
+        async with self._operation():
+            work = await self._prepared(duration, how, prepare_timeout)
+            return await _all(_outcome(camera, expose) for camera, expose in work)
 
     async def expose_all(
         self,
@@ -151,8 +163,9 @@ class CameraGroup:
         """Expose as `expose` does, all or nothing: an error aborts the others and is raised."""
         how = _How(contiguous, progress, ready_timeout)
         try:
-            work = await self._prepared(duration, how, prepare_timeout)
-            return await _all(expose for _, expose in work)
+            async with self._operation():
+                work = await self._prepared(duration, how, prepare_timeout)
+                return await _all(expose for _, expose in work)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
@@ -172,8 +185,11 @@ class CameraGroup:
     async def _outcomes(
         self, duration: Asked, how: _How, prepare_timeout: float
     ) -> AsyncGenerator[Outcome]:
-        work = await self._prepared(duration, how, prepare_timeout)
-        tasks = [asyncio.create_task(_outcome(camera, expose)) for camera, expose in work]
+        async with self._operation():
+            work = await self._prepared(duration, how, prepare_timeout)
+        tasks = [
+            asyncio.create_task(_outcome(camera, self._run(expose))) for camera, expose in work
+        ]
         try:
             while tasks:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +200,16 @@ class CameraGroup:
             for task in tasks:
                 task.cancel()
             await wait_for_end(*tasks)
+
+    def _operation(self) -> Operation:
+        """Surround what takes a while, so that closing the group ends it first."""
+        if self._operations is None:
+            raise RuntimeError("a CameraGroup has to be entered with `async with`")
+        return Operation(self._operations)
+
+    async def _run(self, work: Coroutine[None, None, T]) -> T:
+        async with self._operation():
+            return await work
 
     async def _prepared(
         self, duration: Asked, how: _How, prepare_timeout: float

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from anyio import CancelScope
 
+from ._loops import PerLoop
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 
@@ -54,58 +56,44 @@ async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
     return cast("list[T]", results)
 
 
-class Turns:
-    """Lets one task at a time into `async with turns():`, in the order in which they came.
+@dataclass(slots=True, eq=False)
+class _Flight(Generic[T]):
+    """The present run in one event loop, and how many wait for it."""
 
-    Bound to no event loop while nobody is inside.
-    """
-
-    def __init__(self) -> None:
-        self._lock: asyncio.Lock | None = None
-        self._callers = 0
-
-    @asynccontextmanager
-    async def __call__(self) -> AsyncGenerator[None]:
-        """Wait for the turn, and hold it for the length of the block."""
-        self._lock = self._lock or asyncio.Lock()
-        self._callers += 1
-        try:
-            async with self._lock:
-                yield
-        finally:
-            self._callers -= 1
-            if not self._callers:
-                self._lock = None
+    task: asyncio.Task[T] | None = None
+    callers: int = 0
 
 
 class SingleFlight(Generic[T]):
-    """Callers that ask at the same time share one run; the last to give up cancels it."""
+    """Callers that ask at the same time share one run; the last to give up cancels it.
 
-    def __init__(self, run: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._run = run
-        self._task: asyncio.Task[T] | None = None
-        self._callers = 0
+    Each event loop has a run of its own.
+    """
+
+    def __init__(self) -> None:
+        self._flights: PerLoop[_Flight[T]] = PerLoop(_Flight[T])
 
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
-        return self._task is not None
+        return any(flight.task is not None for flight in self._flights.values())
 
-    async def __call__(self) -> T:
-        """Join the present run, or start one; a run that was given up ends first."""
-        while self._task is not None and not self._callers:
-            await asyncio.wait([self._task])
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        task = self._task
-        self._callers += 1
+    async def __call__(self, run: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Join the present run, or start `run`; a run that was given up ends first."""
+        flight = self._flights.get()
+        while flight.task is not None and not flight.callers:
+            await asyncio.wait([flight.task])
+        if flight.task is None:
+            flight.task = asyncio.create_task(run())
+        task = flight.task
+        flight.callers += 1
         try:
             return await asyncio.shield(task)
         finally:
-            self._callers -= 1
-            if not self._callers:
+            flight.callers -= 1
+            if not flight.callers:
                 task.cancel()
                 try:
                     await wait_for_end(task)
                 finally:
-                    self._task = None
+                    flight.task = None

@@ -4,137 +4,66 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from alpaca_async._errors import (
     AscomError,
     MalformedResponse,
     NotConnectedException,
     RequestRejected,
-    TransportError,
 )
 from alpaca_async._facts import CameraInfo, CameraSettings
 from alpaca_async._session.management import get_configured_devices
 from alpaca_async._tasks import together
 
-from .device import NO_FIELDS, is_missing
+from .device import is_missing
 from .icamera import ICameraV4
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alpaca_async._protocol.envelope import Envelope
-    from alpaca_async._session.error_mapping import Attempt
 
 logger = logging.getLogger("alpaca_async")
 
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[], Awaitable[Any]]
 
-_CHANGES_NO_SETTING: Final = frozenset(
-    {"StartExposure", "StopExposure", "AbortExposure", "PulseGuide"}
-)
-_CHANGES_THE_CONNECTION: Final = frozenset({"Connect", "Disconnect", "Connected"})
-_SIGNS_OF_A_RESTART: Final = (TransportError, NotConnectedException)
-
 
 class CachedFacts(ICameraV4):
     """A camera whose unchanging facts, and settings until one is set, are read only once."""
 
-    _info: CameraInfo | None = None
-    _settings: CameraSettings | None = None
-    _commands = 0
-    _restarts = 0
-    """How often the server was seen to begin anew."""
-    _answers = 0
-    """The last number that the server gave to an answer."""
-
     async def get_info(self) -> CameraInfo:
         """Return the facts that do not change, read concurrently and then remembered.
 
-        They are forgotten when this object connects or disconnects the camera.
+        They are forgotten when this client connects or disconnects the camera.
         What the camera does not implement is None; if it could not tell something else, all is
         read again the next time. Errors as those of the single members.
         """
-        if self._info is not None:
-            return self._info
-        commands = self._commands
+        record = self._record
+        if record.info is not None:
+            return record.info
+        version = record.version
         facts, final = await read_all(self._info_readers())
         info = CameraInfo(**facts)
-        if final and commands == self._commands:
-            self._info = info
+        if final and version == record.version:
+            record.info = info
         return info
 
     async def get_settings(self) -> CameraSettings:
         """Return the present settings, read concurrently.
 
-        Remembered until this object sends a command that may change one, or has reason to think
-        that the server was restarted; what another client changes meanwhile is not seen.
+        Remembered until this client sends a command that may change one, or has reason to think
+        that the server was restarted; what other programs change meanwhile is not seen.
         """
-        if self._settings is not None:
-            return self._settings
-        commands = self._commands
+        record = self._record
+        if record.settings is not None:
+            return record.settings
+        version = record.version
         facts, _ = await read_all(self._settings_readers())
         settings = CameraSettings(**facts)
-        if commands == self._commands:
-            self._settings = settings
+        if version == record.version:
+            record.settings = settings
         return settings
-
-    async def _call(
-        self,
-        member: str,
-        fields: Mapping[str, object] = NO_FIELDS,
-        *,
-        timeout: float | None = None,
-        attempt: Attempt | None = None,
-    ) -> Envelope:
-        try:
-            envelope = await super()._call(member, fields, timeout=timeout, attempt=attempt)
-        except _SIGNS_OF_A_RESTART:
-            self._forget_settings()
-            raise
-        finally:
-            if member in _CHANGES_THE_CONNECTION:
-                self._forget()
-            elif member not in _CHANGES_NO_SETTING:
-                self._forget_settings()
-        self._follow(envelope)
-        return envelope
-
-    async def _read(self, member: str, decoder: Callable[[object], T]) -> T:
-        try:
-            return await super()._read(member, decoder)
-        except _SIGNS_OF_A_RESTART:
-            self._forget_settings()
-            raise
-
-    def _decoded(self, member: str, decoder: Callable[[object], T], envelope: Envelope) -> T:
-        self._follow(envelope)
-        return super()._decoded(member, decoder, envelope)
-
-    def _follow(self, envelope: Envelope) -> None:
-        """Notice a server that counts its answers from the beginning: it was restarted.
-
-        Answers overtake each other, but not by half of all; and the ids may be missing.
-        """
-        number = envelope.server_transaction_id
-        if 0 < number < self._answers // 2:
-            self._restarts += 1
-            self._forget()
-        self._answers = number
-
-    def _move_to(self, server: str, device_number: int) -> None:
-        super()._move_to(server, device_number)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Ask anew for what was remembered: the camera may be another by now."""
-        self._info = None
-        self._forget_settings()
-
-    def _forget_settings(self) -> None:
-        self._settings = None
-        self._commands += 1
 
     def _info_readers(self) -> dict[str, Reader]:
         return {

@@ -14,10 +14,12 @@ from alpaca_async._errors import (
     AlpacaError,
     AscomError,
     MalformedResponse,
+    NotConnectedException,
     NotImplementedException,
     OperationFailed,
     OperationTimeout,
     RequestRejected,
+    TransportError,
 )
 from alpaca_async._protocol.values import (
     check_bool,
@@ -28,11 +30,14 @@ from alpaca_async._protocol.values import (
     decode_records,
     decode_strings,
 )
+from alpaca_async._session.operations import Operation
 from alpaca_async._session.session import Session
-from alpaca_async._tasks import SingleFlight, finish
+from alpaca_async._tasks import finish
+
+from .record import DeviceRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from typing import Self
 
     from alpaca_async._protocol.envelope import Envelope
@@ -59,6 +64,7 @@ _PLATFORM_7: Final = {
 
 NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
+_SIGNS_OF_A_RESTART: Final = (TransportError, NotConnectedException)
 _MISSING_STATUSES: Final = (400, 404, 405)
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
@@ -87,11 +93,9 @@ class AsyncDevice:
         number = check_index("device_number", device_number)
         if not 0 <= number <= _MAX_DEVICE_NUMBER:
             raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
-        self._move_to(origin(address), number)
         self._session = client or Session()
         self._owns_session = client is None
-        self._connect = SingleFlight(self._connect_and_wait)
-        self._disconnect = SingleFlight(self._disconnect_and_wait)
+        self._place(origin(address), number)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._type}/{self._number} at {self._server}>"
@@ -103,7 +107,10 @@ class AsyncDevice:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections to the server if this object owns them."""
+        """End what runs through this object, then close its connections, if it owns them.
+
+        A running exposure is aborted; a ramp holds the temperature that it has reached.
+        """
         if self._owns_session:
             await self._session.aclose()
 
@@ -144,7 +151,8 @@ class AsyncDevice:
             OperationFailed: connecting ended without a connection.
         """
         if wait:
-            await self._within(timeout, self._connect, "connected")
+            run = partial(self._record.connecting, self._connect_and_wait)
+            await self._within(timeout, run, "connected")
         else:
             await self._change_connection(connected=True)
 
@@ -157,13 +165,15 @@ class AsyncDevice:
             OperationTimeout: not over within `timeout` seconds.
         """
         if wait:
-            await self._within(timeout, self._disconnect, "disconnected")
+            run = partial(self._record.disconnecting, self._disconnect_and_wait)
+            await self._within(timeout, run, "disconnected")
         else:
             await self._change_connection(connected=False)
 
     async def get_connecting(self) -> bool:
         """Whether Connect or Disconnect is under way; on older devices, whether one of ours is."""
-        return await self._is_connecting() or self._connect.running or self._disconnect.running
+        ours = (self._record.connecting, self._record.disconnecting)
+        return await self._is_connecting() or any(flight.running for flight in ours)
 
     async def get_connected(self) -> bool:
         """Whether the device is connected."""
@@ -237,12 +247,17 @@ class AsyncDevice:
 
     async def _read(self, member: str, decoder: Callable[[object], T]) -> T:
         """Read a property of a type that only `decoder` knows."""
-        envelope = await self._session.get(self._server, self._path + member.lower())
-        return self._decoded(member, decoder, envelope)
+        try:
+            envelope = await self._session.get(self._server, self._path + member.lower())
+            return self._decoded(member, decoder, envelope)
+        except _SIGNS_OF_A_RESTART:
+            self._record.forget_settings()
+            raise
 
     async def _set(self, member: str, value: object) -> None:
         """Write a property; the form field is called as the member is."""
         await self._call(member, {member: value})
+        self._record.set_values[member] = value
 
     async def _ask(self, member: str, fields: Mapping[str, object], kind: type[T]) -> T:
         """Invoke a method that takes its time and returns a value."""
@@ -258,11 +273,21 @@ class AsyncDevice:
         attempt: Attempt | None = None,
     ) -> Envelope:
         """Invoke a method."""
-        return await self._session.put(
-            self._server, self._path + member.lower(), fields, timeout=timeout, attempt=attempt
-        )
+        path = self._path + member.lower()
+        try:
+            envelope = await self._session.put(
+                self._server, path, fields, timeout=timeout, attempt=attempt
+            )
+        except _SIGNS_OF_A_RESTART:
+            self._record.forget_settings()
+            raise
+        finally:
+            self._record.command_sent(member)
+        self._record.answered(envelope.server_transaction_id)
+        return envelope
 
     def _decoded(self, member: str, decoder: Callable[[object], T], envelope: Envelope) -> T:
+        self._record.answered(envelope.server_transaction_id)
         try:
             return decoder(envelope.value)
         except AlpacaError as error:
@@ -275,18 +300,31 @@ class AsyncDevice:
     def _long(self) -> float:
         return self._session.timeouts.long
 
-    def _move_to(self, server: str, device_number: int) -> None:
-        """Go on at another place; `server` is an origin."""
+    def _operation(self, member: str) -> Operation:
+        """Surround what takes a while, so that closing the client ends it first."""
+        return Operation(self._session.operations, self._server, self._member(member))
+
+    def _place(self, server: str, device_number: int) -> None:
+        """Say where the device is; `server` is an origin."""
         self._server = server
         self._number = device_number
         self._path = f"api/v1/{self._type}/{device_number}/"
+        key = (server, self._type, device_number)
+        self._record = self._session.shared(key, DeviceRecord)
+
+    def _move_to(self, server: str, device_number: int) -> None:
+        """Follow the device to another place."""
+        former = self._record
+        self._place(server, device_number)
+        if self._record is not former:
+            self._record.adopt(former)
 
     # connecting, step by step
 
-    async def _within(self, timeout: float, run: SingleFlight[None], goal: str) -> None:
+    async def _within(self, timeout: float, run: Callable[[], Awaitable[None]], goal: str) -> None:
         deadline = asyncio.timeout(check_limit("timeout", timeout))
         try:
-            async with deadline:
+            async with self._operation("connecting"), deadline:
                 await run()
         except TimeoutError:
             if not deadline.expired():

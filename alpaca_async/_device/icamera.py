@@ -7,9 +7,11 @@ Every one may raise `NotImplementedException` (the camera lacks it), `NotConnect
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from alpaca_async._enums import CameraStates, GuideDirections, SensorType
+from alpaca_async._errors import AlpacaError
 from alpaca_async._protocol.values import (
     check_bool,
     check_duration,
@@ -23,6 +25,8 @@ from .device import AsyncDevice
 if TYPE_CHECKING:
     from alpaca_async._session.error_mapping import Attempt
     from alpaca_async._session.session import Session
+
+    from .exposure_log import StartedExposure
 
 
 class ICameraV4(AsyncDevice):
@@ -315,22 +319,44 @@ class ICameraV4(AsyncDevice):
         await self._start_exposure(duration, light)
 
     async def stop_exposure(self) -> None:
-        """End the exposure now and keep what it has gathered."""
+        """End the exposure now and keep what it has gathered.
+
+        An `expose` or `wait_image_ready` of this client goes on to the image at once; others
+        notice when the exposure would have been over.
+        """
+        exposures = self._record.exposures.stop()
         await self._call("StopExposure")
+        self._record.exposures.stopped(exposures)
 
     async def abort_exposure(self) -> None:
-        """End the exposure now and discard it. Does nothing if the camera is idle."""
+        """End the exposure now and discard it. Does nothing if the camera is idle.
+
+        An `expose` or `wait_image_ready` of this client that waits for the image raises
+        `ExposureAborted` at once; a download that has begun goes on.
+        """
+        exposures = self._record.exposures.abort()
         await self._call("AbortExposure")
+        self._record.exposures.aborted(exposures)
 
     async def _start_exposure(
         self, duration: float, light: bool, attempt: Attempt | None = None
-    ) -> None:
+    ) -> StartedExposure:
         fields = {
             "Duration": check_duration("duration", duration),
             "Light": check_bool("light", light),
         }
-        # Some drivers answer only when the exposure is over.
-        await self._call("StartExposure", fields, timeout=duration + self._long, attempt=attempt)
+        log = self._record.exposures
+        exposure = log.start(asyncio.get_running_loop().time() + duration)
+        try:
+            # Some drivers answer only when the exposure is over.
+            timeout = duration + self._long
+            await self._call("StartExposure", fields, timeout=timeout, attempt=attempt)
+        except AlpacaError as error:
+            if not error.outcome_unknown:
+                log.ended(exposure)
+            raise
+        log.started(exposure)
+        return exposure
 
     # guiding
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from alpaca_async._download.delivery import DeliveryRecord
 from alpaca_async._download.download import COLUMNS, ROWS, download
 from alpaca_async._image import Image
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from alpaca_async._download.download import Downloaded, Layout
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.imagebytes import ImageMetadata
-    from alpaca_async._session.session import Session
 
 
 logger = logging.getLogger("alpaca_async")
@@ -29,12 +27,6 @@ class Imaging(ICameraV4):
 
     _image_array_info: ImageMetadata | None = None
 
-    def __init__(
-        self, address: str, device_number: int = 0, *, client: Session | None = None
-    ) -> None:
-        super().__init__(address, device_number, client=client)
-        self._deliveries = DeliveryRecord()
-
     @property
     def image_array_info(self) -> ImageMetadata | None:
         """What the header of the last downloaded image said; None before the first."""
@@ -42,11 +34,11 @@ class Imaging(ICameraV4):
 
     @property
     def delivery_statistics(self) -> DeliveryStatistics | None:
-        """How soon, fast and evenly this object's last images came; None before the first.
+        """How soon, fast and evenly the camera's last images came; None before the first.
 
         When three in a row come much slower than usual, a warning is logged.
         """
-        return self._deliveries.statistics
+        return self._record.deliveries.statistics
 
     async def get_image_array(self, *, progress: ProgressCallback | None = None) -> NDArray[Any]:
         """Download the image in ASCOM's order `[x, y]` or `[x, y, plane]`, C-contiguous.
@@ -88,6 +80,6 @@ class Imaging(ICameraV4):
         path = self._path + member.lower()
         downloaded = await download(self._session, self._server, path, layout, progress)
         self._image_array_info = downloaded.metadata
-        if (complaint := self._deliveries.add(downloaded.delivery)) is not None:
+        if (complaint := self._record.deliveries.add(downloaded.delivery)) is not None:
             logger.warning("%r: %s", self, complaint)
         return downloaded

@@ -25,9 +25,6 @@ _ALL: Final = 100
 class Reporting(CachedFacts):
     """A camera that tells what it is doing."""
 
-    _has_device_state: bool | None = None
-    _lacking: frozenset[str] = frozenset()
-
     async def get_status(self) -> CameraStatus:
         """Return what the camera is doing now.
 
@@ -38,36 +35,31 @@ class Reporting(CachedFacts):
         status = await self._ask_device_state()
         return status if status is not None else await self._read_members()
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._has_device_state = None
-        self._lacking = frozenset()
-
     async def _ask_device_state(self) -> CameraStatus | None:
         """Return what DeviceState tells; None if the camera has no usable one, now and later."""
-        if self._has_device_state is None:
-            self._has_device_state = await self._is_platform_7()
-        if not self._has_device_state:
+        if self._record.has_device_state is None:
+            self._record.has_device_state = await self._is_platform_7()
+        if not self._record.has_device_state:
             return None
         try:
             return status_of(await self.get_device_state())
         except (NotImplementedException, RequestRejected, MalformedResponse) as error:
             if not isinstance(error, MalformedResponse) and not is_missing(error):
                 raise
-            self._has_device_state = False
+            self._record.has_device_state = False
             return None
 
     async def _read_members(self) -> CameraStatus:
         readers = {
             name: partial(self._remembering, name, read)
             for name, read in self._status_readers().items()
-            if name not in self._lacking
+            if name not in self._record.missing_members
         }
         at_once = list(readers)[: self._session.connections_per_server]
         facts, _ = await read_all({name: readers[name] for name in at_once})
         if all(value is None for value in facts.values()):
             # There is no camera, or not yet: what it lacks, nobody knows.
-            self._forget()
+            self._record.forget()
             facts["camera_state"] = await self.get_camera_state()
         return CameraStatus(**facts)
 
@@ -77,7 +69,7 @@ class Reporting(CachedFacts):
             return await read()
         except (NotImplementedException, RequestRejected) as error:
             if is_missing(error):
-                self._lacking |= {name}
+                self._record.missing_members |= {name}
             raise
 
     def _status_readers(self) -> Mapping[str, Callable[[], Awaitable[object]]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import anyio.to_thread
 import httpx
 
+from alpaca_async._loops import PerLoop, call_in
+
 from .connection import Body, Connection, TlsConnection
 from .http1 import serialise
 from .pool import Pool
@@ -60,15 +62,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._size = connections_per_server
         self._expiry = keepalive_expiry
         self._context: ssl.SSLContext | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pools: dict[_Origin, Pool] = {}
-        self._scheduler = ReadScheduler()
+        self._by_loop = PerLoop(self._new_loop)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response as soon as its head is there."""
         origin = _Origin.of(request)
         call = await _Call.of(request)
-        pool = self._pool(origin)
+        pool = self._by_loop.get().pool(origin)
         turn = await pool.turn(bulk=call.sink is not None, timeout=call.timeouts.get("pool"))
         try:
             connection, reply = await self._converse(pool, origin, call)
@@ -87,28 +87,19 @@ class DirectTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Close all connections; requests on their way fail."""
-        self._let_go()
+        """Close all connections, those of other event loops too; requests on their way fail."""
+        for loop, connections in self._by_loop.remove_all().items():
+            if loop.is_running():
+                call_in(loop, connections.close)
+            else:
+                connections.discard()
         await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
 
-    def _pool(self, origin: _Origin) -> Pool:
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._let_go()
-            self._loop = loop
-            self._scheduler = ReadScheduler()
-        pool = self._pools.get(origin)
-        if pool is None:
-            pool = self._pools[origin] = Pool(self._size)
-        return pool
-
-    def _let_go(self) -> None:
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            if self._loop is None or self._loop.is_closed():
-                pool.discard()
-            else:
-                pool.close()
+    def _new_loop(self) -> _Connections:
+        """Return a place for the connections of an event loop that is used for the first time."""
+        for connections in self._by_loop.remove_closed():
+            connections.discard()
+        return _Connections(self._size)
 
     async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
         """Get the head of the reply over a rested connection, or else over a new one."""
@@ -137,12 +128,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
     async def _connect(self, pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
         _check_open(pool)  # to close it gave turns back, and broke off what could be repeated
         loop = asyncio.get_running_loop()
+        kind = TlsConnection if origin.tls else Connection
         try:
             async with asyncio.timeout(timeout):
                 _, connection = await loop.create_connection(
-                    partial(
-                        TlsConnection if origin.tls else Connection, pool, self._scheduler, loop
-                    ),
+                    partial(kind, pool, self._by_loop.get().scheduler, loop),
                     origin.host,
                     origin.port,
                     ssl=await self._ssl_context() if origin.tls else None,
@@ -211,6 +201,32 @@ class _Origin(NamedTuple):
         except ValueError:
             return _HAPPY_EYEBALLS_DELAY
         return None
+
+
+class _Connections:
+    """The connections of one event loop, by server."""
+
+    def __init__(self, size: int) -> None:
+        self.scheduler = ReadScheduler()
+        self._size = size
+        self._pools: dict[_Origin, Pool] = {}
+
+    def pool(self, origin: _Origin) -> Pool:
+        """Return the pool of a server."""
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = Pool(self._size)
+        return pool
+
+    def close(self) -> None:
+        """Close all connections, from within their event loop."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def discard(self) -> None:
+        """Drop all connections when their event loop does not run any more."""
+        for pool in self._pools.values():
+            pool.discard()
 
 
 class _Call(NamedTuple):

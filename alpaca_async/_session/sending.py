@@ -72,7 +72,6 @@ class DirectSender:
         self._transport = DirectTransport(
             verify=verify, connections_per_server=connections_per_server
         )
-        self._closed = False
         self._credentials = credentials
         # To parse a URL costs as much as all else that is done for a small request.
         self._template = lru_cache(_TEMPLATES)(self._new_template)
@@ -97,13 +96,10 @@ class DirectSender:
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Return the response once its head is there."""
-        if self._closed:
-            raise TransportError("the client is closed")
         return await self._transport.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close the connections, and open none again."""
-        self._closed = True
+        """Close the connections."""
         await self._transport.aclose()
 
     def _new_template(self, kind: Kind, server: str, path: str) -> tuple[httpx.URL, httpx.Headers]:

@@ -6,13 +6,16 @@ import asyncio
 import itertools
 import logging
 import random
+import threading
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 from alpaca_async._errors import MalformedResponse, TransportError
+from alpaca_async._loops import PerLoop
 from alpaca_async._protocol.envelope import Envelope, decode_envelope, rejection
 from alpaca_async._protocol.media import encoding
 from alpaca_async._protocol.transaction_ids import TransactionIds
@@ -20,11 +23,12 @@ from alpaca_async._protocol.values import check_int, encode
 
 from .credentials import Credentials
 from .error_mapping import Attempt, ErrorMapping, member_of
+from .operations import Operations
 from .sending import ClientSender, DirectSender
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
     from typing import Self
 
     import httpx
@@ -89,8 +93,11 @@ class Session:
         self.timeouts = timeouts
         self.max_image_bytes = max_image_bytes
         self.connections_per_server = connections_per_server
-        self._max_downloads = max_downloads
-        self._downloads: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
+        self.operations = Operations()
+        self._closed = False
+        self._shared: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
+        self._sharing = threading.Lock()
+        self._downloads = PerLoop(partial(asyncio.Semaphore, max_downloads))
         self._numbers = itertools.count()
         self._transaction_ids = TransactionIds(strict=strict_ids)
         self._credentials = Credentials(auth)
@@ -113,8 +120,27 @@ class Session:
         raise TypeError(f"{type(self).__name__} cannot be pickled or copied")
 
     async def aclose(self) -> None:
-        """Close the connections; an injected `httpx.AsyncClient` stays open."""
-        await self._sender.aclose()
+        """End what runs through this client, then close the connections.
+
+        Exposures are aborted, ramps hold the temperature that they have reached; their callers get
+        a `TransportError`. An injected `httpx.AsyncClient` stays open.
+        """
+        try:
+            await self.operations.close()
+        finally:
+            self._closed = True
+            await self._sender.aclose()
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the one object of this client under `key`, made if there is none.
+
+        It is kept for as long as somebody else refers to it.
+        """
+        with self._sharing:
+            found: T | None = self._shared.get(key)
+            if found is None:
+                found = self._shared[key] = make()
+            return found
 
     async def get(self, server: str, path: str) -> Envelope:
         """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
@@ -162,8 +188,8 @@ class Session:
         extensions = {"timeout": limits, "sink": sink, "trace": stall.trace}
         request = self._request("image", server, path, self._ids(number), extensions)
         with self._mapping_errors(server, path, Attempt()):
-            async with self._download_turn(), stall:
-                response = await self._sender.send(request)
+            async with self._downloads.get(), stall:
+                response = await self._send(request)
                 stall.begin()
                 try:
                     if response.status_code != _OK:
@@ -193,12 +219,10 @@ class Session:
                 server, member_of(path)
             ) from error
 
-    def _download_turn(self) -> asyncio.Semaphore:
-        """Return what limits the downloads in this loop; it cannot be taken into another."""
-        loop = asyncio.get_running_loop()
-        if self._downloads is None or self._downloads[0] is not loop:
-            self._downloads = loop, asyncio.Semaphore(self._max_downloads)
-        return self._downloads[1]
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        if self._closed:
+            raise TransportError("the client is closed")
+        return await self._sender.send(request)
 
     def _ids(self, number: int) -> str:
         return f"ClientID={self.client_id}&ClientTransactionID={number}"
@@ -219,7 +243,7 @@ class Session:
         begun = time.perf_counter()
         with self._mapping_errors(server, path, attempt):
             async with asyncio.timeout(self.timeouts.establish + timeout):
-                response = await self._sender.send(request)
+                response = await self._send(request)
                 try:
                     body = await self._read(response)
                 finally:

@@ -103,7 +103,8 @@ class Cooling(ICameraV4):
                 )
             return settled(near and moment.set_point == ramp.goal)
 
-        await ramp.follow(is_stable, limit)
+        async with self._operation("ccdtemperature"):
+            await ramp.follow(is_stable, limit)
 
     async def warm_up(
         self,
@@ -127,11 +128,19 @@ class Cooling(ICameraV4):
         """
         limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
         goal = None if temperature is None else check_float("temperature", temperature)
-        if not await self.get_cooler_on():
-            return
-        if goal is None:
-            goal = await optional(self.get_heat_sink_temperature)
-        ramp = _Ramp(self, _WARM if goal is None else goal, rate, pace, progress)
+        async with self._operation("ccdtemperature"):
+            if not await self.get_cooler_on():
+                return
+            if goal is None:
+                goal = await optional(self.get_heat_sink_temperature)
+            ramp = _Ramp(self, _WARM if goal is None else goal, rate, pace, progress)
+            await ramp.follow(self._is_warm(ramp, tolerance, pace), limit)
+            await self.set_cooler_on(False)
+
+    @staticmethod
+    def _is_warm(
+        ramp: _Ramp, tolerance: float, pace: CoolingPace
+    ) -> Callable[[CoolingProgress], bool]:
         level = _Lasting(pace.settled)
 
         def is_warm(moment: CoolingProgress) -> bool:
@@ -139,8 +148,7 @@ class Cooling(ICameraV4):
             at_the_end = moment.set_point == ramp.goal
             return level(at_the_end and not rises) or (at_the_end and ramp.gap <= tolerance)
 
-        await ramp.follow(is_warm, limit)
-        await self.set_cooler_on(False)
+        return is_warm
 
 
 class _Ramp:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alpaca_async._device.cached_facts import optional
 from alpaca_async._device.imaging import Imaging
@@ -22,7 +21,7 @@ from alpaca_async._errors import (
 )
 from alpaca_async._facts import Exposure
 from alpaca_async._fits.header_source import HeaderReader
-from alpaca_async._protocol.values import check_duration, check_limit
+from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from alpaca_async._device.cached_facts import Reader
+    from alpaca_async._device.exposure_log import StartedExposure
     from alpaca_async._facts import CameraSettings
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
@@ -50,20 +50,20 @@ logger = logging.getLogger("alpaca_async")
 class _Start:
     """When an exposure began, by our clock: the request lasted `lasted` seconds from `sent`."""
 
+    exposure: StartedExposure
     sent: datetime
     lasted: float
 
 
+class TakenExposure(NamedTuple):
+    """An exposure whose image is ready, and its facts."""
+
+    exposure: StartedExposure
+    facts: Exposure
+
+
 class Exposing(Imaging, Reporting):
     """A camera that takes pictures."""
-
-    _due = -math.inf
-    """When the last exposure is over, by the loop's clock; `_ghost_due` of the last that may have
-    been aborted, `_aborted_due` and `_stopped_due` of the last that was aborted, or stopped."""
-    _ghost_due = -math.inf
-    _aborted_due = -math.inf
-    _stopped_due = -math.inf
-    _waits: frozenset[ImageWait] = frozenset()
 
     async def expose(
         self,
@@ -90,12 +90,13 @@ class Exposing(Imaging, Reporting):
             ValueError: a given keyword or value cannot be in a FITS header.
             OperationTimeout: no image `ready_timeout` seconds after the exposure should be over.
             OperationFailed: the camera reports an error, or is idle without an image.
-            ExposureAborted: another task called `abort_exposure` of this object.
+            ExposureAborted: another task aborted the exposure, or started another one.
             AlpacaError: as `start_exposure` and `get_image` do.
         """
         keywords = HeaderReader(header)
-        exposure = await self._take(duration, light, progress, ready_timeout, keywords)
-        return await self._fetch(exposure, contiguous=contiguous, progress=progress)
+        async with self._operation("startexposure"):
+            taken = await self._take(duration, light, progress, ready_timeout, keywords)
+            return await self._fetch(taken, contiguous=contiguous, progress=progress)
 
     async def wait_image_ready(
         self, *, timeout: float | None = None, progress: ProgressCallback | None = None
@@ -108,39 +109,11 @@ class Exposing(Imaging, Reporting):
         Raises:
             OperationTimeout: no image within `timeout`.
             OperationFailed: the camera reports an error, or is idle without an image.
-            ExposureAborted: another task called `abort_exposure` of this object.
+            ExposureAborted: another task aborted the exposure, or started another one.
         """
-        await self._wait(0.0, check_limit("timeout", timeout), progress)
-
-    async def stop_exposure(self) -> None:
-        """End the exposure now and keep what it has gathered.
-
-        An `expose` or `wait_image_ready` of this object goes on to the image at once; others
-        notice when the exposure would have been over.
-        """
-        due = self._due
-        await super().stop_exposure()
-        self._stopped_due = due
-        for wait in self._waits:
-            wait.stop()
-
-    async def abort_exposure(self) -> None:
-        """End the exposure now and discard it. Does nothing if the camera is idle.
-
-        An `expose` or `wait_image_ready` of this object that waits for the image raises
-        `ExposureAborted` at once; a download that has begun goes on.
-        """
-        self._ghost_due = due = self._due
-        await super().abort_exposure()
-        self._aborted_due = due
-        for wait in self._waits:
-            wait.abort()
-
-    async def _start_exposure(
-        self, duration: float, light: bool, attempt: Attempt | None = None
-    ) -> None:
-        self._due = asyncio.get_running_loop().time() + check_duration("duration", duration)
-        await super()._start_exposure(duration, light, attempt)
+        limit = check_limit("timeout", timeout)
+        async with self._operation("imageready"):
+            await self._wait(self._record.exposures.latest, 0.0, limit, progress)
 
     async def _take(
         self,
@@ -149,11 +122,11 @@ class Exposing(Imaging, Reporting):
         progress: ProgressCallback | None,
         ready_timeout: float,
         keywords: HeaderReader,
-    ) -> Exposure:
+    ) -> TakenExposure:
         """Expose until the image is ready, and return the facts of the exposure."""
         ready_timeout = check_limit("ready_timeout", ready_timeout)
         start = await self._start(duration, light)
-        if self._aborted_due == self._due:
+        if start.exposure.aborted:
             await finish(self._abort())  # the other abort may have overtaken the start
             aborted = ExposureAborted("the exposure was aborted while it started")
             raise aborted.at(self._server, self._member("startexposure"))
@@ -166,34 +139,44 @@ class Exposing(Imaging, Reporting):
             raise
 
     async def _fetch(
-        self, exposure: Exposure, *, contiguous: bool, progress: ProgressCallback | None
+        self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
     ) -> Image:
-        """Download the image of `exposure`."""
+        """Download the image of the exposure that was taken."""
+        if taken.exposure.replaced:
+            raise _replaced().at(self._server, self._member("imagearray"))
         try:
             image = await self.get_image(contiguous=contiguous, progress=progress)
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
-        image = replace(image, exposure=exposure)
-        self._compare(image, exposure.settings)
+        finally:
+            self._record.exposures.ended(taken.exposure)
+        image = replace(image, exposure=taken.facts)
+        self._compare(image, taken.facts.settings)
         return image
 
     async def _wait(
-        self, duration: float, timeout: float, progress: ProgressCallback | None
+        self,
+        exposure: StartedExposure | None,
+        duration: float,
+        timeout: float,
+        progress: ProgressCallback | None,
     ) -> None:
+        log = self._record.exposures
         wait = ImageWait(
             self,
             self._ask_device_state,
+            exposure=exposure,
             duration=duration,
             timeout=timeout,
             progress=progress,
-            ghost_due=self._ghost_due,
+            ghost_due=log.ghost_due,
         )
-        self._waits |= {wait}
+        log.join(wait)
         try:
             await wait.run()
         finally:
-            self._waits -= {wait}
+            log.leave(wait)
 
     def _compare(self, image: Image, settings: CameraSettings) -> None:
         """Log if the camera delivered another frame than its settings promise."""
@@ -213,7 +196,7 @@ class Exposing(Imaging, Reporting):
         attempt = Attempt()
         request = asyncio.create_task(self._start_exposure(duration, light, attempt))
         try:
-            await asyncio.shield(request)
+            exposure = await asyncio.shield(request)
         except asyncio.CancelledError:
             await finish(self._take_back(request, attempt))
             raise
@@ -221,9 +204,9 @@ class Exposing(Imaging, Reporting):
             if _may_have_started(error):
                 await finish(self._abort())
             raise
-        return _Start(sent, time.monotonic() - clock)
+        return _Start(exposure, sent, time.monotonic() - clock)
 
-    async def _take_back(self, request: asyncio.Task[None], attempt: Attempt) -> None:
+    async def _take_back(self, request: asyncio.Task[StartedExposure], attempt: Attempt) -> None:
         if attempt.sent:
             await asyncio.wait([request], timeout=_START_GRACE)
         request.cancel()
@@ -252,26 +235,26 @@ class Exposing(Imaging, Reporting):
         progress: ProgressCallback | None,
         ready_timeout: float,
         keywords: HeaderReader,
-    ) -> Exposure:
+    ) -> TakenExposure:
         """Wait for the image, and gather its facts meanwhile."""
         facts: dict[str, Any] = {}
         pause = min(_FACTS_PAUSE, duration / 2)
         readers = {**self._facts_of_the_camera(), "header": keywords.run}
         gathering = asyncio.create_task(_gather(facts, readers, pause))
         try:
-            stopped = self._stopped_due == self._due
+            stopped = start.exposure.stopped
             if stopped:
                 with suppress(AscomError):  # the other stop may have overtaken the start, or not
                     await self.stop_exposure()
             # Some drivers answer StartExposure only when the exposure is over.
             left = 0.0 if stopped or start.lasted >= duration else duration
-            await self._wait(left, ready_timeout, progress)
+            await self._wait(start.exposure, left, ready_timeout, progress)
             await self._complete(facts, gathering)
         finally:
             gathering.cancel()
             await wait_for_end(gathering)
         half = start.lasted / 2
-        return Exposure(
+        taken = Exposure(
             duration=duration,
             light=light,
             started=start.sent + timedelta(seconds=half),
@@ -279,6 +262,7 @@ class Exposing(Imaging, Reporting):
             header=keywords.found,
             **facts,
         )
+        return TakenExposure(start.exposure, taken)
 
     async def _complete(self, facts: dict[str, Any], gathering: asyncio.Task[None]) -> None:
         """Add what the camera tells when the exposure is over; a late fact holds up no frame."""
@@ -301,6 +285,11 @@ class Exposing(Imaging, Reporting):
             "last_exposure_start_time": self.get_last_exposure_start_time,
             "last_exposure_duration": self.get_last_exposure_duration,
         }
+
+
+def _replaced() -> ExposureAborted:
+    """Return the error of an exposure after which another one was started."""
+    return ExposureAborted("another exposure was started before this one's image was fetched")
 
 
 def _may_have_started(error: BaseException) -> bool:

@@ -17,6 +17,12 @@ class Axis(NamedTuple):
     start: int
     num: int
 
+    @property
+    def members(self) -> dict[str, int]:
+        """The values by the names of ASCOM's members."""
+        name, binning, start, num = self
+        return {f"Bin{name}": binning, f"Start{name}": start, f"Num{name}": num}
+
 
 class Change(NamedTuple):
     """One member that is to be set, and what it was."""

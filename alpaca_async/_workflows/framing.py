@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from alpaca_async._device.cached_facts import CachedFacts
 from alpaca_async._errors import AlpacaError, MalformedResponse
 from alpaca_async._protocol.values import check_int, decode
-from alpaca_async._tasks import Turns, finish, together
+from alpaca_async._tasks import finish, together
 
 from .frame import Axis, Change, Limits, Request, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from alpaca_async._session.session import Session
 
     Frame: TypeAlias = tuple[Axis, Axis]
 
@@ -27,12 +25,6 @@ logger = logging.getLogger("alpaca_async")
 
 class Framing(CachedFacts):
     """A camera whose binning and subframe can be set together."""
-
-    def __init__(
-        self, address: str, device_number: int = 0, *, client: Session | None = None
-    ) -> None:
-        super().__init__(address, device_number, client=client)
-        self._frame_turns = Turns()
 
     async def set_frame(
         self,
@@ -54,7 +46,7 @@ class Framing(CachedFacts):
 
         Only what differs from the camera's settings is sent, in an order in which no frame
         between exceeds the sensor. If the camera refuses a part, or the caller is cancelled,
-        the former frame is restored before the error goes on. Calls for the same object wait
+        the former frame is restored before the error goes on. Calls for the same camera wait
         for each other.
 
         Raises:
@@ -68,7 +60,7 @@ class Framing(CachedFacts):
             _checked("bin_y", bin_y), _checked("start_y", start_y), _checked("num_y", num_y)
         )
         limits = await self._limits()
-        async with self._frame_turns():
+        async with self._operation("binx"), self._record.frame_turns():
             former = await self._read_frame()
             wanted = (
                 x.applied(former[0], limits[0], even=even),
@@ -131,6 +123,8 @@ class Framing(CachedFacts):
             if sent:
                 await finish(self._restore(former, sent))
             raise
+        for axis in wanted:  # what the camera had already was not sent
+            self._record.set_values |= axis.members
 
     async def _send(self, changes: Iterable[Change], sent: list[Change]) -> None:
         """Send `changes`, and note in `sent` those that may have had an effect.

@@ -26,9 +26,10 @@ class Guiding(ICameraV4):
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + check_limit("timeout", timeout)
-        while await self.get_is_pulse_guiding():
-            left = deadline - clock()
-            if left <= 0:
-                late = OperationTimeout(f"a guiding pulse goes on after {timeout:g} s")
-                raise late.at(self._server, self._member("ispulseguiding"))
-            await asyncio.sleep(min(_PAUSE, left))
+        async with self._operation("ispulseguiding"):
+            while await self.get_is_pulse_guiding():
+                left = deadline - clock()
+                if left <= 0:
+                    late = OperationTimeout(f"a guiding pulse goes on after {timeout:g} s")
+                    raise late.at(self._server, self._member("ispulseguiding"))
+                await asyncio.sleep(min(_PAUSE, left))

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Awaitable, Callable  # noqa: TC003 - of a dataclass
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async._address import origin
@@ -30,12 +29,9 @@ from .exposure import Exposing
 from .framing import Framing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alpaca_async._facts import Exposure
     from alpaca_async._image import Image
 
-    from .framing import Frame
+    from .exposure import TakenExposure
 
 _AWAY: Final = (502, 503, 504)
 """What gateways answer for a server that is not there."""
@@ -51,7 +47,6 @@ _FRAME: Final = {
     "NumX": "num_x",
     "NumY": "num_y",
 }
-_REMEMBERED: Final = frozenset({*_SETTINGS, *_FRAME})
 
 logger = logging.getLogger("alpaca_async")
 
@@ -88,14 +83,12 @@ _AT_ITS_ADDRESS: Final = Reconnect()
 class Recovering(Exposing, Framing):
     """A camera that can be got back."""
 
-    _wishes: Mapping[str, object] = MappingProxyType({})
-
     async def reconnect(self, how: Reconnect = _AT_ITS_ADDRESS) -> None:
-        """Wait until the camera is there again, connected, with what this object had set.
+        """Wait until the camera is there again, connected, with what this client had set.
 
         Nothing is sent but questions if nothing is amiss. With `how.unique_id` the object follows
         the camera to another address or number: `server` and `device_number` change. Frame, gain,
-        offset, readout and sub-exposures are set again as far as this object has set them, and
+        offset, readout and sub-exposures are set again as far as this client has set them, and
         where the camera has other values. The cooler is left alone: a camera that lost its power
         is warm, and how fast it may cool is for `how.prepare` to say.
 
@@ -108,7 +101,11 @@ class Recovering(Exposing, Framing):
             AscomError: the camera refuses a setting that it had before.
         """
         self._check_reconnect(how)
-        self._forget()
+        async with self._operation("connected"):
+            await self._reconnect(how)
+
+    async def _reconnect(self, how: Reconnect) -> None:
+        self._record.forget()
         try:
             async with asyncio.timeout(how.timeout):
                 while not await self._is_back(how):  # noqa: ASYNC110 - a server far away
@@ -118,17 +115,6 @@ class Recovering(Exposing, Framing):
             raise late.at(self._server, self._member("connected")) from None
         if how.prepare is not None:
             await how.prepare()
-
-    async def _set(self, member: str, value: object) -> None:
-        await super()._set(member, value)
-        if member in _REMEMBERED:
-            self._wishes = {**self._wishes, member: value}
-
-    async def _change_frame(self, former: Frame, wanted: Frame) -> None:
-        await super()._change_frame(former, wanted)
-        for name, *numbers in wanted:  # what the camera had already was not sent
-            members = (f"Bin{name}", f"Start{name}", f"Num{name}")
-            self._wishes = {**self._wishes, **dict(zip(members, numbers, strict=True))}
 
     async def _is_back(self, how: Reconnect) -> bool:
         """Take what steps can be taken now, and tell whether all of them were."""
@@ -171,56 +157,56 @@ class Recovering(Exposing, Framing):
         return False
 
     async def _set_again(self) -> None:
-        """Bring back the settings of this object where the camera has others."""
-        wishes = self._wishes
+        """Set again what this client had set, where the camera has other values."""
+        values = dict(self._record.set_values)
         for member in _SETTINGS:
-            if member in wishes:
-                value = wishes[member]
+            if member in values:
+                value = values[member]
                 if await self._get(member, type(value)) != value:
                     await self._set(member, value)
-        if frame := {name: wishes[member] for member, name in _FRAME.items() if member in wishes}:
+        if frame := {name: values[member] for member, name in _FRAME.items() if member in values}:
             await self.set_frame(**frame)  # type: ignore[arg-type]  # six integers
 
     async def _outlast(
         self,
         how: Reconnect,
-        take: Callable[[], Awaitable[Exposure]],
-        fetch: Callable[[Exposure], Awaitable[Image]],
+        take: Callable[[], Awaitable[TakenExposure]],
+        fetch: Callable[[TakenExposure], Awaitable[Image]],
     ) -> Image:
         """Take an image and fetch it, however often the camera is lost meanwhile.
 
         An image that outlived the loss is fetched; otherwise another is taken.
         """
-        exposure: Exposure | None = None
+        taken: TakenExposure | None = None
         losses = 0
         while True:
             restarts = math.inf  # while it is got back none is news
             try:
                 if losses:
-                    exposure = await self._regain(how, exposure)
-                restarts = self._restarts
-                exposure = exposure or await take()
-                return await fetch(exposure)
+                    taken = await self._regain(how, taken)
+                restarts = self._record.restarts
+                taken = taken or await take()
+                return await fetch(taken)
             except AlpacaError as error:
                 losses += 1
-                lost = self._is_lost(error) or self._restarts > restarts
+                lost = self._is_lost(error) or self._record.restarts > restarts
                 if losses > how.attempts or not lost:
                     raise
                 logger.warning("%r is lost: %s", self, error)
 
-    async def _regain(self, how: Reconnect, exposure: Exposure | None) -> Exposure | None:
-        """Get the camera back, and return `exposure` if its image is there; else abort it.
+    async def _regain(self, how: Reconnect, taken: TakenExposure | None) -> TakenExposure | None:
+        """Get the camera back, and return `taken` if its image is there; else abort it.
 
         Also where the caller gives up: what was lost from sight may run still.
         """
         image_ready = False
         try:
-            await self.reconnect(how)
-            image_ready = await self.get_image_ready() and exposure is not None
+            await self._reconnect(how)
+            image_ready = await self.get_image_ready() and taken is not None
         finally:
             if not image_ready:
                 await finish(self._abort())
-        return exposure if image_ready else None
+        return taken if image_ready else None
 
     def _check_reconnect(self, how: Reconnect) -> None:
         if how.unique_id is not None and not self._server.startswith("http:"):

@@ -18,13 +18,14 @@ from alpaca_async._tasks import wait_for_end
 from .recovery import Recovering
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine
+    from collections.abc import AsyncGenerator
+    from contextlib import AbstractAsyncContextManager
 
-    from alpaca_async._facts import Exposure
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
 
+    from .exposure import TakenExposure
     from .recovery import Reconnect
 
     Images: TypeAlias = AsyncGenerator[Image]
@@ -101,7 +102,7 @@ class Sequencing(Recovering):
             if number:
                 await asyncio.sleep(pause)
 
-            async def expose() -> Exposure:
+            async def expose() -> TakenExposure:
                 if before_each is not None:
                     await before_each(number)
                 if request.prepare is not None:
@@ -116,15 +117,23 @@ class Sequencing(Recovering):
                 return await fetch(await expose())
             return await self._outlast(reconnect, expose, fetch)
 
-        return Stream(_one_ahead(take))
+        return Stream(_one_ahead(take, partial(self._operation, "startexposure")))
 
 
-async def _one_ahead(take: Callable[[], Coroutine[None, None, Image | None]]) -> Images:
+async def _one_ahead(
+    take: Callable[[], Awaitable[Image | None]],
+    new_operation: Callable[[], AbstractAsyncContextManager[None]],
+) -> Images:
     """Yield what `take` returns until it is None, with the next one under way meanwhile."""
-    task = asyncio.create_task(take())
+
+    async def run() -> Image | None:
+        async with new_operation():
+            return await take()
+
+    task = asyncio.create_task(run())
     try:
         while (image := await task) is not None:
-            task = asyncio.create_task(take())
+            task = asyncio.create_task(run())
             yield image
     finally:
         await _give_up(task)

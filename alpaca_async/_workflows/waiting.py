@@ -22,6 +22,7 @@ from alpaca_async._session.error_mapping import tells_nothing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from alpaca_async._device.exposure_log import StartedExposure
     from alpaca_async._device.icamera import ICameraV4
     from alpaca_async._facts import CameraStatus
     from alpaca_async._progress import ProgressCallback
@@ -65,11 +66,14 @@ class ImageWait:
         camera: ICameraV4,
         ask: Callable[[], Awaitable[CameraStatus | None]],
         *,
+        exposure: StartedExposure | None,
         duration: float,
         timeout: float,
         progress: ProgressCallback | None,
         ghost_due: float = -math.inf,
     ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.exposure = exposure
         self._camera = camera
         self._ask = ask
         self._has_status = True
@@ -94,7 +98,7 @@ class ImageWait:
                 await self._poll()
         except TimeoutError:
             if self._patience.expired():
-                raise self._signed(ExposureAborted("the exposure was aborted")) from None
+                raise self._signed(ExposureAborted(self._reason())) from None
             raise
 
     def stop(self) -> None:
@@ -106,6 +110,11 @@ class ImageWait:
         """Take note that no image is to be expected; `run` raises `ExposureAborted`."""
         if not self._patience.expired():
             self._patience.reschedule(self._now())
+
+    def _reason(self) -> str:
+        if self.exposure is not None and self.exposure.replaced:
+            return "another exposure was started before this one's image was fetched"
+        return "the exposure was aborted"
 
     async def _integrate(self) -> None:
         """Sleep until the exposure should be over."""

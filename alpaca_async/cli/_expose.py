@@ -12,7 +12,7 @@ import typer
 from anyio import to_thread
 from rich.text import Text
 
-from alpaca_async._client import AlpacaClient
+from alpaca_async._camera import AlpacaClient
 
 from ._console import OUT, Interrupted, foreseen_errors, say, say_json_line
 from ._display import ExposureDisplay

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_async._client import AlpacaClient
+from alpaca_async._camera import AlpacaClient
 
 from ._console import foreseen_errors, say, say_json, say_table
 from ._extras import require

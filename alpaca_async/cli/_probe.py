@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import httpx
 
-from alpaca_async._client import AlpacaClient
+from alpaca_async._camera import AlpacaClient
 from alpaca_async._device.cached_facts import optional
 from alpaca_async._enums import CameraStates
 from alpaca_async._http.transport import DirectTransport

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypedDict
 import typer
 
 from alpaca_async._address import origin
-from alpaca_async._client import AlpacaClient
+from alpaca_async._camera import AlpacaClient
 from alpaca_async._errors import AlpacaError
 
 from ._usage import WrongUsage

@@ -15,8 +15,7 @@ from ._members import plain
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alpaca_async._camera import AsyncCamera
-    from alpaca_async._client import AlpacaClient
+    from alpaca_async._camera import AlpacaClient, AsyncCamera
 
 _NOTHING: Final = CameraStatus()
 

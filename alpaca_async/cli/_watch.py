@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.live import Live
 
-from alpaca_async._client import AlpacaClient
+from alpaca_async._camera import AlpacaClient
 
 from ._console import OUT, foreseen_errors, say, say_json_line
 from ._extras import require

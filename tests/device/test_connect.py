@@ -92,7 +92,7 @@ async def test_a_cancelled_connect_is_taken_back(client: AlpacaClient) -> None:
                 await camera.connect()
         await asyncio.sleep(0.2)
         assert not simulated.connected
-        assert not camera._connect.running
+        assert not camera._record.connecting.running
         await camera.connect()
         assert simulated.connected
 
@@ -218,7 +218,7 @@ async def test_a_refused_connect_leaves_nothing_behind(client: AlpacaClient) -> 
         for _ in range(2):
             with pytest.raises(DriverException, match="no USB"):
                 await camera.connect()
-        assert not camera._connect.running
+        assert not camera._record.connecting.running
     commands = [request.member for request in server.requests if request.verb == "PUT"]
     assert commands == ["connect", "connect"]
 

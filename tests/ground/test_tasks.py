@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from alpaca_async._tasks import Turns, finish, together
+from alpaca_async._loops import Turns
+from alpaca_async._tasks import finish, together
 
 
 class Frame:

@@ -174,7 +174,7 @@ async def test_no_error_of_connecting_escapes(
 async def test_no_error_of_a_broken_connection_escapes(library: ModuleType) -> None:
     async def break_off(_: Request) -> bytes:
         assert isinstance(client._sender, DirectSender)
-        (pool,) = client._sender._transport._pools.values()
+        (pool,) = client._sender._transport._by_loop.get()._pools.values()
         for connection in tuple(pool._connections):
             connection._transport.abort()
             connection.connection_lost(error)

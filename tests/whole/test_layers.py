@@ -64,7 +64,7 @@ DOWNWARDS = "Imports go downwards"
         ("_pixels/statistics.py", "from alpaca_async import _image", DOWNWARDS),
         ("_fits/header.py", "from alpaca_async import fits", DOWNWARDS),
         ("_device/device.py", "from alpaca_async._workflows import exposure", DOWNWARDS),
-        ("_workflows/exposure.py", "from alpaca_async import _client", DOWNWARDS),
+        ("_workflows/exposure.py", "from alpaca_async import _camera", DOWNWARDS),
         ("_camera.py", "from .testing import SimulatedCamera", DOWNWARDS),
         ("fits.py", f"{TYPED}    from ._image import Image", DOWNWARDS),
         ("_http/reply.py", "from . import connection", "No circles"),

@@ -338,7 +338,7 @@ def test_a_camera_can_be_used_in_one_event_loop_after_the_other() -> None:
 
     async def contend() -> None:
         async def enter() -> None:
-            async with camera._frame_turns():
+            async with camera._record.frame_turns():
                 await asyncio.sleep(0)
 
         await asyncio.gather(enter(), enter())

@@ -359,11 +359,11 @@ async def test_a_server_that_does_not_number_its_answers_is_not_asked_more(
 ) -> None:
     async with ScriptedServer({}) as server:
         camera = client.camera(server.address)
-        camera._settings = known = CameraSettings()
+        camera._record.settings = known = CameraSettings()
         for number in (7, 0, 0, 8, 6):
             server.replies["gain"] = value(1, ServerTransactionID=number)
             await camera.get_gain()
-            assert camera._settings is known
+            assert camera._record.settings is known
 
 
 async def test_all_facts_are_asked_for_again_when_it_is_connected_again(
@@ -487,7 +487,7 @@ async def test_an_exposure_that_was_lost_from_sight_is_aborted_and_begun_again(
 
     monkeypatch.setattr(simulated, "abort_exposure", abort_and_be_quick)
     sequence = asyncio.create_task(taken(camera, SOON, count=1))
-    await until(lambda: bool(camera._waits))
+    await until(lambda: camera._record.exposures.has_waiters)
     relay.cut()
     await until(lambda: "could not be aborted" in caplog.text)
     await relay.mend()
@@ -504,7 +504,7 @@ async def test_an_exposure_that_a_restart_between_two_looks_has_ended_is_begun_a
     restarted = new_camera(initially_connected=True)
     async with SimulatorServer([restarted]) as server:
         sequence = asyncio.create_task(taken(camera, SOON, count=1, duration=0.4))
-        await until(lambda: bool(camera._waits))
+        await until(lambda: camera._record.exposures.has_waiters)
         await asyncio.sleep(0.2)  # nothing is asked meanwhile
         relay.target = server.address
         relay.cut()
@@ -534,7 +534,7 @@ async def test_an_exposure_that_was_lost_from_sight_is_aborted_when_it_is_given_
     how = Reconnect(interval=0.02, timeout=10, prepare=prepare)
     simulated.readout_time = 30.0
     sequence = asyncio.create_task(taken(camera, how, count=1))
-    await until(lambda: bool(camera._waits))
+    await until(lambda: camera._record.exposures.has_waiters)
     relay.cut()
     await until(lambda: "could not be aborted" in caplog.text)
     await relay.mend()

@@ -71,7 +71,7 @@ async def test_a_poll_that_has_ended_is_not_kept(camera: AsyncCamera) -> None:
     for interval in (0.5, 0.6, 0.7):
         async with camera.watch(interval) as statuses:
             await anext(statuses)
-    assert list(camera._pollers) == [0.7]
+    assert list(camera._record.pollers.get()) == [0.7]
 
 
 async def test_an_error_reaches_every_listener_and_the_next_watch_begins_anew(

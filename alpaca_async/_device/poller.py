@@ -1,0 +1,79 @@
+"""One periodic read of a camera's status, for any number of listeners in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+from alpaca_async._tasks import wait_for_end
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from alpaca_async._facts import CameraStatus
+
+
+class Poller:
+    """A task that reads a status every `interval` seconds for as long as there are listeners.
+
+    It runs inside `operation`, so that closing the client ends it.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[CameraStatus]],
+        interval: float,
+        operation: AbstractAsyncContextManager[None],
+    ) -> None:
+        self._read = read
+        self._interval = interval
+        self._operation = operation
+        self._listeners = 0
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._poll())
+        self._latest: tuple[int, CameraStatus] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether an error, or the leave of the last listener, ended it."""
+        return self._task.done() or self._task.cancelling() > 0
+
+    def join(self) -> None:
+        """Count a listener in."""
+        self._listeners += 1
+
+    async def leave(self) -> None:
+        """Count a listener out; the last one waits for the end of the polling."""
+        self._listeners -= 1
+        if not self._listeners:
+            self._task.cancel()
+            await wait_for_end(self._task)
+            if not self._task.cancelled():
+                self._task.exception()  # the listeners had it, or left before
+
+    async def after(self, seen: int) -> tuple[int, CameraStatus]:
+        """Return the latest status and its number, which is not `seen`; or raise its error."""
+        while (latest := self._latest) is None or latest[0] == seen:
+            if self._task.done():
+                self._task.result()
+            await self._news.wait()
+        return latest
+
+    async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        try:
+            async with self._operation:
+                for number in itertools.count(1):
+                    self._latest = number, await self._read()
+                    self._tell()
+                    due = max(due + self._interval, loop.time())
+                    await asyncio.sleep(due - loop.time())
+        finally:
+            loop.call_soon(self._tell)  # when this task is done
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()

@@ -1,0 +1,84 @@
+"""What a client remembers of one device, shared by all objects that stand for it. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from alpaca_async._download.delivery import DeliveryRecord
+from alpaca_async._loops import PerLoop, Turns
+from alpaca_async._tasks import SingleFlight
+
+from .exposure_log import ExposureLog
+
+if TYPE_CHECKING:
+    from alpaca_async._facts import CameraInfo, CameraSettings
+
+    from .poller import Poller
+
+_CHANGES_NO_SETTING: Final = frozenset(
+    {"StartExposure", "StopExposure", "AbortExposure", "PulseGuide"}
+)
+_CHANGES_THE_CONNECTION: Final = frozenset({"Connect", "Disconnect", "Connected"})
+
+
+class DeviceRecord:
+    """The facts, settings and running work of one device, as far as this client knows them.
+
+    One client has one record for each device, however many objects stand for it, in however
+    many event loops.
+    """
+
+    def __init__(self) -> None:
+        self.info: CameraInfo | None = None
+        self.settings: CameraSettings | None = None
+        self.version = 0
+        """Counts the events after which the settings may be others."""
+        self.restarts = 0
+        """How often the server was seen to start anew."""
+        self.has_device_state: bool | None = None
+        self.missing_members: frozenset[str] = frozenset()
+        self.set_values: dict[str, object] = {}
+        """What was set last, by member."""
+        self.exposures = ExposureLog()
+        self.deliveries = DeliveryRecord()
+        self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])
+        self.connecting: SingleFlight[None] = SingleFlight()
+        self.disconnecting: SingleFlight[None] = SingleFlight()
+        self.frame_turns = Turns()
+        self._last_answer = 0
+
+    def adopt(self, former: DeviceRecord) -> None:
+        """Take over what holds for the device wherever it is: it has moved here."""
+        self.set_values = {**self.set_values, **former.set_values}
+        self.exposures = former.exposures
+        self.deliveries = former.deliveries
+        self.forget()
+
+    def command_sent(self, member: str) -> None:
+        """Forget what the command may have changed."""
+        if member in _CHANGES_THE_CONNECTION:
+            self.forget()
+        elif member not in _CHANGES_NO_SETTING:
+            self.forget_settings()
+
+    def answered(self, number: int) -> None:
+        """Detect a restart: the server counts its answers from the beginning.
+
+        Answers overtake each other, but not by half of all; and the numbers may be missing.
+        """
+        if 0 < number < self._last_answer // 2:
+            self.restarts += 1
+            self.forget()
+        self._last_answer = number
+
+    def forget(self) -> None:
+        """Forget all that was read: the device may be another one by now."""
+        self.info = None
+        self.has_device_state = None
+        self.missing_members = frozenset()
+        self.forget_settings()
+
+    def forget_settings(self) -> None:
+        """Forget the settings."""
+        self.settings = None
+        self.version += 1

@@ -1,0 +1,116 @@
+"""State that several event loops of one process share, each loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncGenerator, Callable
+
+T = TypeVar("T")
+
+
+def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call `callback` in `loop`: at once if that is the running loop, never if it is closed."""
+    if loop is asyncio.get_running_loop():
+        callback()
+        return
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(callback)
+
+
+class PerLoop(Generic[T]):
+    """One value for each event loop, made when that loop first asks for it.
+
+    A loop reads and writes its own entry only, so that no lock is needed.
+    """
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._values: dict[AbstractEventLoop, T] = {}
+
+    def get(self) -> T:
+        """Return the value of the running loop."""
+        loop = asyncio.get_running_loop()
+        value = self._values.get(loop)
+        if value is None:
+            self.remove_closed()
+            value = self._values[loop] = self._make()
+        return value
+
+    def values(self) -> list[T]:
+        """Return the values of all loops."""
+        return list(self._values.values())
+
+    def remove_closed(self) -> list[T]:
+        """Remove the values of loops that are closed, and return them."""
+        return [self._values.pop(loop) for loop in list(self._values) if loop.is_closed()]
+
+    def remove_all(self) -> dict[AbstractEventLoop, T]:
+        """Remove all values, and return them by their loops."""
+        values, self._values = self._values, {}
+        return values
+
+
+class Turns:
+    """Admits one task at a time into `async with turns():`, in the order of arrival.
+
+    Tasks of different event loops wait for each other, too.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = False
+        self._waiting: deque[tuple[AbstractEventLoop, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncGenerator[None]:
+        """Wait for the turn, and hold it for the length of the block."""
+        await self._acquire()
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self) -> None:
+        loop = asyncio.get_running_loop()
+        entry = (loop, loop.create_future())
+        with self._lock:
+            if not self._taken:
+                self._taken = True
+                return
+            self._waiting.append(entry)
+        try:
+            await entry[1]
+        except asyncio.CancelledError:
+            if not self._withdraw(entry):
+                self._release()  # the turn was granted in this very moment
+            raise
+
+    def _withdraw(self, entry: tuple[AbstractEventLoop, asyncio.Future[None]]) -> bool:
+        with self._lock:
+            if entry not in self._waiting:
+                return False
+            self._waiting.remove(entry)
+            return True
+
+    def _release(self) -> None:
+        with self._lock:
+            while self._waiting and self._waiting[0][0].is_closed():
+                self._waiting.popleft()
+            if not self._waiting:
+                self._taken = False
+                return
+            loop, future = self._waiting.popleft()
+        call_in(loop, partial(_grant, future))
+
+
+def _grant(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
