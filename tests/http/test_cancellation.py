@@ -157,19 +157,19 @@ async def test_cancelling_when_the_reply_is_there_does_not_close_it_under_the_ne
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seconds: list[asyncio.Task[bytes]] = []
-    rests = Pool.rests
+    put_idle = Pool.put_idle
 
     async def cancel_first(event: str, info: object) -> None:
         first.cancel()
 
-    def rests_and_is_taken(pool: Pool, connection: Connection) -> None:
+    def put_idle_and_take(pool: Pool, connection: Connection) -> None:
         """Let the second request have it before the first learns that its reply is complete."""
-        rests(pool, connection)
+        put_idle(pool, connection)
         if not seconds:
             second = fetch(transport, server.url, "PUT", trace=cancel_first)
             seconds.append(asyncio.create_task(second))
 
-    monkeypatch.setattr(Pool, "rests", rests_and_is_taken)
+    monkeypatch.setattr(Pool, "put_idle", put_idle_and_take)
     async with serving(lambda peer: peer.answer_all()) as server, DirectTransport() as transport:
         first = asyncio.create_task(fetch(transport, server.url))
         with pytest.raises(asyncio.CancelledError):

@@ -161,9 +161,9 @@ def feed(reply: Reply, data: bytes) -> None:
         if reply.direct is None:
             reply.feed(data)
             return
-        room = reply.direct.room()[: len(data)]
+        room = reply.direct.get_buffer()[: len(data)]
         room[:] = data[: len(room)]
-        reply.direct.filled(len(room))
+        reply.direct.received(len(room))
         data = data[len(room) :]
     if data:
         reply.idle_limit = 0
@@ -183,7 +183,7 @@ def by_reply(
         for part in cut(data, places):
             feed(reply, part)
         if not reply.complete:
-            reply.end()
+            reply.feed_eof()
     except httpx.RemoteProtocolError:
         return None
     assert reply.done
@@ -303,18 +303,18 @@ def test_counted_bodies_go_straight_and_never_further_than_their_end() -> None:
     reply.feed(head(LENGTH) + BODY[:700])
     assert sink.content == BODY[:700]
     assert reply.direct is not None
-    assert len(reply.direct.room()) == 68
+    assert len(reply.direct.get_buffer()) == 68
 
 
 def test_one_read_goes_no_further_than_the_loop_can_wait() -> None:
     reply = Reply("GET", MemorySink(READ_LIMIT * 2))
     reply.feed(head(b"Content-Length: 9999999"))
     assert reply.direct is not None
-    assert len(reply.direct.room()) == READ_LIMIT
+    assert len(reply.direct.get_buffer()) == READ_LIMIT
 
 
 def test_a_sink_without_room_is_told_so() -> None:
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(ValueError, match="empty buffer"):
         Reply("GET", MemorySink(0)).feed(REPLIES["length"])
 
 

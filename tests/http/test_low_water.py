@@ -37,7 +37,7 @@ class CountingSink(MemorySink):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the option is used on Linux only")
 async def test_a_flood_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_SECONDS", 30.0)
+    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
     body, portion = bytes(range(256)) * (4 * MIB // 256), 1 << 14
     portions = asyncio.Event()
 
@@ -62,7 +62,7 @@ async def test_a_flood_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_small_replies_are_read_after_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_SECONDS", 30.0)
+    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
 
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -154,36 +154,36 @@ async def test_a_cancelled_waiter_leaves_no_hole() -> None:
 @pytest.mark.parametrize("granted_first", [True, False])
 async def test_a_turn_granted_to_a_cancelled_waiter_goes_on(granted_first: bool) -> None:
     pool = Pool(1)
-    turn = await pool.turn(bulk=False, timeout=None)
-    second = asyncio.create_task(pool.turn(bulk=False, timeout=None))
-    third = asyncio.create_task(pool.turn(bulk=False, timeout=None))
+    slot = await pool.acquire_slot(bulk=False, timeout=None)
+    second = asyncio.create_task(pool.acquire_slot(bulk=False, timeout=None))
+    third = asyncio.create_task(pool.acquire_slot(bulk=False, timeout=None))
     await settle()
-    for step in (turn.end, second.cancel) if granted_first else (second.cancel, turn.end):
+    for step in (slot.release, second.cancel) if granted_first else (second.cancel, slot.release):
         step()
     async with asyncio.timeout(1):
-        (await third).end()
+        (await third).release()
     assert second.cancelled()
-    (await pool.turn(bulk=True, timeout=0)).end()
+    (await pool.acquire_slot(bulk=True, timeout=0)).release()
 
 
 async def test_a_turn_ends_once() -> None:
     pool = Pool(1)
-    turn = await pool.turn(bulk=False, timeout=None)
-    turn.end()
-    turn.end()
-    await pool.turn(bulk=False, timeout=None)
+    slot = await pool.acquire_slot(bulk=False, timeout=None)
+    slot.release()
+    slot.release()
+    await pool.acquire_slot(bulk=False, timeout=None)
     with pytest.raises(httpx.PoolTimeout):
-        await pool.turn(bulk=False, timeout=0.01)
+        await pool.acquire_slot(bulk=False, timeout=0.01)
 
 
 async def test_a_closed_pool_grants_nothing_more_to_cancelled_waiters() -> None:
     pool = Pool(1)
-    turn = await pool.turn(bulk=False, timeout=None)
-    waiters = [asyncio.create_task(pool.turn(bulk=False, timeout=None)) for _ in range(2)]
+    slot = await pool.acquire_slot(bulk=False, timeout=None)
+    waiters = [asyncio.create_task(pool.acquire_slot(bulk=False, timeout=None)) for _ in range(2)]
     await settle()
     waiters[0].cancel()
     pool.close()
-    turn.end()
+    slot.release()
     ends = await asyncio.gather(*waiters, return_exceptions=True)
     assert [type(end) for end in ends] == [asyncio.CancelledError, httpx.ConnectError]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_async._http.reply import READ_LIMIT
-from alpaca_async._http.scheduler import PATIENCE, ReadScheduler
+from alpaca_async._http.scheduler import SILENCE_LIMIT, ReadScheduler
 from alpaca_async._http.transport import DirectTransport
 
 from .support import MemorySink, Peer, fetch, serving, settle
@@ -47,7 +47,7 @@ def all_flooded(count: int) -> tuple[ReadScheduler, list[Listener]]:
     """Return a scheduler that the first reads by, and who was flooded, in that order."""
     scheduler, readers = ReadScheduler(), [Listener() for _ in range(count)]
     for reader in readers:
-        scheduler.flooded(reader)
+        scheduler.filled_buffer(reader)
     return scheduler, readers
 
 
@@ -57,8 +57,8 @@ def paused(readers: list[Listener]) -> list[bool]:
 
 def last(monkeypatch: pytest.MonkeyPatch, turn: float, patience: float = LONG) -> None:
     """Let a turn last so many seconds, or so many of silence."""
-    monkeypatch.setattr("alpaca_async._http.scheduler.TURN", turn)
-    monkeypatch.setattr("alpaca_async._http.scheduler.PATIENCE", patience)
+    monkeypatch.setattr("alpaca_async._http.scheduler.TURN_LIMIT", turn)
+    monkeypatch.setattr("alpaca_async._http.scheduler.SILENCE_LIMIT", patience)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_one_alone_is_never_paused() -> None:
     scheduler, reader = ReadScheduler(), Listener()
     for _ in range(5):
-        scheduler.flooded(reader)
+        scheduler.filled_buffer(reader)
         await asyncio.sleep(TURN / 2)
         assert not reader.paused
 
@@ -78,37 +78,37 @@ async def test_one_alone_is_never_paused() -> None:
 async def test_the_next_reads_when_one_leaves() -> None:
     scheduler, readers = all_flooded(3)
     assert paused(readers) == [False, True, True]
-    scheduler.leave(readers[0])
+    scheduler.remove(readers[0])
     assert paused(readers) == [False, False, True]
-    scheduler.flooded(readers[0])
+    scheduler.filled_buffer(readers[0])
     assert paused(readers) == [True, False, True]
-    scheduler.leave(readers[1])
+    scheduler.remove(readers[1])
     assert paused(readers) == [True, False, False]
-    scheduler.leave(readers[2])
+    scheduler.remove(readers[2])
     assert paused(readers) == [False, False, False]
 
 
-@pytest.mark.parametrize("before", ["flooded", "drained"])
+@pytest.mark.parametrize("before", ["filled_buffer", "emptied_socket"])
 async def test_the_next_reads_when_nothing_comes_any_more(before: str) -> None:
     scheduler, readers = all_flooded(3)
     getattr(scheduler, before)(readers[0])
     assert paused(readers) == [False, True, True]
-    await asyncio.sleep(PATIENCE * 8)
+    await asyncio.sleep(SILENCE_LIMIT * 8)
     assert paused(readers) == [False, False, False]
 
 
 async def test_the_silence_of_others_ends_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     last(monkeypatch, LONG, 0.05)
     scheduler, readers = all_flooded(3)
-    scheduler.leave(readers[0])
+    scheduler.remove(readers[0])
     for _ in range(5):
-        scheduler.drained(readers[0])
-        scheduler.flooded(readers[1])
+        scheduler.emptied_socket(readers[0])
+        scheduler.filled_buffer(readers[1])
         await asyncio.sleep(0.02)
     assert paused(readers) == [False, False, True]
 
 
-@pytest.mark.parametrize("comes", ["flooded", "drained"])
+@pytest.mark.parametrize("comes", ["filled_buffer", "emptied_socket"])
 async def test_a_turn_goes_on_where_more_comes_soon(
     comes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,29 +122,29 @@ async def test_a_turn_goes_on_where_more_comes_soon(
 
 async def test_the_last_of_a_round_keeps_its_turn() -> None:
     scheduler, readers = all_flooded(2)
-    scheduler.leave(readers[0])
-    await asyncio.sleep(PATIENCE * 5)
+    scheduler.remove(readers[0])
+    await asyncio.sleep(SILENCE_LIMIT * 5)
     other = Listener()
-    scheduler.flooded(other)
+    scheduler.filled_buffer(other)
     assert other.paused
 
 
 async def test_who_has_read_all_waits_for_nobody_if_nobody_waits() -> None:
     scheduler, readers = all_flooded(1)
-    scheduler.drained(readers[0])
+    scheduler.emptied_socket(readers[0])
     other = Listener()
-    scheduler.flooded(other)
+    scheduler.filled_buffer(other)
     assert not other.paused
 
 
 async def test_who_reads_less_than_it_could_waits_for_nobody() -> None:
     scheduler, flood, trickle = ReadScheduler(), Listener(), Listener()
-    scheduler.flooded(flood)
-    scheduler.drained(trickle)
+    scheduler.filled_buffer(flood)
+    scheduler.emptied_socket(trickle)
     assert not trickle.paused
     other = Listener()
-    scheduler.flooded(other)
-    scheduler.drained(trickle)
+    scheduler.filled_buffer(other)
+    scheduler.emptied_socket(trickle)
     assert other.paused
 
 
@@ -153,7 +153,7 @@ async def test_a_turn_ends() -> None:
     scheduler, readers = all_flooded(3)
     await asyncio.sleep(TURN * 1.5)
     assert paused(readers) == [False, False, True]
-    scheduler.flooded(readers[0])
+    scheduler.filled_buffer(readers[0])
     assert paused(readers) == [True, False, True]
     await asyncio.sleep(TURN)
     assert paused(readers) == [True, False, False]
@@ -161,7 +161,7 @@ async def test_a_turn_ends() -> None:
 
 async def test_turns_are_shorter_where_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     last(monkeypatch, 0.02)
-    monkeypatch.setattr("alpaca_async._http.scheduler.ROUND", 0.1)
+    monkeypatch.setattr("alpaca_async._http.scheduler.ROUND_LIMIT", 0.1)
     _, readers = all_flooded(101)
     await asyncio.sleep(0.1)
     assert sum(paused(readers)) < 90
@@ -171,7 +171,7 @@ async def test_an_early_end_gives_the_next_a_whole_turn(monkeypatch: pytest.Monk
     last(monkeypatch, 0.2)
     scheduler, readers = all_flooded(3)
     await asyncio.sleep(0.1)
-    scheduler.leave(readers[0])
+    scheduler.remove(readers[0])
     await asyncio.sleep(0.15)
     assert paused(readers) == [False, False, True]
 
@@ -185,27 +185,31 @@ async def test_nobody_keeps_the_rest_waiting_for_long() -> None:
 
 async def test_who_leaves_is_not_paused_and_keeps_nobody_waiting() -> None:
     scheduler, readers = all_flooded(3)
-    scheduler.leave(readers[1])
+    scheduler.remove(readers[1])
     assert paused(readers) == [False, False, True]
-    scheduler.leave(readers[0])
+    scheduler.remove(readers[0])
     assert paused(readers) == [False, False, False]
-    scheduler.leave(readers[2])
-    scheduler.leave(Listener())
+    scheduler.remove(readers[2])
+    scheduler.remove(Listener())
 
 
-@given(st.lists(st.tuples(st.sampled_from(["flooded", "drained", "leave"]), st.integers(0, 4))))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["filled_buffer", "emptied_socket", "remove"]), st.integers(0, 4))
+    )
+)
 def test_somebody_reads_and_everybody_comes_to_it(steps: list[tuple[str, int]]) -> None:
     async def act() -> None:
         scheduler, readers = ReadScheduler(), [Listener() for _ in range(5)]
         for step, number in steps:
             reader = readers[number]
-            if step == "leave" or not reader.paused:
+            if step == "remove" or not reader.paused:
                 getattr(scheduler, step)(reader)
-            assert paused(readers) == [scheduler.keeps_waiting(one) for one in readers]
+            assert paused(readers) == [scheduler.is_paused(one) for one in readers]
             assert not all(paused(readers))
         for reader in readers * len(readers):
             if not reader.paused:
-                scheduler.leave(reader)
+                scheduler.remove(reader)
         assert not any(paused(readers))
 
     asyncio.run(act())
