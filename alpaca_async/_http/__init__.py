@@ -1,4 +1,4 @@
-"""HTTP/1.1 over asyncio, as a transport of httpx: sockets, TLS, a pool of connections.
+"""HTTP/1.1 over asyncio, as an httpx transport: sockets, TLS and connection pools.
 
 Must not know Alpaca, its errors, or numpy.
 """

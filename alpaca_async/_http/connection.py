@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection as an asyncio protocol; a sink's memory is filled by the kernel."""
+"""One HTTP/1.1 connection as an asyncio protocol that receives directly into a sink's memory."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ if TYPE_CHECKING:
 
 _UNREAD_LIMIT: Final = 256 * 1024
 
-# Bytes of a flood that are worth a round of the loop, and seconds for which fewer may wait in the
-# socket. Other systems have the option as well, untried.
+# During a large download, Linux reports a socket as readable only when this many bytes are waiting,
+# so that small portions do not each cost an iteration of the event loop. After the timeout, any
+# byte is reported again. Other systems also have SO_RCVLOWAT, but it is untested there.
 _LOW_WATER: Final = 512 * 1024 if sys.platform == "linux" else 1
-_LOW_WATER_SECONDS: Final = 0.1
+_LOW_WATER_TIMEOUT: Final = 0.1
 
 
 class Owner(Protocol):
-    """Who is told what becomes of a connection."""
+    """Tracks open and idle connections."""
 
-    def opened(self, connection: Connection) -> None:
-        """Count a new connection in."""
+    def add(self, connection: Connection) -> None:
+        """Add a new connection."""
         ...
 
-    def rests(self, connection: Connection) -> None:
-        """Take back a connection that can be used again."""
+    def put_idle(self, connection: Connection) -> None:
+        """Take back a connection that can be reused."""
         ...
 
-    def lost(self, connection: Connection) -> None:
-        """Forget a connection that was closed."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a closed connection."""
         ...
 
 
 class Connection(asyncio.BufferedProtocol):
     """Sends one request at a time and reads its reply.
 
-    One loop timer serves all limits: it looks at a deadline that every byte moves, so that
-    neither a request nor a read costs a timer.
+    One timer serves all timeouts: it checks a deadline that each received byte postpones. So
+    requests and reads do not need timers of their own.
     """
 
     scratch_size = 64 * 1024
@@ -61,11 +62,11 @@ class Connection(asyncio.BufferedProtocol):
         self._scheduler = scheduler
         self._loop = loop
         self._scratch = memoryview(bytearray(self.scratch_size))
-        self._lent: DirectReceive | None = None
+        self._direct: DirectReceive | None = None
         self._reply: Reply | None = None
         self._waiter: asyncio.Future[bool] | None = None
-        self._complaint: type[httpx.TimeoutException] = httpx.ReadTimeout
-        self._patience = FOREVER
+        self._timeout_error: type[httpx.TimeoutException] = httpx.ReadTimeout
+        self._timeout = FOREVER
         self._deadline = FOREVER
         self._timer: asyncio.TimerHandle | None = None
         self._write_paused = False
@@ -73,10 +74,10 @@ class Connection(asyncio.BufferedProtocol):
         self._low_water = 1
         self._low_water_timer: asyncio.TimerHandle | None = None
 
-    # What the caller asks for
+    # Called by the transport and the pool
 
-    def fit(self) -> bool:
-        """Tell whether a connection that rested can be used; close it if not."""
+    def check_usable(self) -> bool:
+        """Return whether an idle connection can be reused; close it if not."""
         if not self.closed and (self._loop.time() >= self._deadline or self._has_input()):
             self.close()
         return not self.closed
@@ -84,7 +85,7 @@ class Connection(asyncio.BufferedProtocol):
     async def exchange(
         self, request: Message, reply: Reply, *, write: float | None, read: float | None
     ) -> None:
-        """Send a request and wait for the head of its reply; closes itself if that fails."""
+        """Send a request and wait for the head of its reply; close the connection on failure."""
         self._deadline = FOREVER
         if self.closed:
             raise httpx.ReadError("the connection was closed before the request")
@@ -96,15 +97,15 @@ class Connection(asyncio.BufferedProtocol):
             while not (reply.status or reply.done):
                 await self._wait(read, httpx.ReadTimeout)
         except BaseException:
-            self.leave(reply)  # the connection may rest already, or be another's
+            self.abandon(reply)  # the connection may already be idle or serve another request
             raise
         if not reply.status:
-            reply.check()
+            reply.raise_if_broken()
 
-    async def more(self, reply: Reply, read: float | None) -> bytes | None:
-        """Return the next part of the body of `reply`, None at its end."""
+    async def read_body(self, reply: Reply, read: float | None) -> bytes | None:
+        """Return the next part of the body of `reply`, or None at its end."""
         while (part := reply.take()) is None:
-            reply.check()
+            reply.raise_if_broken()
             if reply.complete:
                 return None
             await self._wait(read, httpx.ReadTimeout)
@@ -113,114 +114,114 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         return part
 
-    def leave(self, reply: Reply) -> None:
-        """Close the connection if `reply` is still on its way."""
+    def abandon(self, reply: Reply) -> None:
+        """Close the connection if it is still receiving `reply`."""
         if self._reply is reply:
-            self.close(httpx.ReadError("the reply was left before its end"))
+            self.close(httpx.ReadError("the reply was closed before its end"))
 
     def close(self, error: Exception | None = None) -> None:
-        """Close at once; a reply on its way ends with `error`."""
+        """Close at once; an unfinished reply ends with `error`."""
         if not self.closed:
             self._transport.abort()
-            self._shut(error)
+            self._mark_closed(error)
 
-    def discard(self) -> None:
-        """Say farewell for a loop that no longer runs and cannot close."""
+    def shut_down_socket(self) -> None:
+        """Shut the socket down when its event loop no longer runs and cannot close it."""
         self.closed = True
         with suppress(OSError):
             self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
-    # What asyncio reports
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Store the transport and register with the owner."""
         self._transport = cast("asyncio.Transport", transport)
-        self._owner.opened(self)
+        self._owner.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Lend the sink's memory where the next bytes belong there, else our own."""
-        self._lent = None if self._reply is None else self._reply.direct
-        if self._lent is None:
+        """Return the sink's buffer if the next bytes belong there, else our own."""
+        self._direct = None if self._reply is None else self._reply.direct
+        if self._direct is None:
             return self._scratch
         try:
-            return self._lent.room()
+            return self._direct.get_buffer()
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
             self.close(error)
             return self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Read what has come."""
+        """Process the bytes that asyncio has written into the buffer."""
         reply = self._reply
         if reply is None:
-            self.close()  # nobody asked
+            self.close()  # no request was sent
             return
-        self._deadline = self._loop.time() + self._patience
-        lent, self._lent = self._lent, None  # or a resting connection would keep a frame alive
+        self._deadline = self._loop.time() + self._timeout
+        direct, self._direct = self._direct, None  # an idle connection must not keep a frame alive
         try:
-            if lent is None:
+            if direct is None:
                 reply.feed(bytes(self._scratch[:nbytes]))
             else:
-                self._filled(lent, nbytes)
+                self._received_direct(direct, nbytes)
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
             self.close(error)
         else:
-            self._react(reply)
+            self._after_read(reply)
 
     def eof_received(self) -> bool:
-        """Let the transport close itself after a reply that ends so."""
+        """Pass the end of the stream to the reply, and close."""
         if self._reply is not None:
             try:
-                self._reply.end()
+                self._reply.feed_eof()
             except httpx.RemoteProtocolError as error:
                 self.close(error)
         self.close()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End what is on its way."""
+        """End an unfinished reply with an error."""
         if self.closed:
             return
-        broken = httpx.WriteError if self._write_paused else httpx.ReadError
-        error = broken(f"the connection broke: {exc}")
+        error_type = httpx.WriteError if self._write_paused else httpx.ReadError
+        error = error_type(f"the connection was lost: {exc}")
         error.__cause__ = exc
-        self._shut(error)
+        self._mark_closed(error)
 
     def pause_writing(self) -> None:
-        """Note that the server does not keep up."""
+        """Note that asyncio's write buffer is full."""
         self._write_paused = True
 
     def resume_writing(self) -> None:
-        """Note that it does again."""
+        """Note that the write buffer has room again."""
         self._write_paused = False
         self._wake()
 
-    # What the scheduler asks for
+    # Called by the scheduler
 
     def pause(self) -> None:
-        """Read nothing: it is another's turn."""
+        """Stop reading while it is another connection's turn."""
         self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on; the silence until now was not the server's."""
-        self._deadline = self._loop.time() + self._patience
+        """Resume reading; the time spent paused does not count towards the read timeout."""
+        self._deadline = self._loop.time() + self._timeout
         self._transport.resume_reading()
 
-    # Between all of them
+    # Internal
 
-    def _filled(self, direct: DirectReceive, nbytes: int) -> None:
-        full = direct.filled(nbytes)
+    def _received_direct(self, direct: DirectReceive, nbytes: int) -> None:
+        full = direct.received(nbytes)
         if direct.nearly_done:
-            self._scheduler.leave(self)
+            self._scheduler.remove(self)
             self._set_low_water(1)
         elif full:
-            self._scheduler.flooded(self)
+            self._scheduler.filled_buffer(self)
             if nbytes >= _LOW_WATER:
                 self._set_low_water(_LOW_WATER)
         else:
-            self._scheduler.drained(self)
+            self._scheduler.emptied_socket(self)
 
     def _set_low_water(self, nbytes: int) -> None:
-        """Have the system report for a while only so many bytes, or the end; then any."""
+        """Make the socket readable only when `nbytes` or the end have come, until the timeout."""
         if nbytes == self._low_water:
             return
         self._low_water = nbytes
@@ -232,39 +233,39 @@ class Connection(asyncio.BufferedProtocol):
             self._low_water_timer = None
         if nbytes > 1:
             self._low_water_timer = self._loop.call_later(
-                _LOW_WATER_SECONDS, self._set_low_water, 1
+                _LOW_WATER_TIMEOUT, self._set_low_water, 1
             )
 
-    def _react(self, reply: Reply) -> None:
+    def _after_read(self, reply: Reply) -> None:
         if reply.complete:
             self._complete(reply)
         elif reply.unread > _UNREAD_LIMIT:
             self._read_paused = True
             self._transport.pause_reading()
-        if reply.news:
-            reply.news = False
+        if reply.should_wake:
+            reply.should_wake = False
             self._wake()
 
     def _complete(self, reply: Reply) -> None:
-        """Rest, or close where the connection cannot be used again."""
+        """Become idle, or close if the connection cannot be reused."""
         if not reply.idle_limit or self._transport.get_write_buffer_size():
             self.close()
             return
         self._reply = None
-        self._patience = FOREVER
+        self._timeout = FOREVER
         self._set_deadline(reply.idle_limit)
-        self._owner.rests(self)
+        self._owner.put_idle(self)
         reply.finish()
         self._wake()
 
-    def _shut(self, error: Exception | None) -> None:
+    def _mark_closed(self, error: Exception | None) -> None:
         self.closed = True
-        self._lent = None
+        self._direct = None
         for timer in (self._timer, self._low_water_timer):
             if timer is not None:
                 timer.cancel()
-        self._scheduler.leave(self)
-        self._owner.lost(self)
+        self._scheduler.remove(self)
+        self._owner.remove(self)
         reply, self._reply = self._reply, None
         if reply is not None:
             if error is None and not reply.complete:
@@ -273,29 +274,29 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     def _has_input(self) -> bool:
-        """Tell whether something came, be it the end, that the loop has not seen yet."""
-        return _readable(self._transport.get_extra_info("socket").fileno())
+        """Return whether bytes or the end are waiting that the event loop has not processed yet."""
+        return _is_readable(self._transport.get_extra_info("socket").fileno())
 
-    async def _wait(self, seconds: float | None, complaint: type[httpx.TimeoutException]) -> None:
-        """Wait for news; raise `complaint` when there was no byte for so many seconds."""
-        self._patience = FOREVER if seconds is None else seconds
-        self._complaint = complaint
-        self._set_deadline(self._patience)
+    async def _wait(self, seconds: float | None, error: type[httpx.TimeoutException]) -> None:
+        """Wait until woken; raise `error` when no byte is received for `seconds`."""
+        self._timeout = FOREVER if seconds is None else seconds
+        self._timeout_error = error
+        self._set_deadline(self._timeout)
         waiter = self._waiter = self._loop.create_future()
         try:
             in_time = await waiter
         finally:
-            if self._waiter is waiter:  # else the next request waits already
+            if self._waiter is waiter:  # else the next request is already waiting
                 self._waiter = None
         if not in_time:
-            raise self._complaint(f"no byte for {self._patience:g} s")
+            raise self._timeout_error(f"no data was received for {self._timeout:g} s")
 
     def _wake(self, in_time: bool = True) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(in_time)
 
     def _set_deadline(self, seconds: float) -> None:
-        """Have the timer look in that many seconds; one that looks earlier will do."""
+        """Set the deadline; keep a timer that fires earlier, as it then sets itself again."""
         self._deadline = deadline = self._loop.time() + seconds
         if self._timer is not None:
             if self._timer.when() <= deadline:
@@ -303,35 +304,35 @@ class Connection(asyncio.BufferedProtocol):
             self._timer.cancel()
             self._timer = None
         if deadline < FOREVER:
-            self._timer = self._loop.call_at(deadline, self._look)
+            self._timer = self._loop.call_at(deadline, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        if (left := self._deadline - self._loop.time()) > 0:
-            self._set_deadline(left)
+        if (remaining := self._deadline - self._loop.time()) > 0:
+            self._set_deadline(remaining)
         elif self._reply is None:
             self.close()
-        elif self._scheduler.keeps_waiting(self):
-            self._set_deadline(self._patience)
+        elif self._scheduler.is_paused(self):
+            self._set_deadline(self._timeout)
         else:
             self._wake(in_time=False)
 
 
 class TlsConnection(Connection):
-    """Reads all through memory of its own, as large as what asyncio may hold decrypted.
+    """Reads everything into its own buffer, which holds all that asyncio may have decrypted.
 
-    When the peer closes, asyncio asks for memory once more and drops what does not fit in.
+    When the peer closes, asyncio asks for a buffer only once more, and drops what does not fit.
     """
 
     scratch_size = 512 * 1024
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Lend our own memory; a sink gets a copy."""
+        """Return our own buffer; a sink gets a copy."""
         return self._scratch
 
 
 class Body(httpx.AsyncByteStream):
-    """The body of a reply as it comes; what a sink took is not repeated."""
+    """Streams the body of a reply; yields nothing if a sink took the body."""
 
     def __init__(self, connection: Connection, reply: Reply, read: float | None) -> None:
         self._connection = connection
@@ -343,7 +344,7 @@ class Body(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         try:
-            part = await self._connection.more(self._reply, self._read)
+            part = await self._connection.read_body(self._reply, self._read)
         except BaseException:
             await self.aclose()
             raise
@@ -352,11 +353,11 @@ class Body(httpx.AsyncByteStream):
         return part
 
     async def aclose(self) -> None:
-        """Close the connection unless the reply has come to its end."""
-        self._connection.leave(self._reply)
+        """Close the connection unless the reply is complete."""
+        self._connection.abandon(self._reply)
 
 
-def _readable(descriptor: int) -> bool:
+def _is_readable(descriptor: int) -> bool:
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: a request is written, the head of a reply read. Pure."""
+"""Serialises HTTP/1.1 requests and parses reply heads. Does no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     RawHeaders = list[tuple[bytes, bytes]]
 
 LINE_LIMIT: Final = 16 * 1024
-"""The longest line of a head."""
+"""The longest accepted line of a reply's head, in bytes."""
 
 HEADER_COUNT_LIMIT: Final = 256
 
@@ -26,13 +26,13 @@ _LINE_END: Final = re.compile(rb"\r?\n")
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _CLOSE: Final = re.compile(rb"(?:^|,)\s*close\s*(?:,|$)", re.IGNORECASE)
 _KEEP_ALIVE: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
-_KNOWN: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
+_FRAMING: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 _REQUEST_TIMEOUT: Final = 408
-_IDLE_SHARE: Final = 0.8  # of the time that the server announces
+_IDLE_SHARE: Final = 0.8  # of the keep-alive time that the server announces
 
 
 class Message(bytes):
-    """A request as it goes over the wire; tracebacks with locals must not show its credentials."""
+    """A serialised request; its repr keeps credentials out of tracebacks that show locals."""
 
     __slots__ = ()
 
@@ -41,50 +41,50 @@ class Message(bytes):
 
 
 def serialise(request: httpx.Request, body: bytes) -> Message:
-    """Return head and body as they go over the wire; `LocalProtocolError` where they cannot."""
+    """Return head and body as bytes; raise `LocalProtocolError` for an illegal request."""
     method = request.method.encode("ascii", "replace")
     target = request.extensions.get("target", request.url.raw_path)
     if not _TOKEN.fullmatch(method) or method == b"CONNECT" or not _TARGET.fullmatch(target):
-        raise httpx.LocalProtocolError(f"cannot send {method!r} {target!r}")
+        raise httpx.LocalProtocolError(f"illegal method or target: {method!r} {target!r}")
     fields = request.headers.raw
     lines = b"".join([b"%s: %s\r\n" % field for field in fields])
     if not _HEADER_LINES.fullmatch(lines) or lines.count(b"\n") != len(fields):
-        raise httpx.LocalProtocolError("a header is not what a header may be")
+        raise httpx.LocalProtocolError("a header has an illegal name or value")
     by_name = {name.lower(): value for name, value in fields}
     if b"%" in by_name.get(b"host", b""):
         lines = _ZONE.sub(b"\\1", lines)
     if b"host" not in by_name:
         raise httpx.LocalProtocolError("a request needs a Host header")
-    return Message(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, target, lines, _framed(body, by_name)))
+    return Message(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, target, lines, _frame(body, by_name)))
 
 
-def _framed(body: bytes, headers: dict[bytes, bytes]) -> bytes:
-    """Return the body as the headers announce it; `LocalProtocolError` if it contradicts them."""
+def _frame(body: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """Return the body framed as the headers say; raise `LocalProtocolError` if they disagree."""
     length = headers.get(b"content-length")
     if length is None and headers.get(b"transfer-encoding", b"").lower() == b"chunked":
         return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
     if (length or b"0") != b"%d" % len(body):
-        raise httpx.LocalProtocolError("Content-Length is not the length of the body")
+        raise httpx.LocalProtocolError("Content-Length does not match the length of the body")
     return body
 
 
 class Events:
-    """What the parser reports of one reply."""
+    """Collects what the parser reports about one reply; `known` has the headers that we use."""
 
     def __init__(self) -> None:
         self.headers: RawHeaders = []
         self.known: dict[bytes, list[bytes]] = {}
         self.body: list[bytes] = []
         self.complete = False
-        self.surplus = False
+        self.excess = False
 
     def on_message_begin(self) -> None:
-        self.surplus = self.complete
+        self.excess = self.complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
         value = value.strip()
         self.headers.append((name, value))
-        if (known := name.lower()) in _KNOWN:
+        if (known := name.lower()) in _FRAMING:
             self.known.setdefault(known, []).append(value)
 
     def on_body(self, part: bytes) -> None:
@@ -96,7 +96,7 @@ class Events:
 
 
 class Head(NamedTuple):
-    """The head of a reply; `events` hears what `parser` finds in a chunked body."""
+    """The head of a reply; `parser` and `events` go on to decode a chunked body."""
 
     status: int
     version: bytes
@@ -108,7 +108,7 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, block: bytes) -> Head:
-        """Read the lines up to and with the empty one."""
+        """Parse the bytes of a head, including its empty line."""
         if len(block) > LINE_LIMIT and max(map(len, block.split(b"\n"))) > LINE_LIMIT:
             raise httpx.RemoteProtocolError(f"a line of the head exceeds {LINE_LIMIT} bytes")
         events = Events()
@@ -127,9 +127,9 @@ class Head(NamedTuple):
 
     @property
     def idle_limit(self) -> float:
-        """For how many seconds the server keeps the connection; 0 if it closes it at once."""
+        """Seconds for which the server keeps the connection open; 0 if it closes it at once."""
         if self.status == _REQUEST_TIMEOUT:
-            return 0.0  # it may have been meant for nobody: what follows would be another's
+            return 0.0  # may have been sent to an idle connection; the real reply could follow it
         connection = b",".join(self.known.get(b"connection", ()))
         if self.version != b"HTTP/1.1" or _CLOSE.search(connection):
             return 0.0
@@ -138,7 +138,7 @@ class Head(NamedTuple):
 
 
 def _normalised(block: bytes) -> bytes:
-    """Bring bare line feeds and folded lines into the form that the parser insists on."""
+    """Rewrite bare line feeds and folded lines into the form that the parser requires."""
     if b"\n " in block or b"\n\t" in block:
         block = _FOLD.sub(b" ", block)
     if block.count(b"\n") != block.count(b"\r\n"):

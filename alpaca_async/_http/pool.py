@@ -1,4 +1,4 @@
-"""The connections to one server: how many, who may have one next, which are still good."""
+"""The connection pool of one server: limits, waiting queues and idle connections."""
 
 from __future__ import annotations
 
@@ -14,55 +14,57 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-PATIENCE: Final = 0.25
-"""Seconds after which a new connection that hears nothing makes the others stop resting."""
+CLOSE_IDLE_AFTER: Final = 0.25
+"""Seconds without a reply on a new connection after which idle connections are closed."""
 
 
-class Turn:
-    """The right to use one of a server's connections; ends once."""
+class Slot:
+    """The right to use one of a server's connections."""
 
     def __init__(self, pool: Pool, *, bulk: bool) -> None:
         self._pool: Pool | None = pool
         self._bulk = bulk
 
-    def end(self) -> None:
-        """Let the next one have it."""
+    def release(self) -> None:
+        """Give the slot to the next waiter; does nothing the second time."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.give_back(bulk=self._bulk)
+            pool.release_slot(bulk=self._bulk)
+
+    end = release  # the name that the transport uses
 
 
 class Pool:
-    """At most `size` connections, taken first come, first served.
+    """At most `size` connections, granted first come, first served.
 
-    Bulk requests together have at most half of them, rounded up: if they left only one, the
-    polls and commands of several cameras would wait for each other.
+    Bulk requests together use at most half of them, rounded up. If they left only one, the polls
+    and commands of several cameras would wait for each other.
 
-    A server with few threads may keep each for a connection that rests, and hear no new one. So
-    none rests while a new one goes unheard.
+    A server with few threads may use up all of them for idle connections, and never answer a new
+    one. So while a new one waits longer than `CLOSE_IDLE_AFTER`, none stays idle.
     """
 
     def __init__(self, size: int) -> None:
         self.closed = False
         self._free = size
         self._bulk_free = (size + 1) // 2
-        self._tickets = 0
+        self._arrivals = 0
         self._queues: dict[bool, deque[tuple[int, asyncio.Future[None]]]]
         self._queues = {True: deque(), False: deque()}
-        self._resting: list[Connection] = []
-        self._unheard = 0
+        self._idle: list[Connection] = []
+        self._unanswered = 0
         self._connections: set[Connection] = set()
 
-    async def turn(self, *, bulk: bool, timeout: float | None) -> Turn:
-        """Wait until this caller may use a connection; `PoolTimeout` after `timeout` seconds."""
-        if self._may(bulk=bulk):
+    async def acquire_slot(self, *, bulk: bool, timeout: float | None) -> Slot:
+        """Wait for a free slot; raise `PoolTimeout` after `timeout` seconds."""
+        if self._is_free(bulk=bulk):
             self._grant(bulk=bulk)
         else:
             await self._queue_up(timeout, bulk=bulk)
-        return Turn(self, bulk=bulk)
+        return Slot(self, bulk=bulk)
 
-    def give_back(self, *, bulk: bool) -> None:
-        """End a turn."""
+    def release_slot(self, *, bulk: bool) -> None:
+        """Free a slot and grant it to the next waiter."""
         self._free += 1
         self._bulk_free += bulk
         while (queue := self._next_queue()) is not None:
@@ -71,52 +73,54 @@ class Pool:
                 self._grant(bulk=queue is self._queues[True])
                 waiter.set_result(None)
 
-    def take(self) -> Connection | None:
-        """Return a connection that rested and is still good, None if there is none."""
-        while self._resting:
-            connection = self._resting.pop()
-            if connection.fit():
+    def take_idle(self) -> Connection | None:
+        """Return an idle connection that is still usable, or None."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.check_usable():
                 return connection
         return None
 
-    def opened(self, connection: Connection) -> None:
-        """Count a new connection in."""
+    turn, take = acquire_slot, take_idle  # the names that the transport uses
+
+    def add(self, connection: Connection) -> None:
+        """Add a new connection."""
         self._connections.add(connection)
 
-    def rests(self, connection: Connection) -> None:
-        """Take back a connection that can be used again, or close it for the sake of others."""
-        if self._unheard:
+    def put_idle(self, connection: Connection) -> None:
+        """Keep a connection for reuse, or close it if a new one waits too long."""
+        if self._unanswered:
             connection.close()
         else:
-            self._resting.append(connection)
+            self._idle.append(connection)
 
     @contextmanager
     def first_exchange(self) -> Generator[None]:
-        """Surround the first exchange of a new connection; make room for it if it takes long."""
+        """Wrap the first exchange of a new connection; close idle connections if it takes long."""
         late = False
 
-        def make_room() -> None:
+        def close_idle() -> None:
             nonlocal late
             late = True
-            self._unheard += 1
-            for connection in tuple(self._resting):
+            self._unanswered += 1
+            for connection in tuple(self._idle):
                 connection.close()
 
-        timer = asyncio.get_running_loop().call_later(PATIENCE, make_room)
+        timer = asyncio.get_running_loop().call_later(CLOSE_IDLE_AFTER, close_idle)
         try:
             yield
         finally:
             timer.cancel()
-            self._unheard -= late
+            self._unanswered -= late
 
-    def lost(self, connection: Connection) -> None:
-        """Forget a connection that was closed."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a closed connection."""
         self._connections.discard(connection)
         with suppress(ValueError):
-            self._resting.remove(connection)
+            self._idle.remove(connection)
 
     def close(self) -> None:
-        """Close every connection and turn away whoever waits."""
+        """Close every connection and raise `ConnectError` in all waiters."""
         self.closed = True
         for connection in tuple(self._connections):
             connection.close()
@@ -127,11 +131,11 @@ class Pool:
                     waiter.set_exception(httpx.ConnectError("the transport was closed"))
 
     def discard(self) -> None:
-        """Let go of what belongs to a loop that no longer runs."""
+        """Shut down the sockets of an event loop that no longer runs."""
         for connection in self._connections:
-            connection.discard()
+            connection.shut_down_socket()
 
-    def _may(self, *, bulk: bool) -> bool:
+    def _is_free(self, *, bulk: bool) -> bool:
         return self._free > 0 and (not bulk or self._bulk_free > 0)
 
     def _grant(self, *, bulk: bool) -> None:
@@ -139,27 +143,29 @@ class Pool:
         self._bulk_free -= bulk
 
     def _next_queue(self) -> deque[tuple[int, asyncio.Future[None]]] | None:
-        """Return the queue whose first waiter has waited longest among those that may go."""
-        able = [queue for bulk, queue in self._queues.items() if queue and self._may(bulk=bulk)]
-        return min(able, key=lambda queue: queue[0][0], default=None)
+        """Return the queue with a free slot whose first waiter has waited longest."""
+        ready = [
+            queue for bulk, queue in self._queues.items() if queue and self._is_free(bulk=bulk)
+        ]
+        return min(ready, key=lambda queue: queue[0][0], default=None)
 
     async def _queue_up(self, timeout: float | None, *, bulk: bool) -> None:
         loop = asyncio.get_running_loop()
-        self._tickets += 1
-        entry = (self._tickets, loop.create_future())
+        self._arrivals += 1
+        entry = (self._arrivals, loop.create_future())
         self._queues[bulk].append(entry)
         try:
             async with asyncio.timeout(timeout):
                 await entry[1]
         except BaseException as error:
-            self._give_up(entry, bulk=bulk)
+            self._leave_queue(entry, bulk=bulk)
             if isinstance(error, TimeoutError):
                 raise httpx.PoolTimeout(f"no connection was free for {timeout:g} s") from error
             raise
 
-    def _give_up(self, entry: tuple[int, asyncio.Future[None]], *, bulk: bool) -> None:
-        """Leave the queue; a turn that was granted in this very moment goes to the next."""
+    def _leave_queue(self, entry: tuple[int, asyncio.Future[None]], *, bulk: bool) -> None:
+        """Leave the queue; pass a slot that was granted at the same moment to the next waiter."""
         if entry in self._queues[bulk]:
             self._queues[bulk].remove(entry)
         elif not entry[1].cancelled() and not self.closed:
-            self.give_back(bulk=bulk)
+            self.release_slot(bulk=bulk)

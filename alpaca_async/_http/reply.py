@@ -1,4 +1,4 @@
-"""The reply to one request, as its bytes come in; the body goes to a sink or waits. Pure."""
+"""Parses the reply to one request; its body goes to a sink or a queue. Does no I/O."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from .http1 import RawHeaders
 
 HEAD_LIMIT: Final = 64 * 1024
-"""The most bytes that the heads of a reply, interim ones included, or its trailers may have."""
+"""The most bytes accepted in the heads of a reply, including interim ones, or in trailers."""
 
 READ_LIMIT: Final = 1 << 20
-"""The most bytes that one read may put into a sink, so that the loop stays fair."""
+"""The most bytes that one read may put into a sink, so that other tasks get to run."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _STATUS_START: Final = b"HTTP/1."
@@ -30,56 +30,56 @@ class Sink(Protocol):
     """Memory for the body of one reply, handed over as `request.extensions["sink"]`."""
 
     def begin(self, status: int, headers: httpx.Headers) -> bool:
-        """Tell whether the body shall come here; called once, when the head is complete."""
+        """Return whether to write the body here; called once, when the head is complete."""
         ...
 
     def get_buffer(self) -> memoryview:
-        """Return writable room for the next bytes, at least one, as unsigned bytes."""
+        """Return a writable view of unsigned bytes, at least one, for the next bytes."""
         ...
 
     def received(self, nbytes: int) -> None:
-        """Note that the first `nbytes` of that room are filled."""
+        """Note that the first `nbytes` of that view are filled."""
         ...
 
 
-class _Counted:
+class _FixedLength:
     """A body of known length."""
 
     def __init__(self, length: int) -> None:
-        self.left = length
+        self.remaining = length
         self.complete = not length
-        self.surplus = False
+        self.excess = False
 
-    def split(self, data: bytes) -> Sequence[bytes]:
-        self.surplus = len(data) > self.left
-        part = data[: self.left]
-        self.skip(len(part))
+    def extract(self, data: bytes) -> Sequence[bytes]:
+        self.excess = len(data) > self.remaining
+        part = data[: self.remaining]
+        self.advance(len(part))
         return (part,)
 
-    def skip(self, nbytes: int) -> None:
-        self.left -= nbytes
-        self.complete = not self.left
+    def advance(self, nbytes: int) -> None:
+        self.remaining -= nbytes
+        self.complete = not self.remaining
 
-    def end(self) -> None:
-        raise httpx.RemoteProtocolError(f"the body ended {self.left} bytes early")
+    def feed_eof(self) -> None:
+        raise httpx.RemoteProtocolError(f"the body ended {self.remaining} bytes early")
 
 
-class _UntilClosed:
-    """A body that ends where the connection does."""
+class _UntilClose:
+    """A body that ends when the server closes the connection."""
 
-    left = READ_LIMIT  # as far as one read is concerned
+    remaining = READ_LIMIT  # the length is unknown; this never shortens a read
 
     def __init__(self) -> None:
         self.complete = False
-        self.surplus = True  # nothing can follow on this connection
+        self.excess = True  # the connection cannot be reused
 
-    def split(self, data: bytes) -> Sequence[bytes]:
+    def extract(self, data: bytes) -> Sequence[bytes]:
         return (data,)
 
-    def skip(self, nbytes: int) -> None:
-        """Need no count."""
+    def advance(self, nbytes: int) -> None:
+        """Do nothing: the length is unknown."""
 
-    def end(self) -> None:
+    def feed_eof(self) -> None:
         self.complete = True
 
 
@@ -88,100 +88,100 @@ class _Chunked:
 
     def __init__(self, head: Head) -> None:
         self._parser = head.parser
-        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)  # some pad
+        # Some servers pad the chunk size with spaces.
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._events = head.events
-        self._barren = 0
+        self._bytes_without_body = 0
         self.complete = False
-        self.surplus = False
+        self.excess = False
 
-    def split(self, data: bytes) -> Sequence[bytes]:
+    def extract(self, data: bytes) -> Sequence[bytes]:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if not self._events.complete:
                 raise httpx.RemoteProtocolError(f"illegal chunk: {error}") from error
-            self._events.surplus = True
+            self._events.excess = True
         self.complete = self._events.complete
-        self.surplus = self._events.surplus
+        self.excess = self._events.excess
         parts, self._events.body = self._events.body, []
-        self._bound(0 if parts else len(data))
+        self._limit_bytes_without_body(0 if parts else len(data))
         return parts
 
-    def _bound(self, barren: int) -> None:
-        """Refuse to read on where the parser only collects, trailers for instance."""
-        self._barren = self._barren + barren if barren else 0
-        if self._barren > HEAD_LIMIT:
-            raise httpx.RemoteProtocolError(f"{self._barren} bytes between two chunks")
+    def _limit_bytes_without_body(self, nbytes: int) -> None:
+        """Raise when too many bytes come without body data, such as endless trailers."""
+        self._bytes_without_body = self._bytes_without_body + nbytes if nbytes else 0
+        if self._bytes_without_body > HEAD_LIMIT:
+            raise httpx.RemoteProtocolError(f"{self._bytes_without_body} bytes between two chunks")
 
-    def end(self) -> None:
+    def feed_eof(self) -> None:
         raise httpx.RemoteProtocolError("the body ended before its last chunk")
 
 
-def _framing(method: str, head: Head) -> _Counted | _Chunked | _UntilClosed:
-    """Tell how the body of the reply ends."""
+def _framing(method: str, head: Head) -> _FixedLength | _Chunked | _UntilClose:
+    """Return the decoder for the way in which the body ends."""
     codings = head.known.get(b"transfer-encoding")
     lengths = head.known.get(b"content-length")
     if method == "HEAD" or head.status in (204, 304):
-        return _Counted(0)
+        return _FixedLength(0)
     if codings:
         if lengths or len(codings) > 1 or codings[0].lower() != b"chunked":
-            raise httpx.RemoteProtocolError(f"cannot undo the transfer codings {codings}")
+            raise httpx.RemoteProtocolError(f"unsupported transfer codings {codings}")
         return _Chunked(head)
     if lengths:
-        return _Counted(int(lengths[0]))  # digits, and only one: the parser has seen to it
-    return _UntilClosed()
+        return _FixedLength(int(lengths[0]))  # the parser accepts only one, of digits
+    return _UntilClose()
 
 
 class DirectReceive:
-    """The way of a body into a sink without a detour."""
+    """Receives a body directly into a sink's memory, without a copy."""
 
-    def __init__(self, sink: Sink, framing: _Counted | _UntilClosed) -> None:
+    def __init__(self, sink: Sink, framing: _FixedLength | _UntilClose) -> None:
         self._sink = sink
         self._framing = framing
-        self._offered = 0
+        self._buffer_size = 0
 
     @property
     def nearly_done(self) -> bool:
-        """Whether what is still to come fits into one read; never if nobody knows."""
-        return self._framing.left < READ_LIMIT
+        """Whether the rest fits into one read; always false if the length is unknown."""
+        return self._framing.remaining < READ_LIMIT
 
-    def room(self) -> memoryview:
-        """Return the memory that the next bytes belong into."""
-        room = _room(self._sink)[: min(self._framing.left, READ_LIMIT)]
-        self._offered = len(room)
-        return room
+    def get_buffer(self) -> memoryview:
+        """Return the sink's view for the next bytes, limited to one read and to the body."""
+        buffer = _sink_buffer(self._sink)[: min(self._framing.remaining, READ_LIMIT)]
+        self._buffer_size = len(buffer)
+        return buffer
 
-    def filled(self, nbytes: int) -> bool:
-        """Note that the first `nbytes` of it are filled, and tell whether that is all the room."""
-        self._framing.skip(nbytes)
+    def received(self, nbytes: int) -> bool:
+        """Note that the first `nbytes` of the view are filled; return whether it is full."""
+        self._framing.advance(nbytes)
         self._sink.received(nbytes)
-        return nbytes == self._offered
+        return nbytes == self._buffer_size
 
 
-def _room(sink: Sink) -> memoryview:
-    room = sink.get_buffer()
-    if not len(room):
-        raise ValueError("the sink offers no room for a body that goes on")
-    return room
+def _sink_buffer(sink: Sink) -> memoryview:
+    buffer = sink.get_buffer()
+    if not len(buffer):
+        raise ValueError("the sink returned an empty buffer before the end of the body")
+    return buffer
 
 
-def _pour(part: bytes, sink: Sink) -> None:
-    """Copy into a sink what came with other bytes."""
+def _copy_into(sink: Sink, part: bytes) -> None:
     view = memoryview(part)
     while view:
-        room = _room(sink)[: len(view)]
-        room[:] = view[: len(room)]
-        sink.received(len(room))
-        view = view[len(room) :]
+        buffer = _sink_buffer(sink)[: len(view)]
+        buffer[:] = view[: len(buffer)]
+        sink.received(len(buffer))
+        view = view[len(buffer) :]
 
 
 class Reply:
     """One reply, from its first byte to its last.
 
-    `status` is 0 until the head is complete; `direct` is the way to take, if there is one, for
-    bytes that have not been read yet; `idle_limit` says for how many seconds the connection can be
-    kept afterwards, `news` that whoever waits should look. Bytes
-    wait in the reply until they are taken, unless the sink took the body.
+    `status` is 0 until the head is complete. `direct` is set when the next bytes can be received
+    directly into a sink. `idle_limit` is how many seconds the connection can be kept afterwards.
+    `should_wake` tells the connection to wake the waiting task. Body parts are queued until
+    `take`, unless the sink took the body.
     """
 
     def __init__(
@@ -192,42 +192,42 @@ class Reply:
         self.extensions: dict[str, object] = {}
         self.direct: DirectReceive | None = None
         self.begun = False
-        self.news = False
+        self.should_wake = False
         self._broken = False
         self._error: Exception | None = None
         self.idle_limit = idle_limit
         self.unread = 0
         self.on_done: Callable[[], None] | None = None
         self._method = method
-        self._offered = sink
+        self._offered_sink = sink
         self._sink: Sink | None = None
-        self._framing: _Counted | _Chunked | _UntilClosed | None = None
+        self._framing: _FixedLength | _Chunked | _UntilClose | None = None
         self._pending = b""
         self._head_bytes = 0
         self._chunks: deque[bytes] = deque()
 
     @property
     def complete(self) -> bool:
-        """Whether all of it has come and arrived where it belongs."""
+        """Whether the whole reply has been received and stored without an error."""
         return self._framing is not None and self._framing.complete and not self._broken
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the reply has ended: complete, or broken off."""
         return self.complete or self._broken
 
     def finish(self, error: Exception | None = None) -> None:
-        """End the reply, broken off by `error` if there is one."""
+        """End the reply; `error` is the reason if it broke off."""
         self._broken = error is not None
         self._error = error
         if self.on_done is not None:
             self.on_done()
 
-    def check(self) -> None:
-        """Raise what broke it off, if anything did; from then on it keeps the error no more.
+    def raise_if_broken(self) -> None:
+        """Raise the error that broke the reply off, if any, and drop the reference to it.
 
-        An error keeps the frames that it came through, they keep the reply and its sink: a frame
-        would be held until the garbage collector finds them.
+        The error refers to its stack frames, and these to the reply and its sink. This cycle would
+        keep the image in memory until the garbage collector runs.
         """
         if self._broken:
             try:
@@ -236,7 +236,7 @@ class Reply:
                 self._error = None
 
     def take(self) -> bytes | None:
-        """Return the next part of the body, None if none has come."""
+        """Return the next queued part of the body, or None."""
         if not self._chunks:
             return None
         part = self._chunks.popleft()
@@ -244,25 +244,25 @@ class Reply:
         return part
 
     def feed(self, data: bytes) -> None:
-        """Read bytes off the wire; raises what is wrong with them, and what the sink raises."""
+        """Process received bytes; raise `RemoteProtocolError`, or what the sink raises."""
         self.begun = True
         if self._framing is None:
             data = self._read_heads(data)
         if self._framing is not None:
             self._read_body(self._framing, data)
 
-    def end(self) -> None:
-        """Note that the server sends nothing more; raises unless the reply ends so."""
+    def feed_eof(self) -> None:
+        """Note that the server sends nothing more; raise if the reply is incomplete."""
         if self._framing is None:
             raise httpx.RemoteProtocolError("the server disconnected without a complete reply")
-        self._framing.end()
+        self._framing.feed_eof()
 
     def _read_heads(self, data: bytes) -> bytes:
-        """Read interim heads and the final one; return what follows it."""
+        """Parse interim heads and the final one; return the bytes that follow."""
         start = max(len(self._pending) - 2, 0)
         data = self._pending + data
         while self._framing is None and (end := _HEAD_END.search(data, start)):
-            self._begin(data[: end.end()])
+            self._parse_head(data[: end.end()])
             data, start = data[end.end() :], 0
         if self._framing is None:
             self._check_start(data)
@@ -270,17 +270,17 @@ class Reply:
         return data
 
     def _check_start(self, data: bytes) -> None:
-        """Refuse a head, as far as it has come, that cannot become a proper one."""
+        """Raise if the part of a head received so far cannot become a valid one."""
         if not data.startswith(_STATUS_START[: len(data)]):
             raise httpx.RemoteProtocolError(f"not HTTP/1: {data[:20]!r}")
         if self._head_bytes + len(data) > HEAD_LIMIT:
             raise httpx.RemoteProtocolError(f"the head exceeds {HEAD_LIMIT} bytes")
 
-    def _begin(self, block: bytes) -> None:
+    def _parse_head(self, block: bytes) -> None:
         self._check_start(block)
         self._head_bytes += len(block)
         head = Head.parse(block)
-        if head.status < 200:  # noqa: PLR2004 - interim replies; the parser refuses 101
+        if head.status < 200:  # noqa: PLR2004 - interim replies; the parser rejects 101
             return
         framing = _framing(self._method, head)
         self.idle_limit = min(self.idle_limit, head.idle_limit)
@@ -289,11 +289,13 @@ class Reply:
         self._pending = b""
         self._framing = framing
         self.status = head.status
-        self.news = True
-        if self._offered is not None:
-            self._offer(self._offered, head, framing)
+        self.should_wake = True
+        if self._offered_sink is not None:
+            self._offer_body(self._offered_sink, head, framing)
 
-    def _offer(self, sink: Sink, head: Head, framing: _Counted | _Chunked | _UntilClosed) -> None:
+    def _offer_body(
+        self, sink: Sink, head: Head, framing: _FixedLength | _Chunked | _UntilClose
+    ) -> None:
         self.headers = headers = httpx.Headers(head.headers)
         if sink.begin(head.status, headers):
             self._sink = sink
@@ -301,13 +303,13 @@ class Reply:
             if not isinstance(framing, _Chunked):
                 self.direct = DirectReceive(sink, framing)
 
-    def _read_body(self, framing: _Counted | _Chunked | _UntilClosed, data: bytes) -> None:
-        for part in framing.split(data):
+    def _read_body(self, framing: _FixedLength | _Chunked | _UntilClose, data: bytes) -> None:
+        for part in framing.extract(data):
             if self._sink is not None:
-                _pour(part, self._sink)
+                _copy_into(self._sink, part)
             elif part:
                 self._chunks.append(part)
                 self.unread += len(part)
-                self.news = True
-        if framing.surplus:
+                self.should_wake = True
+        if framing.excess:
             self.idle_limit = 0.0

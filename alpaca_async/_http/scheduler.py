@@ -1,4 +1,4 @@
-"""Who is read next where servers together send faster than one loop can read."""
+"""Round-robin reading of large downloads when servers send faster than one loop can read."""
 
 from __future__ import annotations
 
@@ -9,85 +9,85 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
-TURN: Final = 0.25
-"""Seconds for which one is read at most while others wait: a large frame."""
+TURN_LIMIT: Final = 0.25
+"""The longest turn in seconds while others wait: enough for a large frame."""
 
-ROUND: Final = 2.0
-"""Seconds in which everybody has a turn, however many there are."""
+ROUND_LIMIT: Final = 2.0
+"""Seconds within which every waiting reader gets a turn, however many wait."""
 
-PATIENCE: Final = 0.002
-"""Seconds of silence that end a turn: a sender who waited for room needs less to go on."""
+SILENCE_LIMIT: Final = 0.002
+"""Seconds without data that end a turn; a sender that waited for buffer space resumes sooner."""
 
 
 class Reader(Protocol):
-    """Somebody with bytes to read."""
+    """A connection whose reading can be paused."""
 
     def pause(self) -> None:
-        """Read nothing until `resume`."""
+        """Stop reading until `resume`."""
         ...
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
         ...
 
 
 class ReadScheduler:
-    """Lets one of those read that are flooded; the others wait for their turns.
+    """Reads one large download at a time, round-robin; the others are paused.
 
-    If all of them read in every round of the loop, whatever else is to be done would wait for a
-    read of each, and so many frames at once are more than the processor's caches bear.
+    If all of them were read in each iteration of the event loop, other tasks would wait for one
+    read of each. Several frames at once also exceed the processor's caches.
     """
 
     def __init__(self) -> None:
         self._reading: Reader | None = None
-        self._waiting: dict[Reader, None] = {}  # in the order of their turns
-        self._turn = _Alarm()
-        self._silence = _Alarm()
+        self._waiting: dict[Reader, None] = {}  # ordered: the next turn first
+        self._turn_timer = _Timer()
+        self._silence_timer = _Timer()
 
-    def flooded(self, reader: Reader) -> None:
-        """Note that `reader` has read as much as it could, and that much more is to come."""
+    def filled_buffer(self, reader: Reader) -> None:
+        """Note that a read filled the whole buffer, and that much more is to come."""
         if self._reading is None:
             self._reading = reader
         elif reader is self._reading:
             if self._waiting:
-                self._expect_more()
+                self._restart_silence_timer()
         else:
             self._waiting[reader] = None
             reader.pause()
-            if not self._turn.is_set:
+            if not self._turn_timer.is_set:
                 self._begin_turn()
 
-    def drained(self, reader: Reader) -> None:
-        """Note that `reader` has read all there was, and that much more is to come."""
+    def emptied_socket(self, reader: Reader) -> None:
+        """Note that a read took all the bytes available, and that much more is to come."""
         if reader is not self._reading:
             return
         if self._waiting:
-            self._expect_more()
+            self._restart_silence_timer()
         else:
             self._reading = None
 
-    def leave(self, reader: Reader) -> None:
-        """Forget `reader`, which then is not paused: not much is to come any more, or nothing."""
+    def remove(self, reader: Reader) -> None:
+        """Remove `reader`, resuming it if paused: little or nothing is to come any more."""
         if reader is self._reading:
-            self._next()
+            self._next_turn()
         elif reader in self._waiting:
             del self._waiting[reader]
             reader.resume()
 
-    def keeps_waiting(self, reader: Reader) -> bool:
-        """Tell whether `reader` is paused."""
+    def is_paused(self, reader: Reader) -> bool:
+        """Return whether `reader` is paused."""
         return reader in self._waiting
 
     def _begin_turn(self) -> None:
-        self._turn.set(min(TURN, ROUND / len(self._waiting)), self._next)
-        self._expect_more()
+        self._turn_timer.set(min(TURN_LIMIT, ROUND_LIMIT / len(self._waiting)), self._next_turn)
+        self._restart_silence_timer()
 
-    def _expect_more(self) -> None:
-        self._silence.set(PATIENCE, self._next)
+    def _restart_silence_timer(self) -> None:
+        self._silence_timer.set(SILENCE_LIMIT, self._next_turn)
 
-    def _next(self) -> None:
-        self._turn.stop()
-        self._silence.stop()
+    def _next_turn(self) -> None:
+        self._turn_timer.stop()
+        self._silence_timer.stop()
         self._reading = next(iter(self._waiting), None)
         if self._reading is None:
             return
@@ -97,8 +97,8 @@ class ReadScheduler:
             self._begin_turn()
 
 
-class _Alarm:
-    """Calls what it was set to last, once, unless it is stopped."""
+class _Timer:
+    """Calls a function once after a delay; setting it again replaces the earlier call."""
 
     def __init__(self) -> None:
         self._handle: TimerHandle | None = None
@@ -107,15 +107,15 @@ class _Alarm:
     def is_set(self) -> bool:
         return self._handle is not None
 
-    def set(self, seconds: float, call: Callable[[], None]) -> None:
+    def set(self, seconds: float, callback: Callable[[], None]) -> None:
         self.stop()
-        self._handle = asyncio.get_running_loop().call_later(seconds, self._ring, call)
+        self._handle = asyncio.get_running_loop().call_later(seconds, self._fire, callback)
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _ring(self, call: Callable[[], None]) -> None:
+    def _fire(self, callback: Callable[[], None]) -> None:
         self._handle = None
-        call()
+        callback()

@@ -1,4 +1,4 @@
-"""An httpx transport on asyncio that can read a body direct into the caller's memory."""
+"""An httpx transport on asyncio that can receive a body directly into the caller's memory."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _HAPPY_EYEBALLS_DELAY: Final = 0.25
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 with a small pool of connections for each server.
+    """HTTP/1.1 with a small connection pool for each server.
 
-    Understands the request extensions `timeout` (`read` is the longest silence), `target`,
-    `trace` (the event `http11.send_request_headers.started`), `sni_hostname`, and `sink`: a
-    `Sink` that gives memory for the body, which the kernel then fills without a copy. If the
-    sink took the body, the response's extension `sink` is true, and its stream yields nothing
-    and ends when the body is complete. Requests with a sink use at most half of a server's
-    connections, rounded up. Large bodies that come faster than the loop can read are read one at
-    a time, in turns.
+    Supports the request extensions `timeout` (`read` is the longest time without data), `target`,
+    `trace` (the event `http11.send_request_headers.started`), `sni_hostname` and `sink`. A `Sink`
+    provides memory for the body, which the kernel fills without a copy. If the sink took the
+    body, the response's extension `sink` is true. The response's stream then yields nothing, and
+    ends when the body is complete. Requests with a sink use at most half of a server's
+    connections, rounded up. Large bodies that arrive faster than the event loop can read are read
+    one at a time, round-robin.
 
-    A GET or HEAD is sent once more when a connection that had rested broke before a byte of the
-    reply; nothing else is sent twice. The body of a request leaves in one piece with its head.
+    A GET or HEAD is retried once when an idle connection breaks before the first byte of the
+    reply. Nothing else is sent twice. The head and body of a request are sent together.
 
-    Errors are httpx's; what a sink raises comes out of the response's stream as it is.
+    Errors are those of httpx. The response's stream raises the errors of a sink unchanged.
     """
 
     def __init__(

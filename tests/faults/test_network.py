@@ -87,7 +87,7 @@ async def plain_for_https(_: Fault) -> AsyncGenerator[Bench]:
 
     async def refuse(peer: Peer) -> None:
         await peer.reader.read(1)
-        peer.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with serving(refuse) as server:
         yield Bench(server.url.replace("http", "https"))

@@ -101,7 +101,7 @@ async def busy(_: Fault) -> AsyncGenerator[Bench]:
 @asynccontextmanager
 async def hung_handshake(_: Fault) -> AsyncGenerator[Bench]:
     """A server that takes connections, and never speaks TLS."""
-    async with serving(lambda peer: peer.gone()) as server:
+    async with serving(lambda peer: peer.wait_closed()) as server:
         yield Bench(server.url.replace("http", "https"))
 
 

@@ -132,7 +132,7 @@ def _received(rng: Random, data: bytes, *, rows: bool) -> NDArray[Any] | AlpacaE
         for piece in cut(rng, head + body):
             _deliver(reply, piece)
         if not reply.complete:
-            reply.end()
+            reply.feed_eof()
         array, _ = sink.result()
     except AlpacaError as error:
         return error
@@ -153,9 +153,9 @@ def _framed(rng: Random, data: bytes) -> tuple[bytes, bytes]:
 def _deliver(reply: Reply, piece: bytes) -> None:
     """Fill the sink's own memory where a connection would."""
     while piece and reply.direct is not None:
-        room = reply.direct.room()[: len(piece)]
+        room = reply.direct.get_buffer()[: len(piece)]
         room[:] = piece[: len(room)]
-        reply.direct.filled(len(room))
+        reply.direct.received(len(room))
         piece = piece[len(room) :]
     if piece:
         reply.feed(piece)

@@ -1,4 +1,4 @@
-"""Sinks, and servers that say exactly what a test wants to be said."""
+"""Sinks, and servers that send exactly the bytes that a test gives them."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class MemorySink:
-    """Takes every body, in rooms of `room` bytes."""
+    """Stores a body in memory, through a buffer of `size` bytes."""
 
-    def __init__(self, room: int = 1 << 16, *, willing: bool = True) -> None:
+    def __init__(self, size: int = 1 << 16, *, willing: bool = True) -> None:
         self.began: list[tuple[int, httpx.Headers]] = []
         self.content = bytearray()
         self._willing = willing
-        self._room = bytearray(room)
+        self._buffer = bytearray(size)
 
     def begin(self, status: int, headers: httpx.Headers) -> bool:
         self.began.append((status, headers))
         return self._willing
 
     def get_buffer(self) -> memoryview:
-        return memoryview(self._room)
+        return memoryview(self._buffer)
 
     def received(self, nbytes: int) -> None:
-        self.content += self._room[:nbytes]
+        self.content += self._buffer[:nbytes]
 
 
-class SinkBroke(Exception):
-    """What a broken sink raises."""
+class SinkError(Exception):
+    """The error of a `BrokenSink`."""
 
 
 class BrokenSink(MemorySink):
-    """Raises in one of its methods."""
+    """Raises `SinkError` in the given method."""
 
     def __init__(self, where: str) -> None:
         super().__init__(8)
         self._where = where
 
-    def _maybe(self, where: str) -> None:
+    def _raise_in(self, where: str) -> None:
         if where == self._where:
-            raise SinkBroke(where)
+            raise SinkError(where)
 
     def begin(self, status: int, headers: httpx.Headers) -> bool:
-        self._maybe("begin")
+        self._raise_in("begin")
         return super().begin(status, headers)
 
     def get_buffer(self) -> memoryview:
-        self._maybe("get_buffer")
+        self._raise_in("get_buffer")
         return super().get_buffer()
 
     def received(self, nbytes: int) -> None:
-        self._maybe("received")
+        self._raise_in("received")
         super().received(nbytes)
 
 
 @dataclass
 class Peer:
-    """One connection, as the scripted server has it; `number` counts from 0."""
+    """One connection of a scripted server; `number` counts from 0."""
 
     number: int
     reader: asyncio.StreamReader
@@ -74,7 +74,7 @@ class Peer:
     requests: list[bytes]
 
     async def request(self) -> bytes:
-        """Read one request; `EOFError` if the client has gone."""
+        """Read one request; raise `EOFError` if the client has closed."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = 0
         for line in head.lower().split(b"\r\n"):
@@ -84,23 +84,23 @@ class Peer:
         self.requests.append(request)
         return request
 
-    def say(self, *parts: bytes) -> None:
+    def send(self, *parts: bytes) -> None:
         for part in parts:
             self.writer.write(part)
 
     def pause(self) -> None:
-        """Read nothing more."""
+        """Stop reading."""
         transport = self.writer.transport
         assert isinstance(transport, asyncio.ReadTransport)
         transport.pause_reading()
 
     async def answer_all(self, reply: bytes = OK) -> None:
-        """Give every request the same reply."""
+        """Send the same reply to every request."""
         while True:
             await self.request()
-            self.say(reply)
+            self.send(reply)
 
-    async def gone(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the client closes."""
         while await self.reader.read(65536):
             pass
@@ -132,8 +132,8 @@ class ScriptedServer:
         finally:
             writer.transport.abort()
 
-    async def left(self) -> None:
-        """Wait until all clients have gone, which must not take long."""
+    async def wait_closed(self) -> None:
+        """Wait up to two seconds until all clients have closed."""
         async with asyncio.timeout(2):
             await asyncio.gather(*self.tasks, return_exceptions=True)
 
@@ -156,7 +156,7 @@ async def serving(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
+        await asyncio.sleep(0)  # asyncio closes the sockets in the next iteration of the loop
 
 
 def request(
@@ -170,14 +170,14 @@ def request(
     data: dict[str, str] | None = None,
     **extensions: object,
 ) -> httpx.Request:
-    """Make a request, `timeout` being those for connecting and for the pool."""
+    """Make a request; `timeout` is used for connecting and for the pool."""
     limits = {"connect": timeout, "pool": timeout, "read": read, "write": write}
     extras = {"timeout": limits, **extensions, **({"sink": sink} if sink is not None else {})}
     return httpx.Request(method, url, data=data, extensions=extras)
 
 
 async def content(response: httpx.Response) -> bytes:
-    """Read what the transport itself delivers, whatever its coding."""
+    """Read the body from the transport, without content decoding."""
     assert isinstance(response.stream, httpx.AsyncByteStream)
     return b"".join([part async for part in response.stream])
 
@@ -187,6 +187,6 @@ async def fetch(transport: httpx.AsyncBaseTransport, *args: str, **options: obje
 
 
 async def settle() -> None:
-    """Let the loop handle what has arrived."""
+    """Give the event loop time to process received data."""
     for _ in range(5):
         await asyncio.sleep(0.002)

@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 BODY = bytes(range(256)) * 300
 BATCH = 120
 SOAK = int(os.environ.get("ALPACA_SOAK", "240"))
-"""How many requests; ALPACA_SOAK=10000 for a long run."""
-MOMENTS = [0, 0, 0.0005, 0.001, 0.002, 0.004, 0.008]
+"""Number of requests; ALPACA_SOAK=10000 for a long run."""
+DELAYS = [0, 0, 0.0005, 0.001, 0.002, 0.004, 0.008]
 
 
-async def clumsy(peer: Peer) -> None:
-    """Answer in pieces, counted or chunked, and with pauses."""
+async def answer_in_pieces(peer: Peer) -> None:
+    """Send bodies in pieces, with pauses, with Content-Length or chunked."""
     chance = random.Random(peer.number)
     while True:
         await peer.request()
-        await asyncio.sleep(chance.choice(MOMENTS))
+        await asyncio.sleep(chance.choice(DELAYS))
         if chance.random() < 0.5:
-            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY))
             half, end = BODY[:40_000], BODY[40_000:]
         else:
-            peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             half = b"%x\r\n%s" % (len(BODY), BODY[:30_000])
             end = BODY[30_000:] + b"\r\n0\r\n\r\n"
-        peer.say(half)
-        await asyncio.sleep(chance.choice(MOMENTS))
-        peer.say(end)
+        peer.send(half)
+        await asyncio.sleep(chance.choice(DELAYS))
+        peer.send(end)
 
 
 async def trace(event: str, info: object) -> None:
@@ -54,7 +54,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def one(transport: DirectTransport, url: str, number: int) -> None:
+async def fetch_one(transport: DirectTransport, url: str, number: int) -> None:
     sink = MemorySink(5000) if number % 2 else None
     extensions = {"trace": trace} if number % 3 else {}
     body = await fetch(transport, url, sink=sink, **extensions)
@@ -62,10 +62,10 @@ async def one(transport: DirectTransport, url: str, number: int) -> None:
 
 
 async def cancel_some(transport: DirectTransport, url: str, chance: random.Random) -> None:
-    """Send a hundred and twenty requests and cancel most of them at random moments."""
-    tasks = [asyncio.create_task(one(transport, url, n)) for n in range(BATCH)]
+    """Send 120 requests and cancel most of them at random moments."""
+    tasks = [asyncio.create_task(fetch_one(transport, url, n)) for n in range(BATCH)]
     while not all(task.done() for task in tasks):
-        await asyncio.sleep(chance.choice(MOMENTS) / 2)
+        await asyncio.sleep(chance.choice(DELAYS) / 2)
         running = [task for task in tasks if not task.done()][:8]
         if running and chance.random() < 0.8:
             chance.choice(running).cancel()
@@ -75,8 +75,8 @@ async def cancel_some(transport: DirectTransport, url: str, chance: random.Rando
     assert sum(end is not None for end in ends) > BATCH / 3
 
 
-async def traced(transport: DirectTransport) -> int:
-    """Return the bytes that are held when no connection is."""
+async def memory_at_rest(transport: DirectTransport) -> int:
+    """Return the traced memory in bytes while no connection is open."""
     await transport.aclose()
     await settle()
     gc.collect()
@@ -84,65 +84,65 @@ async def traced(transport: DirectTransport) -> int:
 
 
 @pytest.mark.timeout(60 + SOAK / 20)
-async def test_cancelling_at_any_moment_leaves_nothing() -> None:
+async def test_cancelling_at_any_moment_leaks_nothing() -> None:
     chance = random.Random(1)
-    async with serving(clumsy) as server:
+    async with serving(answer_in_pieces) as server:
         before = descriptors()
         transport = DirectTransport(connections_per_server=3)
         tracemalloc.start()
         await cancel_some(transport, server.url, chance)
         server.requests.clear()
-        memory = await traced(transport)
+        memory = await memory_at_rest(transport)
         for _ in range(SOAK // BATCH):
             await cancel_some(transport, server.url, chance)
             server.requests.clear()
             await settle()
             assert len(server.tasks) <= 3
-        assert await traced(transport) - memory < 100_000
+        assert await memory_at_rest(transport) - memory < 100_000
         tracemalloc.stop()
-        await asyncio.gather(*(one(transport, server.url, n) for n in range(6)))
+        await asyncio.gather(*(fetch_one(transport, server.url, n) for n in range(6)))
         await transport.aclose()
-        await server.left()
+        await server.wait_closed()
         assert descriptors() == before
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_time_limit_of_the_caller_is_as_good_as_a_cancellation() -> None:
+async def test_a_timeout_of_the_caller_closes_the_connection() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        await peer.gone()
+        await peer.wait_closed()
 
     async with serving(script) as server, DirectTransport(connections_per_server=1) as transport:
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.02):
                     await fetch(transport, server.url)
-        await server.left()
+        await server.wait_closed()
 
 
-@pytest.mark.parametrize("sunk", [True, False])
-async def test_a_half_read_connection_is_never_used_again(sunk: bool) -> None:
+@pytest.mark.parametrize("use_sink", [True, False])
+async def test_a_connection_is_not_reused_after_a_cancelled_body(use_sink: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        await peer.gone()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await peer.wait_closed()
 
     async with serving(script) as server, DirectTransport() as transport:
-        sink = MemorySink() if sunk else None
+        sink = MemorySink() if use_sink else None
         response = await transport.handle_async_request(request(server.url, sink=sink))
         task = asyncio.create_task(content(response))
         await settle()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await server.left()
+        await server.wait_closed()
 
 
 async def test_cancelling_while_writing_closes_the_connection() -> None:
     async def script(peer: Peer) -> None:
         peer.pause()
         await asyncio.sleep(0.05)
-        await peer.gone()
+        await peer.wait_closed()
 
     async with serving(script) as server, DirectTransport() as transport:
         sent = request(server.url, "PUT", data={"a": "x" * 20_000_000})
@@ -153,23 +153,23 @@ async def test_cancelling_while_writing_closes_the_connection() -> None:
             await task
 
 
-async def test_cancelling_when_the_reply_is_there_does_not_close_it_under_the_next_request(
+async def test_cancelling_after_a_complete_reply_does_not_close_the_reused_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seconds: list[asyncio.Task[bytes]] = []
-    rests = Pool.rests
+    put_idle = Pool.put_idle
 
     async def cancel_first(event: str, info: object) -> None:
         first.cancel()
 
-    def rests_and_is_taken(pool: Pool, connection: Connection) -> None:
-        """Let the second request have it before the first learns that its reply is complete."""
-        rests(pool, connection)
+    def put_idle_and_take(pool: Pool, connection: Connection) -> None:
+        """Give the connection to a second request before the first is woken."""
+        put_idle(pool, connection)
         if not seconds:
             second = fetch(transport, server.url, "PUT", trace=cancel_first)
             seconds.append(asyncio.create_task(second))
 
-    monkeypatch.setattr(Pool, "rests", rests_and_is_taken)
+    monkeypatch.setattr(Pool, "put_idle", put_idle_and_take)
     async with serving(lambda peer: peer.answer_all()) as server, DirectTransport() as transport:
         first = asyncio.create_task(fetch(transport, server.url))
         with pytest.raises(asyncio.CancelledError):
@@ -178,7 +178,7 @@ async def test_cancelling_when_the_reply_is_there_does_not_close_it_under_the_ne
         assert server.connections == 1
 
 
-async def test_cancelling_while_connecting_leaves_no_socket() -> None:
+async def test_cancelling_while_connecting_leaks_no_socket() -> None:
     async with serving(lambda peer: peer.answer_all()) as server, DirectTransport() as transport:
         before = descriptors()
         for rounds in range(8):
@@ -189,12 +189,12 @@ async def test_cancelling_while_connecting_leaves_no_socket() -> None:
             with suppress(asyncio.CancelledError):
                 await task
             await transport.aclose()
-            await server.left()
+            await server.wait_closed()
         assert descriptors() == before
 
 
-async def test_a_client_of_httpx_is_as_clean() -> None:
-    async with serving(clumsy) as server:
+async def test_cancelling_requests_of_an_httpx_client_leaks_nothing() -> None:
+    async with serving(answer_in_pieces) as server:
         before = descriptors()
         async with httpx.AsyncClient(transport=DirectTransport(), trust_env=False) as client:
             tasks = [asyncio.create_task(client.get(server.url)) for _ in range(40)]
@@ -208,5 +208,5 @@ async def test_a_client_of_httpx_is_as_clean() -> None:
                 assert end.content == BODY
             else:
                 assert isinstance(end, asyncio.CancelledError)
-        await server.left()
+        await server.wait_closed()
         assert descriptors() == before

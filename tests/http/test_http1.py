@@ -65,7 +65,7 @@ REPLIES = {
     "chunked, extra reply": (head(CHUNKED) + CHUNKS + b"\r\n") * 2,
     "chunked, extra garbage": head(CHUNKED) + CHUNKS + b"\r\nxyz",
     "chunked close, extra": head(CHUNKED, b"Connection: close") + b"0\r\n\r\nxyz",
-    # what cannot be believed
+    # invalid replies
     "nothing": b"",
     "half a head": head(LENGTH)[:30],
     "short body": head(LENGTH) + BODY[:-1],
@@ -105,7 +105,7 @@ REPLIES = {
     "identity": head(b"Transfer-Encoding: identity") + BODY,
 }
 
-STRICTER = {
+REJECTED = {
     "length and chunked": head(LENGTH, CHUNKED) + CHUNKS + b"\r\n",
     "chunked and length": head(CHUNKED, LENGTH) + CHUNKS + b"\r\n",
     "equal lengths": head(LENGTH, LENGTH) + BODY,
@@ -115,7 +115,7 @@ STRICTER = {
     "101": head(status=b"HTTP/1.1 101 Switching Protocols"),
     "101 with upgrade": head(b"Upgrade: x", b"Connection: upgrade", status=b"HTTP/1.1 101 X"),
 }
-"""Replies that h11 puts up with."""
+"""Replies that h11 accepts and we reject."""
 
 
 class Outcome(NamedTuple):
@@ -127,7 +127,7 @@ class Outcome(NamedTuple):
 
 
 def by_h11(method: str, data: bytes) -> Outcome | None:
-    """What h11 makes of a reply after which the connection is closed; None: an error."""
+    """Parse a reply with h11, then close the connection; return None for an error."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
     connection.send(h11.EndOfMessage())
@@ -156,15 +156,15 @@ def by_h11(method: str, data: bytes) -> Outcome | None:
 
 
 def feed(reply: Reply, data: bytes) -> None:
-    """Hand over bytes as a connection does."""
+    """Feed bytes in the way a connection does."""
     while data and not reply.complete:
         if reply.direct is None:
             reply.feed(data)
             return
-        room = reply.direct.room()[: len(data)]
-        room[:] = data[: len(room)]
-        reply.direct.filled(len(room))
-        data = data[len(room) :]
+        buffer = reply.direct.get_buffer()[: len(data)]
+        buffer[:] = data[: len(buffer)]
+        reply.direct.received(len(buffer))
+        data = data[len(buffer) :]
     if data:
         reply.idle_limit = 0
 
@@ -177,13 +177,13 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 def by_reply(
     method: str, data: bytes, places: list[int], sink: MemorySink | None = None
 ) -> Outcome | None:
-    """What `Reply` makes of the same bytes, cut into parts."""
+    """Parse the same bytes with `Reply`, cut into parts."""
     reply = Reply(method, sink)
     try:
         for part in cut(data, places):
             feed(reply, part)
         if not reply.complete:
-            reply.end()
+            reply.feed_eof()
     except httpx.RemoteProtocolError:
         return None
     assert reply.done
@@ -194,7 +194,7 @@ def by_reply(
     headers = [
         (name.lower(), value.lower() if name.lower() == b"transfer-encoding" else value)
         for name, value in httpx.Headers(reply.headers).raw
-    ]  # as h11 gives them
+    ]  # in the form of h11
     reason = reply.extensions["reason_phrase"]
     assert isinstance(reason, bytes)
     return Outcome(reply.status, reason, headers, body, reply.idle_limit > 0)
@@ -206,12 +206,12 @@ cuts = st.lists(st.integers(0, 2000), max_size=12)
 
 @settings(max_examples=150)
 @given(name=names, places=cuts, method=st.sampled_from(["GET", "PUT"]))
-def test_reads_what_h11_reads(name: str, places: list[int], method: str) -> None:
+def test_parses_replies_like_h11(name: str, places: list[int], method: str) -> None:
     assert by_reply(method, REPLIES[name], places) == by_h11(method, REPLIES[name])
 
 
 @pytest.mark.parametrize("name", REPLIES)
-def test_reads_what_h11_reads_byte_by_byte(name: str) -> None:
+def test_parses_replies_like_h11_byte_by_byte(name: str) -> None:
     data = REPLIES[name]
     assert by_reply("GET", data, list(range(len(data)))) == by_h11("GET", data)
 
@@ -224,15 +224,15 @@ def test_a_reply_to_head_has_no_body(name: str) -> None:
     assert outcome is not None
 
 
-@pytest.mark.parametrize("name", STRICTER)
-def test_refuses_what_could_be_read_in_two_ways(name: str) -> None:
-    assert by_reply("GET", STRICTER[name], []) is None
+@pytest.mark.parametrize("name", REJECTED)
+def test_ambiguous_replies_are_rejected(name: str) -> None:
+    assert by_reply("GET", REJECTED[name], []) is None
 
 
 @settings(max_examples=150)
-@given(name=names, places=cuts, room=st.integers(1, 900))
-def test_a_sink_gets_what_the_stream_gets(name: str, places: list[int], room: int) -> None:
-    sink = MemorySink(room)
+@given(name=names, places=cuts, size=st.integers(1, 900))
+def test_a_sink_gets_the_same_bytes_as_the_stream(name: str, places: list[int], size: int) -> None:
+    sink = MemorySink(size)
     assert by_reply("GET", REPLIES[name], places, sink) == by_reply("GET", REPLIES[name], [])
 
 
@@ -240,35 +240,33 @@ def test_a_sink_gets_what_the_stream_gets(name: str, places: list[int], room: in
 @given(
     sizes=st.lists(st.integers(1, 300), max_size=12),
     places=cuts,
-    room=st.integers(1, 400),
+    buffer_size=st.integers(1, 400),
     padding=st.sampled_from([b"", b" ", b";name=value", b';a="b"']),
 )
 def test_chunks_of_any_size_cut_anywhere(
-    sizes: list[int], places: list[int], room: int, padding: bytes
+    sizes: list[int], places: list[int], buffer_size: int, padding: bytes
 ) -> None:
     bodies = [bytes([n % 256]) * size for n, size in enumerate(sizes)]
     chunks = b"".join(b"%X%s\r\n%s\r\n" % (len(body), padding, body) for body in bodies)
     data = head(CHUNKED) + chunks + b"0\r\n\r\n"
     plain = by_reply("GET", data, places)
-    sunk = by_reply("GET", data, places, MemorySink(room))
+    with_sink = by_reply("GET", data, places, MemorySink(buffer_size))
     assert plain is not None
-    assert plain == sunk
+    assert plain == with_sink
     assert plain.body == b"".join(bodies)
     assert plain.reusable
 
 
 @settings(max_examples=120)
 @given(data=st.binary(max_size=200), places=cuts)
-def test_noise_after_a_good_start_never_raises_anything_else(
-    data: bytes, places: list[int]
-) -> None:
+def test_random_bytes_raise_only_protocol_errors(data: bytes, places: list[int]) -> None:
     for start in (b"", b"HTTP/1.1 200 OK\r\n", head(CHUNKED), head(b"Content-Length: 5")):
         by_reply("GET", start + data, places)
 
 
 @settings(max_examples=120)
 @given(name=names, at=st.integers(0, 3000), byte=st.integers(0, 255))
-def test_a_flipped_byte_never_makes_a_reply_that_h11_reads_otherwise(
+def test_a_changed_byte_never_gives_a_different_reply_than_h11(
     name: str, at: int, byte: int
 ) -> None:
     data = bytearray(REPLIES[name])
@@ -297,47 +295,47 @@ def test_a_sink_sees_the_final_head_once() -> None:
     ]
 
 
-def test_counted_bodies_go_straight_and_never_further_than_their_end() -> None:
+def test_a_direct_read_stops_at_the_end_of_the_body() -> None:
     sink = MemorySink(1000)
     reply = Reply("GET", sink)
     reply.feed(head(LENGTH) + BODY[:700])
     assert sink.content == BODY[:700]
     assert reply.direct is not None
-    assert len(reply.direct.room()) == 68
+    assert len(reply.direct.get_buffer()) == 68
 
 
-def test_one_read_goes_no_further_than_the_loop_can_wait() -> None:
+def test_one_read_is_limited() -> None:
     reply = Reply("GET", MemorySink(READ_LIMIT * 2))
     reply.feed(head(b"Content-Length: 9999999"))
     assert reply.direct is not None
-    assert len(reply.direct.room()) == READ_LIMIT
+    assert len(reply.direct.get_buffer()) == READ_LIMIT
 
 
-def test_a_sink_without_room_is_told_so() -> None:
-    with pytest.raises(ValueError, match="no room"):
+def test_an_empty_sink_buffer_is_an_error() -> None:
+    with pytest.raises(ValueError, match="empty buffer"):
         Reply("GET", MemorySink(0)).feed(REPLIES["length"])
 
 
-def feed_for_ever(reply: Reply, data: bytes, complaint: str) -> None:
-    """Feed the same bytes again and again, until `HEAD_LIMIT` is passed at the latest."""
+def feed_repeatedly(reply: Reply, data: bytes, message: str) -> None:
+    """Feed the same bytes until an error, at the latest when `HEAD_LIMIT` is exceeded."""
 
     def feed() -> None:
         for _ in range(HEAD_LIMIT // len(data) + 2):
             reply.feed(data)
 
-    with pytest.raises(httpx.RemoteProtocolError, match=complaint):
+    with pytest.raises(httpx.RemoteProtocolError, match=message):
         feed()
 
 
 def test_the_head_is_limited() -> None:
     reply = Reply("GET")
     reply.feed(head()[:-2])
-    feed_for_ever(reply, b"A: " + b"x" * 1000 + b"\r\n", "exceeds")
+    feed_repeatedly(reply, b"A: " + b"x" * 1000 + b"\r\n", "exceeds")
 
 
 def test_interim_heads_are_limited_together() -> None:
     reply = Reply("GET")
-    feed_for_ever(reply, head(status=b"HTTP/1.1 100 Continue"), "exceeds")
+    feed_repeatedly(reply, head(status=b"HTTP/1.1 100 Continue"), "exceeds")
 
 
 def test_a_line_is_limited() -> None:
@@ -357,16 +355,16 @@ def test_headers_are_counted() -> None:
 def test_trailers_are_limited() -> None:
     reply = Reply("GET")
     reply.feed(head(CHUNKED) + CHUNKS)
-    feed_for_ever(reply, b"A: " + b"x" * 1000 + b"\r\n", "between two chunks")
+    feed_repeatedly(reply, b"A: " + b"x" * 1000 + b"\r\n", "between two chunks")
 
 
-def test_a_server_that_is_not_http_is_noticed_at_once() -> None:
+def test_a_server_without_http_is_detected_at_the_first_byte() -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="not HTTP"):
         Reply("GET").feed(b"S")
 
 
-def test_no_request_follows_one_that_timed_out() -> None:
-    """A server that says so of a connection at rest may answer the next request as well."""
+def test_a_connection_is_not_reused_after_status_408() -> None:
+    """A server that sends 408 on an idle connection may also answer the next request."""
     reply = Reply("PUT")
     reply.feed(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
     assert reply.complete
@@ -382,9 +380,7 @@ def test_no_request_follows_one_that_timed_out() -> None:
         (b"max=3", float("inf")),
     ],
 )
-def test_the_server_may_announce_how_long_it_keeps_a_connection(
-    announced: bytes, expected: float
-) -> None:
+def test_the_keep_alive_header_limits_the_idle_time(announced: bytes, expected: float) -> None:
     reply = Reply("GET")
     reply.feed(head(b"Content-Length: 0", b"Keep-Alive: " + announced))
     assert reply.idle_limit == pytest.approx(expected)
@@ -394,7 +390,7 @@ def request(method: str = "GET", url: str = "http://h/p", **options: Any) -> htt
     return httpx.Request(method, url, **options)
 
 
-def test_a_request_is_written_as_httpx_has_it() -> None:
+def test_a_request_is_serialised() -> None:
     written = serialise(
         request("PUT", "http://h:1/p?q=%20", data={"Gain": "5"}, headers={"Accept": "x"}), b"Gain=5"
     )
@@ -412,7 +408,7 @@ def test_a_request_is_written_as_httpx_has_it() -> None:
     ),
     st.binary(max_size=50),
 )
-def test_h11_reads_what_is_written(
+def test_h11_parses_serialised_requests(
     method: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
     sent = request(method, "http://h/p?q=1", headers=headers, content=body)
@@ -430,7 +426,7 @@ def test_h11_reads_what_is_written(
 
 
 @pytest.mark.parametrize("body", [b"", b"some bytes"])
-def test_a_body_of_unknown_length_leaves_as_one_chunk(body: bytes) -> None:
+def test_a_body_of_unknown_length_is_sent_as_one_chunk(body: bytes) -> None:
     sent = request("PUT", headers={"Transfer-Encoding": "chunked"})
     sent.headers.pop("content-length", None)
     server = h11.Connection(h11.SERVER)
@@ -440,7 +436,7 @@ def test_a_body_of_unknown_length_leaves_as_one_chunk(body: bytes) -> None:
     assert b"".join(bytes(e.data) for e in events if isinstance(e, h11.Data)) == body
 
 
-def test_the_zone_of_an_address_stays_here() -> None:
+def test_the_zone_of_an_address_is_not_sent() -> None:
     sent = request(url="http://[fe80::1%25eth0]:11111/p", headers={"A": "[b%c]"})
     written = bytes(serialise(sent, b""))
     assert b"\r\nHost: [fe80::1]:11111\r\n" in written
@@ -448,42 +444,42 @@ def test_the_zone_of_an_address_stays_here() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"a\r\nB: c", b"a\nb", b"a\rb", b"a\0b"])
-def test_a_header_cannot_smuggle_another(raw: bytes) -> None:
+def test_a_header_cannot_inject_another(raw: bytes) -> None:
     with pytest.raises(httpx.LocalProtocolError):
         serialise(request(headers=[(b"X", raw)]), b"")
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\n", b"\xe9"])
-def test_a_header_needs_a_proper_name(name: bytes) -> None:
+def test_a_header_needs_a_valid_name(name: bytes) -> None:
     with pytest.raises(httpx.LocalProtocolError):
         serialise(request(headers=[(name, b"x")]), b"")
 
 
 @pytest.mark.parametrize("target", [b"", b"/a b", b"/a\r\nX: y", b"/\xe9", b"/a\n"])
-def test_a_target_cannot_smuggle_a_header(target: bytes) -> None:
+def test_a_target_cannot_inject_a_header(target: bytes) -> None:
     with pytest.raises(httpx.LocalProtocolError):
         serialise(request(extensions={"target": target}), b"")
 
 
 @pytest.mark.parametrize("method", ["G T", "GET\n", "", "CONNECT", "G\xe9T"])
-def test_a_method_must_be_one(method: str) -> None:
+def test_a_method_must_be_valid(method: str) -> None:
     with pytest.raises(httpx.LocalProtocolError):
         serialise(request(method), b"")
 
 
-def test_a_body_must_be_as_long_as_announced() -> None:
+def test_a_body_must_have_the_announced_length() -> None:
     with pytest.raises(httpx.LocalProtocolError, match="Content-Length"):
         serialise(request("PUT", headers={"Content-Length": "3"}), b"four")
     with pytest.raises(httpx.LocalProtocolError, match="Content-Length"):
         serialise(request("GET"), b"unannounced")
 
 
-def test_a_request_names_its_host() -> None:
+def test_a_request_needs_a_host_header() -> None:
     sent = request()
     del sent.headers["host"]
     with pytest.raises(httpx.LocalProtocolError, match="Host"):
         serialise(sent, b"")
 
 
-def test_the_target_can_be_given() -> None:
+def test_the_target_extension_is_used() -> None:
     assert serialise(request(extensions={"target": b"*"}), b"").startswith(b"GET * HTTP/1.1\r\n")

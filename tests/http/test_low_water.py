@@ -1,4 +1,4 @@
-"""Where more comes than one read takes, small portions are left until they are worth a read."""
+"""During a large download, small portions stay in the socket until a large read is possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alpaca_async._http.transport import DirectTransport
 from .support import OK, MemorySink, Peer, fetch, request, serving, settle
 
 MIB: Final = 1 << 20
-ROOM: Final = MIB
+BUFFER_SIZE: Final = MIB
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -23,7 +23,7 @@ class CountingSink(MemorySink):
     """Counts its reads."""
 
     def __init__(self) -> None:
-        super().__init__(ROOM)
+        super().__init__(BUFFER_SIZE)
         self.reads = 0
 
     def received(self, nbytes: int) -> None:
@@ -36,19 +36,19 @@ class CountingSink(MemorySink):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the option is used on Linux only")
-async def test_a_flood_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_SECONDS", 30.0)
+async def test_a_large_download_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
     body, portion = bytes(range(256)) * (4 * MIB // 256), 1 << 14
     portions = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(HEAD % len(body), body[: 2 * MIB])
+        peer.send(HEAD % len(body), body[: 2 * MIB])
         await portions.wait()
         for at in range(2 * MIB, 3 * MIB, portion):
-            peer.say(body[at : at + portion])
+            peer.send(body[at : at + portion])
             await asyncio.sleep(0.002)
-        peer.say(body[3 * MIB :])
+        peer.send(body[3 * MIB :])
 
     async with serving(script) as server, DirectTransport() as transport:
         sink = CountingSink()
@@ -61,32 +61,34 @@ async def test_a_flood_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch
         assert sink.reads - before < MIB // portion // 2
 
 
-async def test_small_replies_are_read_after_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_SECONDS", 30.0)
+async def test_small_replies_are_read_after_a_large_download(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(HEAD % (3 * MIB), bytes(3 * MIB))
+        peer.send(HEAD % (3 * MIB), bytes(3 * MIB))
         await peer.answer_all()
 
     async with serving(script) as server, DirectTransport() as transport, asyncio.timeout(3):
-        await fetch(transport, server.url, sink=MemorySink(ROOM))
+        await fetch(transport, server.url, sink=MemorySink(BUFFER_SIZE))
         assert await fetch(transport, server.url, read=1) == OK[-2:]
         assert server.connections == 1
 
 
 @pytest.mark.parametrize("pause", [0.05, 0.3])
-async def test_a_flood_that_becomes_a_trickle_is_not_silence(pause: float) -> None:
+async def test_a_download_that_becomes_slow_does_not_time_out(pause: float) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(HEAD % (4 * MIB), bytes(2 * MIB))
+        peer.send(HEAD % (4 * MIB), bytes(2 * MIB))
         for _ in range(int(2 // pause)):
             await asyncio.sleep(pause)
-            peer.say(bytes(100))
-        await peer.gone()
+            peer.send(bytes(100))
+        await peer.wait_closed()
 
     async with serving(script) as server, DirectTransport() as transport:
-        sink = MemorySink(ROOM)
+        sink = MemorySink(BUFFER_SIZE)
         start = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             await fetch(transport, server.url, sink=sink, read=0.5)
@@ -94,14 +96,14 @@ async def test_a_flood_that_becomes_a_trickle_is_not_silence(pause: float) -> No
         assert time.monotonic() - start > 2
 
 
-async def test_a_flood_that_falls_silent_is_noticed_in_time() -> None:
+async def test_a_stalled_download_times_out() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(HEAD % (4 * MIB), bytes(2 * MIB))
-        await peer.gone()
+        peer.send(HEAD % (4 * MIB), bytes(2 * MIB))
+        await peer.wait_closed()
 
     async with serving(script) as server, DirectTransport() as transport:
-        sink = MemorySink(ROOM)
+        sink = MemorySink(BUFFER_SIZE)
         start = time.monotonic()
         response = await transport.handle_async_request(request(server.url, sink=sink, read=0.6))
         assert isinstance(response.stream, httpx.AsyncByteStream)
@@ -111,13 +113,13 @@ async def test_a_flood_that_falls_silent_is_noticed_in_time() -> None:
         assert time.monotonic() - start < 1.1
 
 
-async def test_the_end_of_a_flood_is_noticed() -> None:
+async def test_a_truncated_download_is_an_error() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(HEAD % (4 * MIB), bytes(2 * MIB))
+        peer.send(HEAD % (4 * MIB), bytes(2 * MIB))
 
     async with serving(script) as server, DirectTransport() as transport:
-        sink = MemorySink(ROOM)
+        sink = MemorySink(BUFFER_SIZE)
         with pytest.raises(httpx.RemoteProtocolError, match="2097152 bytes early"):
             await fetch(transport, server.url, sink=sink)
         assert len(sink.content) == 2 * MIB

@@ -87,7 +87,7 @@ async def listening(port: int) -> None:
     raise TimeoutError("nginx did not start")
 
 
-async def test_values_files_and_proxied_files_over_kept_connections(tmp_path: Path) -> None:
+async def test_values_files_and_proxied_files_over_reused_connections(tmp_path: Path) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
     async with nginx(tmp_path, authority) as origins, DirectTransport(verify=context) as transport:

@@ -12,8 +12,8 @@ from alpaca_async._http.transport import DirectTransport
 from .support import OK, MemorySink, Peer, fetch, request, serving, settle
 
 
-class Gate:
-    """A server that answers only when it is told to; notes in which order it was asked."""
+class GatedServer:
+    """A server that answers only when told to; `asked` has the requests in order."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -24,7 +24,7 @@ class Gate:
             head = await peer.request()
             self.asked.append(head.split()[1].decode()[1:])
             await self._answers.acquire()
-            peer.say(OK)
+            peer.send(OK)
 
     async def answer(self, count: int = 1) -> None:
         for _ in range(count):
@@ -39,8 +39,8 @@ def start(
     return asyncio.create_task(fetch(transport, url, sink=sink, timeout=timeout))
 
 
-async def test_connections_are_limited_and_given_in_order() -> None:
-    gate = Gate()
+async def test_connections_are_limited_and_granted_in_order() -> None:
+    gate = GatedServer()
     async with serving(gate) as server, DirectTransport(connections_per_server=2) as transport:
         tasks = [start(transport, server / str(n)) for n in range(6)]
         await settle()
@@ -53,13 +53,13 @@ async def test_connections_are_limited_and_given_in_order() -> None:
         assert server.connections == 2
 
 
-def test_a_server_needs_a_connection() -> None:
+def test_at_least_one_connection_is_needed() -> None:
     with pytest.raises(ValueError, match="at least one"):
         DirectTransport(connections_per_server=0)
 
 
 async def test_servers_do_not_share_a_limit() -> None:
-    gate, other = Gate(), Gate()
+    gate, other = GatedServer(), GatedServer()
     async with (
         serving(gate) as first,
         serving(other) as second,
@@ -75,7 +75,7 @@ async def test_servers_do_not_share_a_limit() -> None:
 
 @pytest.mark.parametrize("connections", [3, 4])
 async def test_bulk_requests_leave_half_of_the_connections_to_the_others(connections: int) -> None:
-    gate = Gate()
+    gate = GatedServer()
     async with (
         serving(gate) as server,
         DirectTransport(connections_per_server=connections) as transport,
@@ -91,8 +91,8 @@ async def test_bulk_requests_leave_half_of_the_connections_to_the_others(connect
         assert gate.asked[3:] == ["bulk2", "bulk3"]
 
 
-async def test_the_longest_waiter_that_may_go_goes_first() -> None:
-    gate = Gate()
+async def test_the_longest_waiter_with_a_free_slot_is_next() -> None:
+    gate = GatedServer()
     async with serving(gate) as server, DirectTransport(connections_per_server=2) as transport:
         tasks = [start(transport, server / "bulk0", bulk=True)]
         await settle()
@@ -122,8 +122,8 @@ async def test_the_only_connection_serves_bulk_requests_too() -> None:
         assert sink.content == b"ok"
 
 
-async def test_waiting_for_a_connection_is_limited() -> None:
-    gate = Gate()
+async def test_waiting_for_a_connection_times_out() -> None:
+    gate = GatedServer()
     async with serving(gate) as server, DirectTransport(connections_per_server=1) as transport:
         first = start(transport, server / "a")
         await settle()
@@ -140,8 +140,8 @@ async def test_waiting_for_a_connection_is_limited() -> None:
         assert gate.asked == ["a", "c"]
 
 
-async def test_a_cancelled_waiter_leaves_no_hole() -> None:
-    gate = Gate()
+async def test_a_cancelled_waiter_is_skipped() -> None:
+    gate = GatedServer()
     async with serving(gate) as server, DirectTransport(connections_per_server=1) as transport:
         first, second, third = (start(transport, server / name) for name in "abc")
         await settle()
@@ -152,43 +152,43 @@ async def test_a_cancelled_waiter_leaves_no_hole() -> None:
 
 
 @pytest.mark.parametrize("granted_first", [True, False])
-async def test_a_turn_granted_to_a_cancelled_waiter_goes_on(granted_first: bool) -> None:
+async def test_a_slot_granted_to_a_cancelled_waiter_is_passed_on(granted_first: bool) -> None:
     pool = Pool(1)
-    turn = await pool.turn(bulk=False, timeout=None)
-    second = asyncio.create_task(pool.turn(bulk=False, timeout=None))
-    third = asyncio.create_task(pool.turn(bulk=False, timeout=None))
+    slot = await pool.acquire_slot(bulk=False, timeout=None)
+    second = asyncio.create_task(pool.acquire_slot(bulk=False, timeout=None))
+    third = asyncio.create_task(pool.acquire_slot(bulk=False, timeout=None))
     await settle()
-    for step in (turn.end, second.cancel) if granted_first else (second.cancel, turn.end):
+    for step in (slot.release, second.cancel) if granted_first else (second.cancel, slot.release):
         step()
     async with asyncio.timeout(1):
-        (await third).end()
+        (await third).release()
     assert second.cancelled()
-    (await pool.turn(bulk=True, timeout=0)).end()
+    (await pool.acquire_slot(bulk=True, timeout=0)).release()
 
 
-async def test_a_turn_ends_once() -> None:
+async def test_a_slot_is_released_once() -> None:
     pool = Pool(1)
-    turn = await pool.turn(bulk=False, timeout=None)
-    turn.end()
-    turn.end()
-    await pool.turn(bulk=False, timeout=None)
+    slot = await pool.acquire_slot(bulk=False, timeout=None)
+    slot.release()
+    slot.release()
+    await pool.acquire_slot(bulk=False, timeout=None)
     with pytest.raises(httpx.PoolTimeout):
-        await pool.turn(bulk=False, timeout=0.01)
+        await pool.acquire_slot(bulk=False, timeout=0.01)
 
 
 async def test_a_closed_pool_grants_nothing_more_to_cancelled_waiters() -> None:
     pool = Pool(1)
-    turn = await pool.turn(bulk=False, timeout=None)
-    waiters = [asyncio.create_task(pool.turn(bulk=False, timeout=None)) for _ in range(2)]
+    slot = await pool.acquire_slot(bulk=False, timeout=None)
+    waiters = [asyncio.create_task(pool.acquire_slot(bulk=False, timeout=None)) for _ in range(2)]
     await settle()
     waiters[0].cancel()
     pool.close()
-    turn.end()
+    slot.release()
     ends = await asyncio.gather(*waiters, return_exceptions=True)
     assert [type(end) for end in ends] == [asyncio.CancelledError, httpx.ConnectError]
 
 
-async def test_a_failed_request_gives_its_turn_back() -> None:
+async def test_a_failed_request_releases_its_slot() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
 
@@ -198,14 +198,14 @@ async def test_a_failed_request_gives_its_turn_back() -> None:
                 await fetch(transport, server.url)
 
 
-async def test_a_body_that_is_still_read_holds_its_connection() -> None:
+async def test_an_unfinished_body_occupies_its_connection() -> None:
     more = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK[:-1])
+        peer.send(OK[:-1])
         await more.wait()
-        peer.say(OK[-1:])
+        peer.send(OK[-1:])
         await peer.answer_all()
 
     async with serving(script) as server, DirectTransport(connections_per_server=1) as transport:
@@ -220,13 +220,13 @@ async def test_a_body_that_is_still_read_holds_its_connection() -> None:
         assert server.connections == 1
 
 
-async def test_the_next_request_waits_undisturbed_by_the_end_of_the_last() -> None:
+async def test_the_end_of_a_request_does_not_disturb_the_next_one() -> None:
     async def script(peer: Peer) -> None:
         while True:
             await peer.request()
-            peer.say(OK[:-1])
+            peer.send(OK[:-1])
             await asyncio.sleep(0.005)
-            peer.say(OK[-1:])
+            peer.send(OK[-1:])
 
     async with serving(script) as server, DirectTransport(connections_per_server=1) as transport:
         async with asyncio.timeout(2):

@@ -1,4 +1,4 @@
-"""The transport against servers that others wrote, and TLS."""
+"""The transport against third-party servers, and TLS."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def application(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """Echo the body of a PUT; else give BODY, counted at /counted and chunked elsewhere."""
+    """Echo the body of a PUT; else send BODY, with a length at /counted and chunked elsewhere."""
     message = await receive()
     headers = [(b"content-length", b"%d" % len(BODY))] if scope["path"] == "/counted" else []
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -119,7 +119,7 @@ class OldHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 @asynccontextmanager
@@ -194,7 +194,7 @@ async def test_tls_both_ways(authority: trustme.CA, client_context: ssl.SSLConte
         while True:
             echo = await peer.request()
             body = BODY if echo.startswith(b"GET") else echo.rpartition(b"\r\n\r\n")[2]
-            peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body)
             await peer.writer.drain()
 
     async with (
@@ -214,7 +214,7 @@ async def test_tls_bodies_that_end_with_the_connection(
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(b"HTTP/1.1 200 OK\r\n\r\n", BODY)
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\n", BODY)
         await peer.writer.drain()
 
     async with (
@@ -248,32 +248,32 @@ def abrupt_tls(authority: trustme.CA, reply: bytes) -> Generator[str]:
     thread.join(5)
 
 
-async def test_tls_that_ends_together_with_its_last_bytes_loses_none(
+async def test_tls_loses_no_bytes_when_the_end_arrives_with_them(
     authority: trustme.CA, client_context: ssl.SSLContext
 ) -> None:
-    """As asyncio asks only once for memory when it finds the end already there."""
+    """Asyncio asks only once for a buffer when the end has already arrived."""
     body = BODY[:200_000]
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
-    async def dawdle(*_: object) -> None:
-        """Find all of the reply, and its end, in one turn of the loop."""
+    async def block_loop(*_: object) -> None:
+        """Block the loop until the reply and its end have arrived."""
         asyncio.get_running_loop().call_later(0.005, time.sleep, 0.1)
 
     with abrupt_tls(authority, reply) as url:
         async with DirectTransport(verify=client_context) as transport:
             for _ in range(3):
                 sink = MemorySink(1000)
-                await fetch(transport, url, sink=sink, trace=dawdle)
+                await fetch(transport, url, sink=sink, trace=block_loop)
                 assert bytes(sink.content) == body
-                assert await fetch(transport, url, trace=dawdle) == body
+                assert await fetch(transport, url, trace=block_loop) == body
 
 
-async def test_tls_that_breaks_off_is_an_error(
+async def test_a_broken_tls_connection_is_an_error(
     authority: trustme.CA, client_context: ssl.SSLContext
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
         await asyncio.sleep(0.02)
         peer.writer.transport.abort()
 
@@ -286,7 +286,7 @@ async def test_tls_that_breaks_off_is_an_error(
             await content(response)
 
 
-async def test_tls_is_verified_unless_told_otherwise(authority: trustme.CA) -> None:
+async def test_certificates_are_verified_by_default(authority: trustme.CA) -> None:
     async with by_tls(authority, lambda peer: peer.answer_all()) as url:
         async with DirectTransport() as transport:
             with pytest.raises(httpx.ConnectError) as caught:
@@ -298,7 +298,7 @@ async def test_tls_is_verified_unless_told_otherwise(authority: trustme.CA) -> N
             assert list(pair) == [b"ok"] * 2
 
 
-async def test_the_name_in_the_certificate_can_be_given(
+async def test_the_sni_hostname_extension_is_used(
     authority: trustme.CA, client_context: ssl.SSLContext
 ) -> None:
     async with (
@@ -310,7 +310,7 @@ async def test_the_name_in_the_certificate_can_be_given(
             await fetch(transport, url)
 
 
-async def test_tls_connections_are_used_again_and_close_by_themselves(
+async def test_tls_connections_are_reused_and_expire(
     authority: trustme.CA, client_context: ssl.SSLContext
 ) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -322,4 +322,4 @@ async def test_tls_connections_are_used_again_and_close_by_themselves(
         for _ in range(3):
             assert await fetch(transport, server.url) == b"ok"
         assert server.connections == 1
-        await server.left()
+        await server.wait_closed()

@@ -24,7 +24,7 @@ from .support import (
     BrokenSink,
     MemorySink,
     Peer,
-    SinkBroke,
+    SinkError,
     content,
     fetch,
     request,
@@ -55,7 +55,7 @@ def chunked(body: bytes, size: int = 50_000) -> bytes:
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
 
 
-async def test_gives_status_headers_and_extensions(transport: DirectTransport) -> None:
+async def test_returns_status_headers_and_extensions(transport: DirectTransport) -> None:
     reply = b"HTTP/1.1 404 Nothing here\r\nA: b\r\nA: c\r\nContent-Length: 2\r\n\r\nno"
     async with serving(lambda peer: peer.answer_all(reply)) as server:
         response = await transport.handle_async_request(request(server.url))
@@ -80,18 +80,18 @@ async def test_serves_an_httpx_client() -> None:
         assert server.requests[1].endswith(b"\r\n\r\nGain=5")
 
 
-async def test_head_and_body_leave_in_one_segment(transport: DirectTransport) -> None:
+async def test_head_and_body_are_sent_in_one_segment(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         first = await peer.reader.read(65536)
         peer.requests.append(first)
-        peer.say(OK)
+        peer.send(OK)
 
     async with serving(script) as server:
         assert await fetch(transport, server.url, "PUT", data={"Duration": "1.0"}) == b"ok"
         assert server.requests[0].endswith(b"Duration=1.0")
 
 
-async def test_connections_are_used_again(transport: DirectTransport) -> None:
+async def test_connections_are_reused(transport: DirectTransport) -> None:
     async with serving(lambda peer: peer.answer_all()) as server:
         for _ in range(5):
             assert await fetch(transport, server.url) == b"ok"
@@ -99,7 +99,7 @@ async def test_connections_are_used_again(transport: DirectTransport) -> None:
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
-async def test_bodiless_replies_leave_the_connection_usable(
+async def test_connections_are_reused_after_replies_without_a_body(
     transport: DirectTransport, method: str
 ) -> None:
     reply = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"
@@ -120,7 +120,7 @@ async def test_bodiless_replies_leave_the_connection_usable(
         OK + b"more than was asked for",
     ],
 )
-async def test_connections_that_cannot_be_used_again_are_not(
+async def test_unusable_connections_are_not_reused(
     transport: DirectTransport, reply: bytes
 ) -> None:
     async with serving(lambda peer: peer.answer_all(reply)) as server:
@@ -132,16 +132,16 @@ async def test_connections_that_cannot_be_used_again_are_not(
 async def test_interim_replies_are_skipped(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(b"HTTP/1.1 100 Continue\r\n\r\n")
+        peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         await asyncio.sleep(0.01)
-        peer.say(OK)
+        peer.send(OK)
 
     async with serving(script) as server:
         assert await fetch(transport, server.url, "PUT") == b"ok"
 
 
 @pytest.mark.parametrize(
-    ("reply", "complaint"),
+    ("reply", "message"),
     [
         (b"", "disconnected"),
         (b"HTTP/1.1 200 OK\r\nContent-", "disconnected"),
@@ -153,15 +153,15 @@ async def test_interim_replies_are_skipped(transport: DirectTransport) -> None:
         (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70_000, "exceeds"),
     ],
 )
-async def test_an_unusable_head_is_a_protocol_error(
-    transport: DirectTransport, reply: bytes, complaint: str
+async def test_an_invalid_head_is_a_protocol_error(
+    transport: DirectTransport, reply: bytes, message: str
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(reply)
+        peer.send(reply)
 
     async with serving(script) as server:
-        with pytest.raises(httpx.RemoteProtocolError, match=complaint):
+        with pytest.raises(httpx.RemoteProtocolError, match=message):
             await fetch(transport, server.url)
         assert server.connections == 1
 
@@ -177,7 +177,7 @@ async def test_a_truncated_body_is_a_protocol_error(
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(reply)
+        peer.send(reply)
 
     async with serving(script) as server:
         response = await transport.handle_async_request(request(server.url, sink=sink))
@@ -185,7 +185,7 @@ async def test_a_truncated_body_is_a_protocol_error(
             await content(response)
 
 
-async def test_a_reset_is_a_read_error(transport: DirectTransport) -> None:
+async def test_a_connection_reset_is_a_read_error(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         peer.writer.transport.abort()
@@ -213,18 +213,18 @@ async def test_an_unknown_host_is_a_connect_error(transport: DirectTransport, ho
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "//127.0.0.1/", "/x", "http:///x"])
-async def test_other_schemes_are_refused(transport: DirectTransport, url: str) -> None:
+async def test_other_schemes_are_rejected(transport: DirectTransport, url: str) -> None:
     with pytest.raises(httpx.UnsupportedProtocol):
         await fetch(transport, url)
 
 
-async def test_names_are_resolved(transport: DirectTransport) -> None:
+async def test_host_names_are_resolved(transport: DirectTransport) -> None:
     async with serving(lambda peer: peer.answer_all()) as server:
         assert await fetch(transport, server.url.replace("127.0.0.1", "localhost")) == b"ok"
 
 
 @pytest.mark.parametrize("host", ["[::1]", "[::1%251]"])
-async def test_addresses_of_ip6_and_their_zones(transport: DirectTransport, host: str) -> None:
+async def test_ipv6_addresses_and_their_zones(transport: DirectTransport, host: str) -> None:
     def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
         writer.close()
@@ -238,12 +238,12 @@ async def test_addresses_of_ip6_and_their_zones(transport: DirectTransport, host
         assert await fetch(transport, f"http://{host}:{port}/") == b"ok"
 
 
-async def test_a_request_with_a_synchronous_body_is_refused(transport: DirectTransport) -> None:
+async def test_a_request_with_a_synchronous_body_is_rejected(transport: DirectTransport) -> None:
     with pytest.raises(TypeError, match="asynchronous"):
         await transport.handle_async_request(httpx.Request("PUT", "http://h", content=iter([b""])))
 
 
-async def test_a_request_that_cannot_be_written_opens_no_connection(
+async def test_an_illegal_request_opens_no_connection(
     transport: DirectTransport,
 ) -> None:
     async with serving(lambda peer: peer.answer_all()) as server:
@@ -273,7 +273,7 @@ async def test_sink_and_stream_get_the_same_bytes(transport: DirectTransport, fo
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(reply)
+        peer.send(reply)
         await peer.writer.drain()
 
     async with serving(script) as server:
@@ -289,19 +289,21 @@ async def test_sink_and_stream_get_the_same_bytes(transport: DirectTransport, fo
 @given(
     form=st.sampled_from([counted(BODY), chunked(BODY, 3000), b"HTTP/1.0 200 \r\n\r\n" + BODY]),
     cuts=st.lists(st.integers(1, 10_200), max_size=4),
-    sunk=st.booleans(),
+    use_sink=st.booleans(),
 )
-def test_cuts_on_the_wire_change_nothing(form: bytes, cuts: list[int], sunk: bool) -> None:
+def test_the_result_does_not_depend_on_segment_boundaries(
+    form: bytes, cuts: list[int], use_sink: bool
+) -> None:
     edges = [0, *sorted(cuts), len(form)]
 
     async def script(peer: Peer) -> None:
         await peer.request()
         for start, end in pairwise(edges):
-            peer.say(form[start:end])
+            peer.send(form[start:end])
             await asyncio.sleep(0.001)
 
     async def main() -> bytes:
-        sink = MemorySink(777) if sunk else None
+        sink = MemorySink(777) if use_sink else None
         async with serving(script) as server, DirectTransport() as transport:
             body = await fetch(transport, server.url, sink=sink)
         return body if sink is None else bytes(sink.content)
@@ -322,35 +324,35 @@ async def test_a_sink_that_declines_leaves_the_body_to_the_stream(
 
 @pytest.mark.parametrize("where", ["begin", "get_buffer", "received"])
 @pytest.mark.parametrize("together", [True, False])
-async def test_what_a_sink_raises_comes_out_of_the_stream(
+async def test_the_stream_raises_the_errors_of_the_sink(
     transport: DirectTransport, where: str, together: bool
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         reply = counted(BODY)
         edge = len(reply) if together else reply.index(b"\r\n\r\n") + 4
-        peer.say(reply[:edge])
+        peer.send(reply[:edge])
         await asyncio.sleep(0.01)
-        peer.say(reply[edge:])
-        await peer.gone()
+        peer.send(reply[edge:])
+        await peer.wait_closed()
 
     async with serving(script) as server:
         response = await transport.handle_async_request(request(server.url, sink=BrokenSink(where)))
-        with pytest.raises(SinkBroke):
+        with pytest.raises(SinkError):
             await content(response)
-        await server.left()
+        await server.wait_closed()
 
 
-async def test_a_slow_consumer_holds_the_server_back(transport: DirectTransport) -> None:
+async def test_a_slow_consumer_causes_back_pressure(transport: DirectTransport) -> None:
     sent = asyncio.Event()
     big = bytes(30_000_000)
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(counted(big))
+        peer.send(counted(big))
         await peer.writer.drain()
         sent.set()
-        await peer.gone()
+        await peer.wait_closed()
 
     async with serving(script) as server:
         response = await transport.handle_async_request(request(server.url, read=0.05))
@@ -360,62 +362,60 @@ async def test_a_slow_consumer_holds_the_server_back(transport: DirectTransport)
         assert sent.is_set()
 
 
-# Time
+# Timeouts
 
 
-async def test_silence_is_a_read_timeout(transport: DirectTransport) -> None:
+async def test_no_reply_is_a_read_timeout(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        await peer.gone()
+        await peer.wait_closed()
 
     async with serving(script) as server:
         start = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             await fetch(transport, server.url, read=0.1)
         assert 0.09 < time.monotonic() - start < 1
-        await server.left()
+        await server.wait_closed()
 
 
-@pytest.mark.parametrize("sunk", [True, False])
-async def test_silence_within_a_body_is_a_read_timeout(
-    transport: DirectTransport, sunk: bool
-) -> None:
+@pytest.mark.parametrize("use_sink", [True, False])
+async def test_a_stalled_body_is_a_read_timeout(transport: DirectTransport, use_sink: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(counted(BODY)[:-1])
-        await peer.gone()
+        peer.send(counted(BODY)[:-1])
+        await peer.wait_closed()
 
     async with serving(script) as server:
-        sink = MemorySink() if sunk else None
+        sink = MemorySink() if use_sink else None
         response = await transport.handle_async_request(request(server.url, sink=sink, read=0.1))
         with pytest.raises(httpx.ReadTimeout):
             await content(response)
 
 
-@pytest.mark.parametrize("sunk", [True, False])
-async def test_a_drip_feed_is_not_silence(transport: DirectTransport, sunk: bool) -> None:
+@pytest.mark.parametrize("use_sink", [True, False])
+async def test_a_slow_body_does_not_time_out(transport: DirectTransport, use_sink: bool) -> None:
     reply = counted(b"0123456789")
 
     async def script(peer: Peer) -> None:
         await peer.request()
         for at in range(len(reply)):
-            peer.say(reply[at : at + 1])
+            peer.send(reply[at : at + 1])
             await asyncio.sleep(0.005)
 
     async with serving(script) as server:
-        sink = MemorySink() if sunk else None
+        sink = MemorySink() if use_sink else None
         start = time.monotonic()
         body = await fetch(transport, server.url, sink=sink, read=0.1)
         assert time.monotonic() - start > 0.2
         assert (sink.content if sink else body) == b"0123456789"
 
 
-async def test_a_shorter_limit_after_a_longer_one_counts(transport: DirectTransport) -> None:
+async def test_a_shorter_timeout_after_a_longer_one_is_used(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
         await peer.request()
-        await peer.gone()
+        await peer.wait_closed()
 
     async with serving(script) as server:
         await fetch(transport, server.url, read=100.0)
@@ -424,11 +424,11 @@ async def test_a_shorter_limit_after_a_longer_one_counts(transport: DirectTransp
         assert server.connections == 1
 
 
-async def test_no_limit_is_no_limit(transport: DirectTransport) -> None:
+async def test_timeouts_can_be_disabled(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         await asyncio.sleep(0.05)
-        peer.say(OK)
+        peer.send(OK)
 
     async with serving(script) as server:
         assert await fetch(transport, server.url, read=None, write=None, timeout=None) == b"ok"
@@ -447,7 +447,7 @@ async def test_a_server_that_does_not_read_is_a_write_timeout(transport: DirectT
             await transport.handle_async_request(sent)
 
 
-async def test_a_server_that_closes_while_it_is_written_to_is_an_error(
+async def test_a_close_during_a_write_is_an_error(
     transport: DirectTransport,
 ) -> None:
     async def script(peer: Peer) -> None:
@@ -460,21 +460,23 @@ async def test_a_server_that_closes_while_it_is_written_to_is_an_error(
         assert server.connections == 1
 
 
-async def test_a_slow_reader_gets_all(transport: DirectTransport) -> None:
+async def test_a_slow_server_gets_the_whole_request(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await asyncio.sleep(0.05)
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
 
     async with serving(script) as server:
         await fetch(transport, server.url, "PUT", data={"a": "x" * 10_000_000})
         assert server.requests[0].endswith(b"x" * 1000)
 
 
-async def test_an_answer_before_the_end_of_the_request_counts(transport: DirectTransport) -> None:
+async def test_a_reply_before_the_end_of_the_request_is_returned(
+    transport: DirectTransport,
+) -> None:
     async def script(peer: Peer) -> None:
         await peer.reader.read(1000)
-        peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
         peer.pause()
         await asyncio.sleep(60)
 
@@ -497,7 +499,7 @@ def full_backlog() -> _FullBacklog:
 
 
 class _FullBacklog:
-    """A port whose queue of connections is full, so that the next one waits."""
+    """A port with a full backlog, so that the next connection attempt waits."""
 
     def __enter__(self) -> int:
         self._sockets = [socket.create_server(("127.0.0.1", 0), backlog=0)]
@@ -516,15 +518,15 @@ class _FullBacklog:
 
 
 async def test_a_handshake_that_hangs_is_a_connect_timeout(transport: DirectTransport) -> None:
-    async with serving(lambda peer: peer.gone()) as server:
+    async with serving(lambda peer: peer.wait_closed()) as server:
         with pytest.raises(httpx.ConnectTimeout):
             await fetch(transport, server.url.replace("http", "https"), timeout=0.2)
 
 
-async def test_tls_with_a_server_that_has_none_is_a_connect_error() -> None:
+async def test_https_to_a_server_without_tls_is_a_connect_error() -> None:
     async def script(peer: Peer) -> None:
         await peer.reader.read(100)
-        peer.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with serving(script) as server, DirectTransport(verify=False) as transport:
         with pytest.raises(httpx.ConnectError) as caught:
@@ -532,20 +534,20 @@ async def test_tls_with_a_server_that_has_none_is_a_connect_error() -> None:
         assert isinstance(caught.value.__cause__, ssl.SSLError)
 
 
-# The retry law
+# Retries
 
 
-async def lose_first(peer: Peer) -> None:
-    """Answer the first request of the first connection, and close at its second."""
+async def close_at_second_request(peer: Peer) -> None:
+    """Answer the first request; close the first connection at its second request."""
     await peer.request()
-    peer.say(OK)
+    peer.send(OK)
     await peer.request()
     if peer.number:
-        peer.say(OK)
+        peer.send(OK)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_get_is_sent_once_more_when_a_rested_connection_breaks(
+async def test_a_get_is_retried_once_when_an_idle_connection_breaks(
     transport: DirectTransport, method: str
 ) -> None:
     events: list[str] = []
@@ -553,7 +555,7 @@ async def test_a_get_is_sent_once_more_when_a_rested_connection_breaks(
     async def trace(event: str, info: object) -> None:
         events.append(event)
 
-    async with serving(lose_first) as server:
+    async with serving(close_at_second_request) as server:
         await fetch(transport, server.url)
         response = await transport.handle_async_request(request(server.url, method, trace=trace))
         assert response.status_code == 200
@@ -562,8 +564,8 @@ async def test_a_get_is_sent_once_more_when_a_rested_connection_breaks(
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
-async def test_nothing_else_is_sent_twice(transport: DirectTransport, method: str) -> None:
-    async with serving(lose_first) as server:
+async def test_other_methods_are_not_retried(transport: DirectTransport, method: str) -> None:
+    async with serving(close_at_second_request) as server:
         await fetch(transport, server.url)
         with pytest.raises(httpx.RemoteProtocolError):
             await fetch(transport, server.url, method)
@@ -571,11 +573,11 @@ async def test_nothing_else_is_sent_twice(transport: DirectTransport, method: st
         assert (server.connections, len(server.requests)) == (1, 2)
 
 
-async def test_a_get_is_not_sent_a_third_time(transport: DirectTransport) -> None:
+async def test_a_get_is_retried_only_once(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         if not peer.number:
-            peer.say(OK)
+            peer.send(OK)
             await peer.request()
 
     async with serving(script) as server:
@@ -585,14 +587,14 @@ async def test_a_get_is_not_sent_a_third_time(transport: DirectTransport) -> Non
         assert len(server.requests) == 3
 
 
-async def test_a_get_is_not_sent_again_after_a_byte_of_the_reply(
+async def test_a_get_is_not_retried_after_a_byte_of_the_reply(
     transport: DirectTransport,
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
         await peer.request()
-        peer.say(b"H")
+        peer.send(b"H")
 
     async with serving(script) as server:
         await fetch(transport, server.url)
@@ -601,7 +603,7 @@ async def test_a_get_is_not_sent_again_after_a_byte_of_the_reply(
         assert len(server.requests) == 2
 
 
-async def test_a_get_is_not_sent_again_on_a_new_connection(transport: DirectTransport) -> None:
+async def test_a_get_on_a_new_connection_is_not_retried(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
 
@@ -611,12 +613,12 @@ async def test_a_get_is_not_sent_again_on_a_new_connection(transport: DirectTran
         assert len(server.requests) == 1
 
 
-async def test_a_get_is_not_sent_again_after_a_timeout(transport: DirectTransport) -> None:
+async def test_a_get_is_not_retried_after_a_timeout(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
         await peer.request()
-        await peer.gone()
+        await peer.wait_closed()
 
     async with serving(script) as server:
         await fetch(transport, server.url)
@@ -626,25 +628,25 @@ async def test_a_get_is_not_sent_again_after_a_timeout(transport: DirectTranspor
 
 
 @pytest.mark.parametrize("last", [b"", b"HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n"])
-@pytest.mark.parametrize("asleep", [True, False])
-async def test_a_put_never_meets_a_connection_that_ended_at_rest(
-    transport: DirectTransport, last: bytes, asleep: bool
+@pytest.mark.parametrize("settled", [True, False])
+async def test_a_put_is_not_sent_on_a_connection_that_ended_while_idle(
+    transport: DirectTransport, last: bytes, settled: bool
 ) -> None:
     done = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
         if not peer.number:
             await done.wait()
-            peer.say(last)
+            peer.send(last)
 
     async with serving(script) as server:
         await fetch(transport, server.url)
         done.set()
-        if asleep:
+        if settled:
             await settle()
-        else:  # the server has spoken, and our side of the loop has not looked yet
+        else:  # the bytes have arrived, but the client has not read them yet
             for _ in range(3):
                 await asyncio.sleep(0)
         assert await fetch(transport, server.url, "PUT") == b"ok"
@@ -654,7 +656,7 @@ async def test_a_put_never_meets_a_connection_that_ended_at_rest(
 async def test_a_connection_lost_during_the_trace_is_replaced(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
         if not peer.number:
             await asyncio.sleep(0.02)
 
@@ -681,18 +683,18 @@ async def test_a_new_connection_lost_during_the_trace_is_an_error(
             await fetch(transport, server.url, "PUT", trace=trace)
 
 
-async def test_what_a_trace_raises_closes_the_connection(transport: DirectTransport) -> None:
+async def test_an_error_in_the_trace_closes_the_connection(transport: DirectTransport) -> None:
     async def trace(event: str, info: object) -> None:
-        raise SinkBroke
+        raise SinkError
 
     async with serving(lambda peer: peer.answer_all()) as server:
-        with pytest.raises(SinkBroke):
+        with pytest.raises(SinkError):
             await fetch(transport, server.url, trace=trace)
-        await server.left()
+        await server.wait_closed()
         assert await fetch(transport, server.url) == b"ok"
 
 
-async def test_the_trace_is_told_of_the_request(transport: DirectTransport) -> None:
+async def test_the_trace_gets_the_request(transport: DirectTransport) -> None:
     seen: list[tuple[str, object]] = []
 
     async def trace(event: str, info: dict[str, object]) -> None:
@@ -704,10 +706,10 @@ async def test_the_trace_is_told_of_the_request(transport: DirectTransport) -> N
         assert seen == [("http11.send_request_headers.started", sent)]
 
 
-# Rest
+# Idle connections
 
 
-async def test_a_rested_connection_closes_by_itself() -> None:
+async def test_an_idle_connection_expires() -> None:
     async with (
         serving(lambda peer: peer.answer_all()) as server,
         DirectTransport(keepalive_expiry=0.05) as transport,
@@ -721,7 +723,7 @@ async def test_a_rested_connection_closes_by_itself() -> None:
         assert server.connections == 2
 
 
-async def test_a_server_that_keeps_connections_shortly_is_believed() -> None:
+async def test_an_idle_connection_expires_before_the_server_closes_it() -> None:
     reply = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok"
     async with (
         serving(lambda peer: peer.answer_all(reply)) as server,
@@ -734,7 +736,7 @@ async def test_a_server_that_keeps_connections_shortly_is_believed() -> None:
         assert not server.tasks
 
 
-async def test_an_expired_connection_is_not_used_though_the_timer_is_late() -> None:
+async def test_an_expired_connection_is_not_reused_when_the_timer_is_late() -> None:
     async with (
         serving(lambda peer: peer.answer_all()) as server,
         DirectTransport(keepalive_expiry=0.02) as transport,
@@ -745,13 +747,13 @@ async def test_an_expired_connection_is_not_used_though_the_timer_is_late() -> N
         assert server.connections == 2
 
 
-async def test_unasked_bytes_close_a_rested_connection(transport: DirectTransport) -> None:
+async def test_unsolicited_bytes_close_an_idle_connection(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
+        peer.send(OK)
         await asyncio.sleep(0.01)
-        peer.say(OK)
-        await peer.gone()
+        peer.send(OK)
+        await peer.wait_closed()
 
     async with serving(script) as server:
         await fetch(transport, server.url)
@@ -759,24 +761,24 @@ async def test_unasked_bytes_close_a_rested_connection(transport: DirectTranspor
         assert not server.tasks
 
 
-# Ends
+# Closing
 
 
-async def test_leaving_a_body_early_closes_the_connection(transport: DirectTransport) -> None:
+async def test_closing_an_unfinished_body_closes_the_connection(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(counted(BODY)[:-1])
-        await peer.gone()
+        peer.send(counted(BODY)[:-1])
+        await peer.wait_closed()
 
     async with serving(script) as server:
         response = await transport.handle_async_request(request(server.url))
         await response.aclose()
-        await server.left()
+        await server.wait_closed()
         with pytest.raises(httpx.ReadError):
             await content(response)
 
 
-async def test_leaving_a_complete_body_keeps_the_connection(transport: DirectTransport) -> None:
+async def test_closing_a_complete_body_keeps_the_connection(transport: DirectTransport) -> None:
     async with serving(lambda peer: peer.answer_all()) as server:
         response = await transport.handle_async_request(request(server.url))
         await response.aclose()
@@ -785,11 +787,11 @@ async def test_leaving_a_complete_body_keeps_the_connection(transport: DirectTra
         assert await content(response) == b"ok"
 
 
-async def test_close_ends_what_is_on_its_way_and_what_waits() -> None:
+async def test_close_ends_running_and_queued_requests() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(counted(BODY)[: -1 - peer.number * len(BODY)])
-        await peer.gone()
+        peer.send(counted(BODY)[: -1 - peer.number * len(BODY)])
+        await peer.wait_closed()
 
     transport = DirectTransport(connections_per_server=2)
     async with serving(script) as server:
@@ -805,14 +807,14 @@ async def test_close_ends_what_is_on_its_way_and_what_waits() -> None:
             await waiting
         with pytest.raises(httpx.ConnectError, match="closed"):
             await queued
-        await server.left()
+        await server.wait_closed()
 
 
-async def test_close_connects_no_more_for_what_could_go_on() -> None:
+async def test_close_opens_no_connections_for_retries_and_queued_requests() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.say(OK)
-        await peer.gone()
+        peer.send(OK)
+        await peer.wait_closed()
 
     transport = DirectTransport(connections_per_server=1)
     async with serving(script) as server:
@@ -825,11 +827,11 @@ async def test_close_connects_no_more_for_what_could_go_on() -> None:
         for ended in (repeatable, queued):
             with pytest.raises(httpx.ConnectError, match="closed"):
                 await ended
-        await server.left()
+        await server.wait_closed()
         assert server.connections == 1
 
 
-async def test_close_ends_what_is_connecting() -> None:
+async def test_close_ends_connection_attempts() -> None:
     transport = DirectTransport()
     async with serving(lambda peer: peer.answer_all()) as server:
         connecting = asyncio.ensure_future(fetch(transport, server.url))
@@ -869,8 +871,8 @@ def serving_from_a_thread() -> Generator[tuple[str, list[threading.Thread]]]:
         thread.join()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody closed it before the loop ended
-def test_one_transport_serves_one_loop_after_another() -> None:
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # left open when the loop ended
+def test_a_transport_can_be_used_in_successive_event_loops() -> None:
     async def twice() -> None:
         assert await fetch(transport, url) == b"ok"
         assert await fetch(transport, url, "PUT") == b"ok"
@@ -883,10 +885,10 @@ def test_one_transport_serves_one_loop_after_another() -> None:
         for peer in peers:
             peer.join(1)
         assert [peer.is_alive() for peer in peers] == [False] * 3
-    gc.collect()  # asyncio's complaint about them belongs here
+    gc.collect()  # asyncio warns about the connections here
 
 
-def test_a_loop_that_is_still_open_can_be_left() -> None:
+def test_a_transport_can_change_to_another_loop_and_back() -> None:
     async def once() -> None:
         assert await fetch(transport, url, "PUT") == b"ok"
 
@@ -895,7 +897,7 @@ def test_a_loop_that_is_still_open_can_be_left() -> None:
     with serving_from_a_thread() as (url, _):
         first.run_until_complete(once())
         asyncio.run(once_and_closed(transport, url))
-        first.run_until_complete(asyncio.sleep(0))  # its connection was closed from afar
+        first.run_until_complete(asyncio.sleep(0))  # its connection was closed from the other loop
         first.run_until_complete(once())
         first.run_until_complete(transport.aclose())
     first.close()
@@ -906,14 +908,16 @@ async def once_and_closed(transport: DirectTransport, url: str) -> None:
     await transport.aclose()
 
 
-async def test_a_connection_ends_where_the_request_says_so(transport: DirectTransport) -> None:
+async def test_connection_close_in_the_request_closes_the_connection(
+    transport: DirectTransport,
+) -> None:
     async with serving(lambda peer: peer.answer_all()) as server:
         sent = httpx.Request("GET", server.url, headers={"Connection": "Close"})
         await content(await transport.handle_async_request(sent))
-        await server.left()
+        await server.wait_closed()
 
 
-async def test_a_stale_connection_is_noticed_without_poll(
+async def test_stale_connections_are_detected_without_poll(
     transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(select, "poll")
