@@ -57,8 +57,8 @@ async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) ->
         cameras = [client.camera(*address) for address in addresses]
         variants: dict[str, Callable[[], Awaitable[Result]]] = {}
         for member in ("get_image_array", "get_image"):
-            for together, some in (("one", cameras[:1]), ("all", cameras)):
-                variants[f"{together} {member}"] = partial(
+            for number, some in (("one", cameras[:1]), ("all", cameras)):
+                variants[f"{number} {member}"] = partial(
                     _downloads, some, member, scale.frames_each, size
                 )
         variants["quiet"] = partial(_quiet, cameras, scale.quiet)
