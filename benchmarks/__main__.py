@@ -1,4 +1,4 @@
-"""What the library costs, beside a floor or a peer: `python -m benchmarks --help`.
+"""Compares the library with a baseline and with other clients: `python -m benchmarks --help`.
 
 How to read the table: docs/explanation/performance.md.
 """
@@ -11,7 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import calls, crowd, files, images, night, report
+from . import calls, exposures, files, images, many_cameras, report
 from .child import MEASURABLE, touch_memory
 from .measure import FULL, QUICK
 
@@ -26,15 +26,15 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
     "stalls": images.stalls,
     "calls": calls.one_by_one,
     "flight": calls.in_flight,
-    "servers": crowd.own_servers,
-    "server": crowd.one_server,
+    "servers": many_cameras.own_servers,
+    "server": many_cameras.one_server,
     "tls": images.tls,
     "alpyca": images.alpyca,
     "guider": calls.guider,
     "others": images.others,
-    "starts": night.starts,
-    "sequence": night.sequence,
-    "cancelling": night.cancelling,
+    "starts": exposures.starts,
+    "sequence": exposures.sequence,
+    "cancelling": exposures.cancelling,
     "files": files.files,
 }
 
@@ -42,7 +42,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if not MEASURABLE:
-        sys.exit("the benchmarks read /proc, which only Linux has")
+        sys.exit("the benchmarks need /proc: run them on Linux")
     scale = QUICK if options.quick else FULL
     rows = asyncio.run(measure(options.only or GROUPS, scale))
     if options.json:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 async def measure(groups: Iterable[str], scale: Scale) -> list[Row]:
-    """Return the rows of some groups, one after the other."""
+    """Measure `groups` one after the other, and return their rows."""
     rows: list[Row] = []
     for group in groups:
         print(f"{group} ...", file=sys.stderr, flush=True)
@@ -68,13 +68,21 @@ async def measure(groups: Iterable[str], scale: Scale) -> list[Row]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", action="append", choices=GROUPS, metavar="NAME", help=f"of {', '.join(GROUPS)}"
+        "--only",
+        action="append",
+        choices=GROUPS,
+        metavar="NAME",
+        help=f"measure only {', '.join(GROUPS)}; repeatable",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="every run, for machines")
-    form.add_argument("--markdown", action="store_true", help="the table for the documentation")
+    form.add_argument("--json", action="store_true", help="print every run, for programs")
+    form.add_argument(
+        "--markdown", action="store_true", help="print the table of the documentation"
+    )
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_true", help="small frames, few runs, no bounds")
+    extent.add_argument(
+        "--quick", action="store_true", help="use small frames and few runs, check no bounds"
+    )
     extent.add_argument("--check", action="store_true", help="exit with 1 if a bound is missed")
     return parser
 

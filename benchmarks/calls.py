@@ -1,4 +1,4 @@
-"""Rows about small calls, and about small frames between them."""
+"""Rows about small calls, and about the small frames of a guider."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _OURS: Final = "get_image_ready()"
 _AIOHTTP: Final = "aiohttp, get and json.loads"
 _HTTPX: Final = "httpx, get and json.loads"
 _ALPYCA: Final = "alpyca, ImageReady"
-_RAW: Final = "a socket, blocking"
+_RAW: Final = "plain socket, blocking"
 
 
 async def one_by_one(scale: Scale) -> list[Row]:
-    """get_image_ready(), each call after the last."""
+    """get_image_ready(), one call after the other."""
     count = scale.calls
     with serving(Content("calls")) as (port,), BlockingClient(port, (1, 1)) as raw:
         address = url(port, wire.READY_PATH)
@@ -48,7 +48,7 @@ async def one_by_one(scale: Scale) -> list[Row]:
             httpx.AsyncClient() as stock,
         ):
             camera = client.camera(f"{HOST}:{port}")
-            ways: dict[str, Work] = {
+            variants: dict[str, Work] = {
                 _OURS: partial(_repeat, camera.get_image_ready, count),
                 _AIOHTTP: partial(_repeat, partial(aiohttp_ready, session, address), count),
                 _HTTPX: partial(_repeat, partial(httpx_ready, stock, address), count),
@@ -56,13 +56,13 @@ async def one_by_one(scale: Scale) -> list[Row]:
             }
             if HAS_ALPYCA:
                 is_ready = partial(_is_ready, alpyca_camera(port))
-                ways[_ALPYCA] = blocking(partial(_repeat_blocking, is_ready, count))
-            found = await costs(scale.runs, ways)
+                variants[_ALPYCA] = blocking(partial(_repeat_blocking, is_ready, count))
+            found = await costs(scale.runs, variants)
     return _rows("one by one", count, found)
 
 
 async def in_flight(scale: Scale) -> list[Row]:
-    """get_image_ready() of ten cameras of one server, fifty calls at a time."""
+    """get_image_ready() on ten cameras of one server, fifty calls in flight."""
     count = scale.calls // IN_FLIGHT * IN_FLIGHT
     limits = httpx.Limits(max_connections=CONNECTIONS)
     with serving(Content("calls")) as (port,), ThreadPoolExecutor(IN_FLIGHT) as threads:
@@ -76,20 +76,20 @@ async def in_flight(scale: Scale) -> list[Row]:
         ):
             cameras = [client.camera(f"{HOST}:{port}", number) for number in range(CAMERAS)]
             ready = [camera.get_image_ready for camera in cameras]
-            ways: dict[str, Work] = {
-                _OURS: partial(_crowd, ready, count),
-                _AIOHTTP: partial(_crowd, [partial(aiohttp_ready, session, address)], count),
-                _HTTPX: partial(_crowd, [partial(httpx_ready, stock, address)], count),
+            variants: dict[str, Work] = {
+                _OURS: partial(_concurrently, ready, count),
+                _AIOHTTP: partial(_concurrently, [partial(aiohttp_ready, session, address)], count),
+                _HTTPX: partial(_concurrently, [partial(httpx_ready, stock, address)], count),
             }
             if HAS_ALPYCA:
                 slow = [alpyca_camera(port, number) for number in range(CAMERAS)]
-                ways[_ALPYCA] = blocking(partial(_crowd_of_threads, threads, slow, count))
-            found = await costs(scale.runs, ways)
+                variants[_ALPYCA] = blocking(partial(_in_threads, threads, slow, count))
+            found = await costs(scale.runs, variants)
     return _rows(f"{IN_FLIGHT} in flight, {CONNECTIONS} connections", count, found)
 
 
 async def guider(scale: Scale) -> list[Row]:
-    """Frames of one megapixel, each asked for when it is ready, over our transport and httpx's."""
+    """Polls and frames of one megapixel, over our transport and over httpx's own."""
     frames = scale.guider_frames
     with serving(Content("image", scale.guider_frame)) as (port,):
         async with (
@@ -98,11 +98,11 @@ async def guider(scale: Scale) -> list[Row]:
             AlpacaClient(http=stock) as over_httpx,
         ):
             ours, theirs = (each.camera(f"{HOST}:{port}") for each in (client, over_httpx))
-            ways: dict[str, Work] = {
+            variants: dict[str, Work] = {
                 "ours": partial(_guide, ours, frames),
                 "theirs": partial(_guide, theirs, frames),
             }
-            found = await costs(scale.runs, ways)
+            found = await costs(scale.runs, variants)
     ours_rates, their_rates = (rates(found[name], frames) for name in ("ours", "theirs"))
     limit = Bound("ratio", ">=", 3.0)
     other = "the same over httpx.AsyncClient()"
@@ -131,12 +131,12 @@ def _repeat_blocking(call: Callable[[], object], count: int) -> None:
         call()
 
 
-async def _crowd(calls: Sequence[Work], count: int) -> None:
+async def _concurrently(calls: Sequence[Work], count: int) -> None:
     workers = islice(cycle(calls), IN_FLIGHT)
     await asyncio.gather(*(_repeat(call, count // IN_FLIGHT) for call in workers))
 
 
-def _crowd_of_threads(threads: ThreadPoolExecutor, cameras: list[AlpycaCamera], count: int) -> None:
+def _in_threads(threads: ThreadPoolExecutor, cameras: list[AlpycaCamera], count: int) -> None:
     assert all(threads.map(_is_ready, islice(cycle(cameras), count)))
 
 

@@ -1,7 +1,7 @@
-"""One image in a process of its own: `python -m benchmarks.child WAY PORT WIDTH HEIGHT`.
+"""Downloads one image in a new process: `python -m benchmarks.child VARIANT PORT WIDTH HEIGHT`.
 
-Prints the seconds that it took, and the bytes by which the process grew at the most beyond what
-it had when it was connected and had made one small call.
+Prints the seconds of the download, and the peak of the resident memory minus its idle value, in
+bytes. Idle means connected, after one small call.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ _FORGET_PEAK: Final = "5"
 
 
 class Footprint(NamedTuple):
-    """Seconds, and bytes beyond the idle client's at the peak."""
+    """Seconds of the download, and peak memory minus idle memory in bytes."""
 
     wall: float
     peak: int
 
 
-def in_child(way: str, port: int, frame: Frame) -> Footprint:
-    """Run one of `WAYS` in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.child", way, str(port), *map(str, frame)]
+def in_child(variant: str, port: int, frame: Frame) -> Footprint:
+    """Run one of `VARIANTS` in a new process."""
+    command = [sys.executable, "-m", "benchmarks.child", variant, str(port), *map(str, frame)]
     done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, check=True)  # noqa: S603
     wall, peak = json.loads(done.stdout)
     return Footprint(wall, peak)
 
 
 def touch_memory(nbytes: int) -> None:
-    """Have the machine provide memory, and give it back to the system, which hands it out again.
+    """Allocate, write and free `nbytes`, so that the host has provided this memory already.
 
-    On a virtual machine the first touch of a page can cost the host a hundred times what the
-    copy into it does; whoever is measured first would pay for the others.
+    On a virtual machine the first access to a page can take a hundred times as long as the copy
+    into it. The variant that is measured first would be slower for that reason.
     """
     script = f"import numpy; numpy.ones({nbytes}, numpy.uint8)"
     subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603 - a number alone
@@ -99,13 +99,13 @@ async def _view(port: int, _frame: Frame) -> Footprint:
         return await _footprint(partial(camera.get_image, contiguous=False))
 
 
-async def _floor(port: int, frame: Frame) -> Footprint:
+async def _baseline(port: int, frame: Frame) -> Footprint:
     with BlockingClient(port, frame) as client:
         client.ready()
         return await _footprint(blocking(client.download))
 
 
-async def _floor_rows(port: int, frame: Frame) -> Footprint:
+async def _baseline_rows(port: int, frame: Frame) -> Footprint:
     with BlockingClient(port, frame) as client:
         client.ready()
         return await _footprint(blocking(client.download_rows))
@@ -117,18 +117,18 @@ async def _alpyca(port: int, _frame: Frame) -> Footprint:
     return await _footprint(blocking(lambda: alpyca_image(camera)))
 
 
-WAYS: Final[dict[str, Callable[[int, Frame], Awaitable[Footprint]]]] = {
+VARIANTS: Final[dict[str, Callable[[int, Frame], Awaitable[Footprint]]]] = {
     "array": _array,
     "image": _image,
     "view": _view,
-    "floor": _floor,
-    "floor rows": _floor_rows,
+    "baseline": _baseline,
+    "baseline rows": _baseline_rows,
     "alpyca": _alpyca,
 }
 
 
-async def _run(way: str, port: str, width: str, height: str) -> Footprint:
-    return await WAYS[way](int(port), (int(width), int(height)))
+async def _run(variant: str, port: str, width: str, height: str) -> Footprint:
+    return await VARIANTS[variant](int(port), (int(width), int(height)))
 
 
 if __name__ == "__main__":

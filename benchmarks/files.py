@@ -1,4 +1,4 @@
-"""Rows about what becomes of an image: files, pictures, numbers."""
+"""Rows about FITS files, previews and statistics."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _STALL = Bound("ours", "<=", 20.0)
 
 
 async def files(scale: Scale) -> list[Row]:
-    """save_fits() beside a plain write of the same bytes; previews; and what the loop feels."""
-    rows = _night(scale.frame)
+    """save_fits() compared with a plain write, preview(), statistics(), and event loop stalls."""
+    rows = _sky(scale.frame)
     columns = np.ascontiguousarray(rows.T).T
     mono, mosaic = (SensorType.MONOCHROME, SensorType.RGGB)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ways: dict[str, Work] = {
+        variants: dict[str, Work] = {
             _PLAIN: blocking(partial(_write, folder / "plain", rows)),
             "save_fits()": _saving(_image(rows, mono), folder),
             "save_fits(), transposed": _saving(_image(columns, mono), folder),
@@ -45,10 +45,10 @@ async def files(scale: Scale) -> list[Row]:
             "preview(), RGGB, transposed": _image(columns, mosaic).preview,
             "statistics()": _image(rows, mono).statistics,
         }
-        found = await costs(scale.few_runs, ways)
-        ways[_PLAIN] = partial(asyncio.to_thread, rows.sum)
+        found = await costs(scale.few_runs, variants)
+        variants[_PLAIN] = partial(asyncio.to_thread, rows.sum)
         gaps = await interleave(
-            scale.few_runs, {what: partial(largest_gap, work) for what, work in ways.items()}
+            scale.few_runs, {what: partial(largest_gap, work) for what, work in variants.items()}
         )
     plain, idle = found.pop(_PLAIN), gaps.pop(_PLAIN)
     return [
@@ -60,7 +60,7 @@ def _rows(
     what: str, ours: list[Cost], plain: list[Cost], gaps: list[float], idle: list[float]
 ) -> list[Row]:
     theirs = walls(plain, MS)
-    stall = Row(f"stall of the loop, {what}", "ms", gaps, _IDLE, idle, _STALL)
+    stall = Row(f"event loop stall, {what}", "ms", gaps, _IDLE, idle, _STALL)
     if what.startswith("save"):
         allowed = [_WRITE_FACTOR * each + _WRITE_EXTRA for each in theirs]
         limit = Bound("ratio", "<=", 1.0)
@@ -77,8 +77,8 @@ def _rows(
     ]
 
 
-def _night(frame: Frame) -> NDArray[Any]:
-    """Return a noisy sky, rows first."""
+def _sky(frame: Frame) -> NDArray[Any]:
+    """Return a noisy sky in row-major order."""
     width, height = frame
     strip = np.random.default_rng(1).normal(1000, 20, (min(height, 512), width)).astype("<u2")
     return np.ascontiguousarray(np.resize(strip, (height, width)))

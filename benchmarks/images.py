@@ -38,33 +38,38 @@ if TYPE_CHECKING:
     from .measure import Scale, Work
     from .wire import Frame
 
-FLOOR = "recv_into, blocking"
+BASELINE = "recv_into, blocking"
 MS = 1e3
 
 
 async def array(scale: Scale) -> list[Row]:
-    """get_image_array(): one frame in ASCOM's order."""
+    """get_image_array(): one frame in ASCOM's axis order."""
     size = wire.nbytes(scale.frame)
     with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
         async with AlpacaClient() as client:
             camera = client.camera(f"{HOST}:{port}")
             assert np.array_equal(await camera.get_image_array(), b.download())
-            ways: dict[str, Work] = {
-                "floor": blocking(b.download),
+            variants: dict[str, Work] = {
+                "baseline": blocking(b.download),
                 "ours": camera.get_image_array,
                 "discard": blocking(b.discard),
             }
-            found = await costs(scale.runs, ways)
-        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="array", theirs="floor")
-    ours, floor = found["ours"], found["floor"]
+            found = await costs(scale.runs, variants)
+        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="array", theirs="baseline")
+    ours, baseline = found["ours"], found["baseline"]
     what = "get_image_array()"
     at_most = Bound("ours", "<=", (size + 8 * MIB) / MIB)
     return [
-        Row(what, "ms", walls(ours, MS), FLOOR, walls(floor, MS), Bound("ratio", "<=", 1.15)),
+        Row(what, "ms", walls(ours, MS), BASELINE, walls(baseline, MS), Bound("ratio", "<=", 1.15)),
         Row(
-            f"{what}, CPU", "ms", cpus(ours, MS), FLOOR, cpus(floor, MS), Bound("ratio", "<=", 1.3)
+            f"{what}, CPU",
+            "ms",
+            cpus(ours, MS),
+            BASELINE,
+            cpus(baseline, MS),
+            Bound("ratio", "<=", 1.3),
         ),
-        Row(f"{what}, memory", "MiB", *_pair(peaks, FLOOR), at_most),
+        Row(f"{what}, memory", "MiB", *_pair(peaks, BASELINE), at_most),
         Row(
             what, "ms", walls(ours, MS), "server alone, bytes dropped", walls(found["discard"], MS)
         ),
@@ -72,31 +77,33 @@ async def array(scale: Scale) -> list[Row]:
 
 
 async def image(scale: Scale) -> list[Row]:
-    """get_image(): one frame, rows first and contiguous."""
+    """get_image(): one frame, row-major and contiguous."""
     size = wire.nbytes(scale.frame)
     with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
         async with AlpacaClient() as client:
             camera = client.camera(f"{HOST}:{port}")
             assert np.array_equal((await camera.get_image()).data, b.download_rows())
-            ways: dict[str, Work] = {
-                "floor": blocking(b.download),
+            variants: dict[str, Work] = {
+                "baseline": blocking(b.download),
                 "ours": camera.get_image,
                 "numpy": blocking(b.download_rows),
             }
-            found = await costs(scale.runs, ways)
-        peaks = await _peaks(scale.few_runs, port, scale.frame, ours="image", theirs="floor rows")
+            found = await costs(scale.runs, variants)
+        peaks = await _peaks(
+            scale.few_runs, port, scale.frame, ours="image", theirs="baseline rows"
+        )
     ours = walls(found["ours"], MS)
-    what, rows = "get_image()", f"{FLOOR}, ascontiguousarray"
+    what, rows = "get_image()", f"{BASELINE}, ascontiguousarray"
     at_most = Bound("ours", "<=", (2 * size + 16 * MIB) / MIB)
     return [
-        Row(what, "ms", ours, FLOOR, walls(found["floor"], MS), Bound("ratio", "<=", 2.5)),
+        Row(what, "ms", ours, BASELINE, walls(found["baseline"], MS), Bound("ratio", "<=", 2.5)),
         Row(what, "ms", ours, rows, walls(found["numpy"], MS)),
         Row(f"{what}, memory", "MiB", *_pair(peaks, rows), at_most),
     ]
 
 
 async def stalls(scale: Scale) -> list[Row]:
-    """The longest time for which the event loop stands still during a download."""
+    """The longest time for which a download blocks the event loop."""
     image_port, json_port = Content("image", scale.frame), Content("json", scale.json_frame)
     with (
         serving(image_port, json_port) as ports,
@@ -115,7 +122,7 @@ async def stalls(scale: Scale) -> list[Row]:
             )
     idle, limit = found.pop(""), Bound("ours", "<=", 20.0)
     return [
-        Row(f"stall of the loop, {name}", "ms", ours, f"{FLOOR}, in a thread", idle, limit)
+        Row(f"event loop stall, {name}", "ms", ours, f"{BASELINE}, in a thread", idle, limit)
         for name, ours in found.items()
     ]
 
@@ -129,25 +136,25 @@ async def tls(scale: Scale) -> list[Row]:
         context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
         with (
             serving(Content("image", scale.frame, str(path))) as (port,),
-            BlockingClient(port, scale.frame, context) as floor,
+            BlockingClient(port, scale.frame, context) as baseline,
         ):
             async with AlpacaClient(verify=context) as client:
                 camera = client.camera(f"https://{HOST}:{port}")
-                ways: dict[str, Work] = {
-                    "floor": blocking(floor.download),
+                variants: dict[str, Work] = {
+                    "baseline": blocking(baseline.download),
                     "ours": camera.get_image_array,
                 }
-                found = await costs(scale.few_runs, ways)
+                found = await costs(scale.few_runs, variants)
     amount = wire.nbytes(scale.frame) / 1e6
-    ours, theirs = (rates(found[name], amount) for name in ("ours", "floor"))
+    ours, theirs = (rates(found[name], amount) for name in ("ours", "baseline"))
     limit = Bound("ratio", ">=", 0.6)
-    return [Row("get_image_array(), TLS", "MB/s", ours, f"ssl {FLOOR}", theirs, limit)]
+    return [Row("get_image_array(), TLS", "MB/s", ours, f"ssl {BASELINE}", theirs, limit)]
 
 
 async def alpyca(scale: Scale) -> list[Row]:
-    """What alpyca's documentation recommends and what gives the same, in processes of their own.
+    """get_image() and the call that alpyca's documentation recommends, each in a new process.
 
-    Both deliver a transposed view.
+    Both return a transposed view.
     """
     if not HAS_ALPYCA:
         return []
@@ -162,7 +169,7 @@ async def alpyca(scale: Scale) -> list[Row]:
 
 
 async def others(scale: Scale) -> list[Row]:
-    """get_image_array() and what other clients make of the same bytes."""
+    """get_image_array() compared with other clients that download the same bytes."""
     with serving(Content("image", scale.frame)) as (port,):
         address = url(port, wire.IMAGE_PATH)
         async with (
@@ -170,13 +177,13 @@ async def others(scale: Scale) -> list[Row]:
             aiohttp.ClientSession() as session,
             httpx.AsyncClient() as stock,
         ):
-            ways: dict[str, Work] = {
+            variants: dict[str, Work] = {
                 "ours": client.camera(f"{HOST}:{port}").get_image_array,
                 "aiohttp, streamed into an array": partial(aiohttp_array, session, address),
                 "httpx, aiter_raw() into an array": partial(httpx_array, stock, address),
                 "httpx, response.content": partial(httpx_content, stock, address),
             }
-            found = await costs(scale.few_runs, ways)
+            found = await costs(scale.few_runs, variants)
     ours = walls(found.pop("ours"), MS)
     return [
         Row("get_image_array()", "ms", ours, name, walls(some, MS)) for name, some in found.items()
@@ -188,8 +195,8 @@ async def _peaks(
 ) -> tuple[list[Footprint], list[Footprint]]:
     found: dict[str, list[Footprint]] = {ours: [], theirs: []}
     for _ in range(runs):
-        for way, some in found.items():
-            some.append(in_child(way, port, frame))
+        for variant, some in found.items():
+            some.append(in_child(variant, port, frame))
     return found[ours], found[theirs]
 
 

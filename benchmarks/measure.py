@@ -1,4 +1,4 @@
-"""How things are measured: in turn, several times over, the median counts."""
+"""The method of measurement: variants alternate, several runs, the median counts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ TICK: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large, how often, how many; frames are widths and heights, `quiet` is in seconds.
+    """Sizes and counts; frames are `(width, height)`.
 
-    `memory`: bytes that a group of rows uses, servers included, touched before each; 0 for none.
+    `quiet` is the time without downloads in seconds. `memory` is in bytes: so much is allocated and
+    freed before each group, 0 for none. A group and its servers need about as much.
     """
 
     runs: int = 9
     few_runs: int = 5
     many_runs: int = 21
     frame: tuple[int, int] = (9576, 6388)
-    crowd_frame: tuple[int, int] = (6248, 4176)
+    many_cameras_frame: tuple[int, int] = (6248, 4176)
     json_frame: tuple[int, int] = (3000, 2000)
     guider_frame: tuple[int, int] = (1024, 1024)
     cameras: int = 8
@@ -45,7 +46,7 @@ QUICK: Final = Scale(
     few_runs=1,
     many_runs=3,
     frame=(2400, 1600),
-    crowd_frame=(1600, 1200),
+    many_cameras_frame=(1600, 1200),
     json_frame=(800, 600),
     frames_each=3,
     group=6,
@@ -57,7 +58,7 @@ QUICK: Final = Scale(
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What `figure`, the ratio or our own figure, shall not exceed or fall short of."""
+    """The limit of `figure`, which is the ratio or our own figure."""
 
     figure: Literal["ratio", "ours"]
     sign: Literal["<=", ">="]
@@ -69,7 +70,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: the same thing done by us and by another, once in each run."""
+    """One row of the table: what is measured for us and for another variant, once in each run."""
 
     what: str
     unit: str
@@ -80,29 +81,29 @@ class Row:
 
     @property
     def ratios(self) -> list[float]:
-        """Ours by theirs, run by run."""
+        """Ours divided by theirs, run by run."""
         return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
 
     @property
     def judged(self) -> list[float]:
-        """What the bound is about, run by run; the ratios if there is none."""
+        """The values that the bound applies to, run by run; the ratios without a bound."""
         return self.ours if self.bound and self.bound.figure == "ours" else self.ratios
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps the bound; None without one."""
+        """Whether the median is within the bound; None without a bound."""
         return None if self.bound is None else self.bound.holds(median(self.judged))
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock, and of the processors."""
+    """Wall-clock time and processor time, in seconds."""
 
     wall: float
     cpu: float
 
 
 async def cost(work: Work) -> Cost:
-    """Return what `work` takes; what it returns is let go of afterwards."""
+    """Return the cost of `work`, without the time to free its result."""
     wall, cpu = perf_counter(), process_time()
     result = await work()
     spent = Cost(perf_counter() - wall, process_time() - cpu)
@@ -110,20 +111,22 @@ async def cost(work: Work) -> Cost:
     return spent
 
 
-async def interleave(runs: int, ways: dict[str, Callable[[], Awaitable[T]]]) -> dict[str, list[T]]:
-    """Go all ways once without counting, then in turn, `runs` times."""
-    for way in ways.values():
-        await way()
-    results: dict[str, list[T]] = {name: [] for name in ways}
+async def interleave(
+    runs: int, variants: dict[str, Callable[[], Awaitable[T]]]
+) -> dict[str, list[T]]:
+    """Run every variant once as a warm-up, then all of them alternately, `runs` times."""
+    for variant in variants.values():
+        await variant()
+    results: dict[str, list[T]] = {name: [] for name in variants}
     for _ in range(runs):
-        for name, way in ways.items():
-            results[name].append(await way())
+        for name, variant in variants.items():
+            results[name].append(await variant())
     return results
 
 
-async def costs(runs: int, ways: dict[str, Work]) -> dict[str, list[Cost]]:
-    """Return what each way costs, measured in turn."""
-    return await interleave(runs, {name: _costing(work) for name, work in ways.items()})
+async def costs(runs: int, variants: dict[str, Work]) -> dict[str, list[Cost]]:
+    """Return the cost of each variant, measured alternately."""
+    return await interleave(runs, {name: _costing(work) for name, work in variants.items()})
 
 
 def _costing(work: Work) -> Callable[[], Awaitable[Cost]]:
@@ -131,7 +134,7 @@ def _costing(work: Work) -> Callable[[], Awaitable[Cost]]:
 
 
 def blocking(function: Callable[[], object]) -> Work:
-    """Return `function` as work that holds up the loop, of which nobody else has need."""
+    """Return `function` as work that blocks the event loop, which is otherwise unused here."""
 
     async def work() -> object:
         return function()
@@ -152,7 +155,7 @@ def rates(some: list[Cost], amount: float) -> list[float]:
 
 
 async def largest_gap(work: Work) -> float:
-    """Return the longest time in ms for which the loop left a task that ticks every ms waiting."""
+    """Return the longest time in ms between two wake-ups of a task that sleeps for 1 ms."""
     ticker = _Ticker()
     async with asyncio.TaskGroup() as group:
         group.create_task(ticker.run())

@@ -1,4 +1,4 @@
-"""The floor, and what others do with the same server."""
+"""The baseline, and other clients of the same server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def url(port: int, path: str) -> str:
 
 
 class BlockingClient:
-    """The floor: a blocking socket that knows what will come, byte by byte."""
+    """The baseline: a blocking socket that knows in advance which bytes will come."""
 
     def __init__(self, port: int, frame: Frame, context: ssl.SSLContext | None = None) -> None:
         self._socket = socket.create_connection((HOST, port))
@@ -66,11 +66,11 @@ class BlockingClient:
         return memory.view("<u2").reshape(self._frame)
 
     def download_rows(self) -> NDArray[np.uint16]:
-        """Receive into one array, then let numpy bring it into rows."""
+        """Receive into one array, then let numpy copy it into rows."""
         return np.ascontiguousarray(self.download().T)
 
     def discard(self) -> None:
-        """Let the kernel drop the image: what is left is the time that the server takes."""
+        """Let the kernel discard the image, so that only the server's time is measured."""
         self._socket.sendall(self._ask_image)
         self._fill(self._opening)
         left = wire.nbytes(self._frame)
@@ -82,7 +82,7 @@ class BlockingClient:
         while room:
             count = self._socket.recv_into(room)
             if not count:
-                raise ConnectionError("the server went away")
+                raise ConnectionError("the server closed the connection")
             room = room[count:]
 
 
@@ -120,7 +120,7 @@ async def httpx_content(client: httpx.AsyncClient, address: str) -> bytes:
 
 
 class AlpycaCamera(Protocol):
-    """What is used of alpyca, which has no types."""
+    """The members of alpyca's camera that are used here; alpyca has no type hints."""
 
     @property
     def ImageReady(self) -> bool: ...  # noqa: N802 - ASCOM's name
@@ -135,5 +135,5 @@ def alpyca_camera(port: int, number: int = 0) -> AlpycaCamera:
 
 
 def alpyca_image(camera: AlpycaCamera) -> NDArray[Any]:
-    """Return the image as alpyca's documentation recommends, rows first."""
+    """Return the image as alpyca's documentation recommends, as `[row, column]`."""
     return np.array(camera.ImageArray).T

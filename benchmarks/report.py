@@ -1,4 +1,4 @@
-"""The table, and what it was measured on."""
+"""The table, and the machine it was measured on."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from .measure import Row
 
 _PACKAGES: Final = ("alpaca_async", "numpy", "httpx", "httptools", "aiohttp", "alpyca")
-_TITLES: Final = ("what", "ours", "against", "theirs", "ratio", "least to most", "bound")
+_TITLES: Final = ("measured", "ours", "compared with", "theirs", "ratio", "min to max", "bound")
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures depend on."""
+    """Return the system and the versions that the figures depend on."""
     about = {
         platform.system(): platform.machine(),
         "CPUs": str(os.cpu_count()),
@@ -36,19 +36,19 @@ def _version(package: str) -> str:
 
 
 def as_data(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return the rows with every run, for machines."""
+    """Return the rows with every run, for programs."""
     return [asdict(row) | {"ratio": median(row.ratios), "met": row.met} for row in rows]
 
 
 def as_text(rows: Iterable[Row], *, judged: bool) -> str:
-    """Return the machine and the table in columns."""
+    """Return the machine and the table in aligned columns."""
     table = _padded(_table(rows, judged=judged))
     lines = "\n".join("  ".join(cells).rstrip() for cells in table)
     return f"{_sentence(machine())}\n\n{lines}"
 
 
 def as_markdown(rows: Iterable[Row], *, judged: bool, about: dict[str, str] | None = None) -> str:
-    """Return the machine, this one unless `about` tells of another, and the table in Markdown."""
+    """Return the machine and the table in Markdown; `about` replaces this machine by another."""
     table = _table(rows, judged=judged)
     table.insert(1, ["---"] * len(_TITLES))
     lines = "\n".join(f"| {' | '.join(cells)} |" for cells in _padded(table))
@@ -79,8 +79,8 @@ def _bound(row: Row) -> str:
     if row.bound is None:
         return ""
     unit = "" if row.bound.figure == "ratio" else f" {row.unit}"
-    verdict = "" if row.met else ", missed"
-    return f"{row.bound.sign} {_figure(row.bound.limit)}{unit}{verdict}"
+    missed = "" if row.met else ", missed"
+    return f"{row.bound.sign} {_figure(row.bound.limit)}{unit}{missed}"
 
 
 def _figure(value: float) -> str:

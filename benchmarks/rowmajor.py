@@ -1,7 +1,8 @@
-"""How fast ASCOM's order becomes rows: `python -m benchmarks.rowmajor [width height dtype]`.
+"""The speed of reordering into rows: `python -m benchmarks.rowmajor [width height dtype]`.
 
-The table of docs/decisions/0003-row-major.md. All ways are run in turn, several times over; the
-median counts. "slab": from a buffer that was just filled, as in receiving; else from a frame.
+Prints the table of docs/decisions/0003-row-major.md. All methods run alternately, several times;
+the median counts. "slab" copies from a buffer that was just filled, as during a download. The other
+methods copy from a whole frame.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[Any]
-    Way = Callable[[Pixels, Pixels], float]
+    Method = Callable[[Pixels, Pixels], float]
 
 REPEATS = 5
 TOUCHED = 2**32
@@ -38,21 +39,21 @@ def timed(work: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def naive(source: Pixels, target: Pixels) -> float:
+def copyto(source: Pixels, target: Pixels) -> float:
     return timed(lambda: np.copyto(target, source.T))
 
 
-def fresh(source: Pixels, target: Pixels) -> float:
+def ascontiguousarray(source: Pixels, target: Pixels) -> float:
     del target
     return timed(lambda: np.ascontiguousarray(source.T))
 
 
-def transpose_module(source: Pixels, target: Pixels) -> float:
+def transpose_whole_frame(source: Pixels, target: Pixels) -> float:
     return timed(lambda: list(transpose_blocked(source, target)))
 
 
-def blocks(columns: int, rows: int) -> Way:
-    def way(source: Pixels, target: Pixels) -> float:
+def blocks(columns: int, rows: int) -> Method:
+    def method(source: Pixels, target: Pixels) -> float:
         def work() -> None:
             for x in range(0, source.shape[0], columns):
                 for y in range(0, source.shape[1], rows):
@@ -61,20 +62,20 @@ def blocks(columns: int, rows: int) -> Way:
 
         return timed(work)
 
-    return way
+    return method
 
 
 def in_two_threads(source: Pixels, target: Pixels) -> float:
     half = len(source) // 2
-    way = blocks(128, source.shape[1])
+    method = blocks(128, source.shape[1])
     sources = (source[:half], source[half:])
     targets = (target[:, :half], target[:, half:])
     with ThreadPoolExecutor(2) as pool:
-        return timed(lambda: list(pool.map(way, sources, targets)))
+        return timed(lambda: list(pool.map(method, sources, targets)))
 
 
-def slab(columns: int, place: Callable[[Pixels, Pixels], None]) -> Way:
-    def way(source: Pixels, target: Pixels) -> float:
+def slab(columns: int, place: Callable[[Pixels, Pixels], None]) -> Method:
+    def method(source: Pixels, target: Pixels) -> float:
         buffer = np.empty_like(source[:columns])
         total = 0.0
         for part, x in cut(source, columns):
@@ -86,7 +87,7 @@ def slab(columns: int, place: Callable[[Pixels, Pixels], None]) -> Way:
             total += perf_counter() - start
         return total
 
-    return way
+    return method
 
 
 def cut(source: Pixels, columns: int) -> Iterator[tuple[Pixels, int]]:
@@ -101,7 +102,7 @@ def directly(filled: Pixels, rows: Pixels) -> None:
 def through_tile(
     run: int, padding: int = 64, width: int = 2048
 ) -> Callable[[Pixels, Pixels], None]:
-    """Tiles of `run` bytes of each column and `width` bytes of each row."""
+    """Copy through tiles of `run` bytes of each column and `width` bytes of each row."""
     tile = np.empty((width, run + padding), np.uint8)
 
     def place(filled: Pixels, rows: Pixels) -> None:
@@ -117,11 +118,11 @@ def through_tile(
     return place
 
 
-def by_turns(frames: int, columns: int, place: Callable[[Pixels, Pixels], None]) -> Way:
-    """Slabs of several frames that come at once; the time of one frame."""
+def interleaved(frames: int, columns: int, place: Callable[[Pixels, Pixels], None]) -> Method:
+    """Copy slabs of several frames alternately; the time is that of one frame."""
     kept: list[Pixels] = []
 
-    def way(source: Pixels, target: Pixels) -> float:
+    def method(source: Pixels, target: Pixels) -> float:
         if not kept:
             kept.extend(np.ones_like(target) for _ in range(frames))
         buffer = np.empty_like(source[:columns])
@@ -135,11 +136,11 @@ def by_turns(frames: int, columns: int, place: Callable[[Pixels, Pixels], None])
                 total += perf_counter() - start
         return total / frames
 
-    return way
+    return method
 
 
 def in_pairs(filled: Pixels, rows: Pixels) -> None:
-    """2 x 2 pixels of 16 bits by shifts and masks of 32-bit words, then 32-bit copies."""
+    """Swap 2 x 2 pixels of 16 bits by shifts and masks of 32-bit words, then copy these words."""
     words, out = filled.view("<u4"), rows.view("<u4")
     even, odd = words[0::2], words[1::2]
     out[0::2] = ((even & 0xFFFF) | (odd << 16)).T
@@ -147,7 +148,7 @@ def in_pairs(filled: Pixels, rows: Pixels) -> None:
 
 
 def in_quads(filled: Pixels, rows: Pixels) -> None:
-    """4 pixels of 16 bits at a time as one 64-bit word, then strided copies within the words."""
+    """Copy 4 pixels of 16 bits as one 64-bit word, then copy with strides within the words."""
     columns, height = filled.shape
     words = np.ascontiguousarray(filled.view("<u8").T).view("<u2").reshape(height // 4, columns, 4)
     for lane in range(4):
@@ -170,7 +171,7 @@ def column_slabs(source: Pixels, target: Pixels) -> float:
     return total
 
 
-def send_for_ever(listener: socket.socket, shape: tuple[int, ...], dtype: str) -> None:
+def send_on_request(listener: socket.socket, shape: tuple[int, ...], dtype: str) -> None:
     data = np.ones(shape, dtype).tobytes()
     connection, _ = listener.accept()
     while connection.recv(1):
@@ -205,25 +206,27 @@ def receive_slabs(connection: socket.socket, source: Pixels) -> Pixels:
     return slabs.array
 
 
-def receptions(source: Pixels) -> Iterator[tuple[str, Way]]:
+def receptions(source: Pixels) -> Iterator[tuple[str, Method]]:
     listener = socket.create_server(("127.0.0.1", 0))
     sender = Process(
-        target=send_for_ever, args=(listener, source.shape, source.dtype.str), daemon=True
+        target=send_on_request, args=(listener, source.shape, source.dtype.str), daemon=True
     )
     sender.start()
     connection = socket.create_connection(listener.getsockname())
-    for kind in (receive_columns, receive_then_copy, receive_then_transpose, receive_slabs):
-        yield kind.__name__, reception(connection, kind)
+    for receive in (receive_columns, receive_then_copy, receive_then_transpose, receive_slabs):
+        yield receive.__name__, reception(connection, receive)
 
 
-def reception(connection: socket.socket, kind: Callable[[socket.socket, Pixels], Pixels]) -> Way:
-    return lambda source, _: timed(lambda: kind(connection, source))
+def reception(
+    connection: socket.socket, receive: Callable[[socket.socket, Pixels], Pixels]
+) -> Method:
+    return lambda source, _: timed(lambda: receive(connection, source))
 
 
-def ways(source: Pixels) -> dict[str, Way]:
-    some: dict[str, Way] = {
-        "np.ascontiguousarray(a.T)": fresh,
-        "np.copyto(target, a.T)": naive,
+def methods(source: Pixels) -> dict[str, Method]:
+    some: dict[str, Method] = {
+        "np.ascontiguousarray(a.T)": ascontiguousarray,
+        "np.copyto(target, a.T)": copyto,
         "blocks 64 x 64": blocks(64, 64),
         "blocks 128 x 128": blocks(128, 128),
         "blocks 256 x 256": blocks(256, 256),
@@ -231,7 +234,7 @@ def ways(source: Pixels) -> dict[str, Way]:
         "blocks 64 x 512": blocks(64, 512),
         "blocks 128 x all": blocks(128, source.shape[1]),
         "128 x all, two threads": in_two_threads,
-        "transpose_blocked": transpose_module,
+        "transpose_blocked": transpose_whole_frame,
         **{f"slab {k}": slab(k, directly) for k in (16, 32, 64, 96, 128, 192, 256)},
         "slab 128, tiles of 1 KiB": slab(128, through_tile(1024)),
         "slab 128, tiles of 2 KiB": slab(128, through_tile(2048)),
@@ -242,7 +245,7 @@ def ways(source: Pixels) -> dict[str, Way]:
             for k in (128, 256, 512)
         },
         **{
-            f"slab {k}, small tiles, 4 frames by turns": by_turns(
+            f"slab {k}, small tiles, 4 frames interleaved": interleaved(
                 4, k, through_tile(2048, width=256)
             )
             for k in (128, 256, 512)
@@ -260,12 +263,12 @@ def main(width: str = "9576", height: str = "6388", dtype: str = "<u2") -> None:
     shape = (int(width), int(height))
     source = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
     target = np.zeros(shape[::-1], dtype)
-    chosen = ways(source)
+    chosen = methods(source)
     times: dict[str, list[float]] = {name: [] for name in chosen}
     touch_memory(TOUCHED)
     for _ in range(REPEATS):
-        for name, way in chosen.items():
-            times[name].append(way(source, target))
+        for name, method in chosen.items():
+            times[name].append(method(source, target))
     for name, some in times.items():
         middle, least = median(some), min(some)
         pixel = 1e9 / source.size

@@ -1,8 +1,8 @@
-"""A process that answers with prepared bytes and does nothing else: `python -m benchmarks.server`.
+"""A process that only sends prepared replies: `python -m benchmarks.server CONTENTS`.
 
-Its argument is a JSON list of `Content`; it prints the ports and ends when its input does.
-Images go out by `sendall` of one buffer, from a thread for each connection; `calls` are answered
-by one thread that waits for all its connections at once.
+CONTENTS is a JSON list of `Content`. The process prints the ports, and exits when stdin is closed.
+Each image connection has a thread that sends one buffer with `sendall`. One thread with a selector
+answers all connections of `calls`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one port serves: an image of `frame`, as ImageBytes or JSON, or small replies alone."""
+    """What one port serves: an image of `frame` as ImageBytes or JSON, or only small replies."""
 
     kind: Literal["image", "json", "calls"]
     frame: Frame = (1, 1)
@@ -44,7 +44,7 @@ class Content:
 
 @contextmanager
 def serving(*contents: Content) -> Generator[list[int]]:
-    """Run the server; the ports are those of `contents`, in order."""
+    """Run the server, and yield the ports of `contents` in the same order."""
     argument = json.dumps([asdict(content) for content in contents])
     command = [sys.executable, "-m", "benchmarks.server", argument]
     with subprocess.Popen(  # noqa: S603 - this very module
@@ -109,7 +109,7 @@ def _answer(connection: socket.socket, image: bytes, context: ssl.SSLContext | N
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """Return one request, empty at the end of the connection; nobody here sends two at once."""
+    """Return one request, empty at the end of the connection; clients here never pipeline."""
     request = connection.recv(65536)
     while request and not _complete(request):
         more = connection.recv(65536)
@@ -126,7 +126,7 @@ def _complete(request: bytes) -> bool:
 
 
 def _answer_calls(listener: socket.socket) -> None:
-    """Answer every GET of every connection with the same bytes; none is cut by the network."""
+    """Answer every GET with the same bytes; on loopback a GET arrives in one piece."""
     reply = wire.ready_reply()
     with DefaultSelector() as selector:
         selector.register(listener, EVENT_READ)
@@ -135,13 +135,13 @@ def _answer_calls(listener: socket.socket) -> None:
                 connection = key.fileobj
                 assert isinstance(connection, socket.socket)
                 if connection is listener:
-                    _take_in(listener, selector)
+                    _accept_calls(listener, selector)
                 elif not _reply_once(connection, reply):
                     selector.unregister(connection)
                     connection.close()
 
 
-def _take_in(listener: socket.socket, selector: DefaultSelector) -> None:
+def _accept_calls(listener: socket.socket, selector: DefaultSelector) -> None:
     connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     selector.register(connection, EVENT_READ)

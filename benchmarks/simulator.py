@@ -1,6 +1,7 @@
-"""Simulated cameras in a process of their own: `python -m benchmarks.simulator COUNT WIDTH HEIGHT`.
+"""Simulated cameras in a separate process: `python -m benchmarks.simulator COUNT WIDTH HEIGHT`.
 
-Prints its address, then for each line of its input when StartExposure last came to each camera.
+Prints the address of the server. Then, for each line on stdin, it prints the times at which each
+camera last received StartExposure.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Simulator:
-    """The cameras, as seen by the process that started theirs."""
+    """The handle of the parent process for the simulated cameras."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.address: str = json.loads(self._line())
 
     def starts(self) -> list[float]:
-        """Return when each exposure began, in seconds of one clock."""
+        """Return when each exposure began, in seconds; all cameras use the same clock."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -43,7 +44,7 @@ class Simulator:
 
 @contextmanager
 def simulating(count: int, frame: Frame) -> Generator[Simulator]:
-    """Run cameras that are connected and read out in no time."""
+    """Run cameras that are connected and have no readout time."""
     command = [sys.executable, "-m", "benchmarks.simulator", *map(str, (count, *frame))]
     with subprocess.Popen(  # noqa: S603 - this very module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True

@@ -1,8 +1,8 @@
-"""A long night on a bad network, in brief: `python -m benchmarks.soak --help`.
+"""A soak test on a bad network: `python -m benchmarks.soak --help`.
 
-Many cameras at once take frames and answer calls behind a proxy that fails at random, and every
-twentieth request is cancelled. The servers are a process of their own, so that memory is that of
-the client alone; it is looked at between the rounds, when nothing is under way.
+Many cameras take frames and answer calls at once, behind a proxy that injects random faults. About
+one operation in twenty is cancelled. The servers run in another process, so that only the client's
+memory is measured. It is measured between the rounds, when no operation is running.
 """
 
 from __future__ import annotations
@@ -65,19 +65,20 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "slow": {"bytes_per_second": 1e6},
 }
 LIMITS: Final = Timeouts(establish=1.0, reply=0.5, long=0.5, stall=0.5)
-CANCELLED: Final = 0.05
-"""Of all operations, after `PATIENCE` seconds at the most."""
-PATIENCE: Final = 0.05
-LONGEST: Final = {"call": 4.0, "frame": 30.0}
-"""Seconds after which the sum of its limits has ended an operation; a slow machine included."""
-GROWTH: Final = 0.03
+CANCELLED_SHARE: Final = 0.05
+"""Share of the operations that are cancelled, after at most `CANCELLED_WITHIN` seconds."""
+CANCELLED_WITHIN: Final = 0.05
+TIME_LIMITS: Final = {"call": 4.0, "frame": 30.0}
+"""Seconds in which an operation must end: the sum of its timeouts, with time for slow machines."""
+MAX_GROWTH: Final = 0.03
+"""Allowed growth of memory after the first tenth, as a fraction."""
 MIB: Final = 2**20
 _M_MMAP_THRESHOLD: Final = -3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much is done; rounds are equal parts of it."""
+    """The amount of work, which is split into equal rounds."""
 
     cameras: int = 8
     frames: int = 3000
@@ -88,7 +89,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Findings:
-    """What came of it."""
+    """The results of a run."""
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
     longest: dict[str, float] = field(default_factory=dict[str, float])
@@ -99,36 +100,36 @@ class Findings:
 
     @property
     def growth(self) -> float:
-        """By which part the memory grew after the first tenth, at the most."""
+        """The largest growth of memory after the first tenth, as a fraction."""
         after = self.memory[max(len(self.memory) // 10 - 1, 0) :]
         return max(after) / after[0] - 1
 
-    def complaints(self) -> list[str]:
-        """Return what is not as it should be."""
+    def failures(self) -> list[str]:
+        """Return a message for each check that failed."""
         left = (self.sockets_left, self.tasks_left, self.threads_left)
         return [
             *(
-                f"a {kind} took {longest:.1f} s"
+                f"the longest {kind} took {longest:.1f} s, limit {TIME_LIMITS[kind]:.1f} s"
                 for kind, longest in self.longest.items()
-                if longest > LONGEST[kind]
+                if longest > TIME_LIMITS[kind]
             ),
-            *([f"left behind: {left} sockets, tasks, threads"] if any(left) else []),
-            *([f"memory grew by {self.growth:.1%}"] if self.growth > GROWTH else []),
+            *([f"left open: {left} sockets, tasks, threads"] if any(left) else []),
+            *([f"memory grew by {self.growth:.1%}"] if self.growth > MAX_GROWTH else []),
         ]
 
 
-class Night:
+class SoakRun:
     """One run of a plan against the cameras at `address`."""
 
     def __init__(self, plan: Plan, address: str) -> None:
         self.findings = Findings()
         self._plan = plan
         self._address = address
-        self._dice = random.Random(plan.seed)  # noqa: S311 - dice
+        self._random = random.Random(plan.seed)  # noqa: S311 - not for security
 
     async def run(self) -> Findings:
         sockets = _sockets()
-        connections = 2 * self._plan.cameras  # one for each that may wait for nothing
+        connections = 2 * self._plan.cameras  # one for each caller, so that none waits for another
         async with AlpacaClient(timeouts=LIMITS, connections_per_server=connections) as client:
             cameras = [client.camera(self._address, n) for n in range(self._plan.cameras)]
             for number in range(self._plan.rounds):
@@ -142,7 +143,7 @@ class Night:
         return self.findings
 
     async def _round(self, cameras: list[AsyncCamera]) -> None:
-        """Do one round's part; a camera that is quick does more of it than the others."""
+        """Run one round; a fast camera takes a larger part of it than a slow one."""
         frames = iter(range(self._plan.frames // self._plan.rounds))
         calls = iter(range(self._plan.calls // self._plan.rounds))
         async with asyncio.TaskGroup() as group:
@@ -159,15 +160,15 @@ class Night:
             camera.get_image_ready,
             camera.get_ccd_temperature,
             camera.get_status,
-            lambda: camera.set_gain(self._dice.randrange(100)),
+            lambda: camera.set_gain(self._random.randrange(100)),
             camera.get_description,
         ]
         for number in turns:
             await self._do("call", calls[number % len(calls)])
 
     async def _do(self, kind: str, operation: Callable[[], Awaitable[object]]) -> None:
-        chosen = self._dice.random() < CANCELLED
-        own = asyncio.timeout(self._dice.uniform(0.0, PATIENCE) if chosen else None)
+        chosen = self._random.random() < CANCELLED_SHARE
+        own = asyncio.timeout(self._random.uniform(0.0, CANCELLED_WITHIN) if chosen else None)
         begun = monotonic()
         try:
             async with own:
@@ -182,11 +183,11 @@ class Night:
 
 
 def soak(plan: Plan) -> Findings:
-    """Run `plan` on a loop of its own."""
-    _give_back_memory()
+    """Run `plan` in a new event loop."""
+    _return_freed_memory()
     threads = threading.active_count()
     with _serving(plan) as address:
-        findings = asyncio.run(Night(plan, address).run())
+        findings = asyncio.run(SoakRun(plan, address).run())
         deadline = monotonic() + 5.0
         while threading.active_count() > threads and monotonic() < deadline:
             sleep(0.01)
@@ -209,7 +210,7 @@ def _serving(plan: Plan) -> Generator[str]:
 
 
 async def _serve(plan: Plan) -> None:
-    """Serve the cameras behind the proxy until the input ends."""
+    """Serve the cameras behind the proxy until stdin is closed."""
     cameras = [
         SimulatedCamera(
             width=320,
@@ -242,23 +243,23 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _give_back_memory() -> None:
-    """Have glibc return each frame's memory when it is freed, or what it saves up would count."""
+def _return_freed_memory() -> None:
+    """Make glibc return the memory of freed frames at once: its reserve would count as growth."""
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
 
 
 def report(findings: Findings) -> str:
-    """Return what came of it, for people."""
+    """Return the results as text."""
     step = max(len(findings.memory) // 10, 1)
-    curve = " ".join(f"{memory / MIB:.1f}" for memory in findings.memory[step - 1 :: step])
+    memory = " ".join(f"{nbytes / MIB:.1f}" for nbytes in findings.memory[step - 1 :: step])
     left = findings.sockets_left, findings.tasks_left, findings.threads_left
     return "\n".join(
         [
             *(f"{count:8} {outcome}" for outcome, count in sorted(findings.outcomes.items())),
             *(f"{s:8.2f} s longest {kind}" for kind, s in sorted(findings.longest.items())),
-            f"MiB after each tenth: {curve}; {findings.growth:+.2%} at the most after the first",
-            "{:8} sockets, {} tasks, {} threads left".format(*left),
+            f"MiB after each tenth: {memory}; growth {findings.growth:+.2%} after the first",
+            "{:8} sockets, {} tasks, {} threads left open".format(*left),
         ]
     )
 
@@ -276,8 +277,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     findings = soak(plan)
     print(f"\n{report(findings)}")
-    if complaints := findings.complaints():
-        sys.exit("; ".join(complaints))
+    if failures := findings.failures():
+        sys.exit("; ".join(failures))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What watching many cameras costs: `python -m benchmarks.watching [CAMERAS] [SECONDS]`."""
+"""The cost of watching many cameras: `python -m benchmarks.watching [CAMERAS] [SECONDS]`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_SECONDS = 60.0
 
 
 def serve(count: int, pipe: Connection) -> None:
-    """Serve `count` cameras in a process of their own until the other side hangs up."""
+    """Serve `count` cameras until the other process sends something."""
     cameras = [SimulatedCamera(width=32, height=24, initially_connected=True) for _ in range(count)]
     with run_in_thread(SimulatorServer(cameras)) as server:
         pipe.send(server.address)
@@ -26,7 +26,7 @@ def serve(count: int, pipe: Connection) -> None:
 
 
 async def watch_all(address: str, count: int, seconds: float) -> tuple[int, float]:
-    """Return how many statuses came, and the processor time per second."""
+    """Return the number of statuses received, and the processor time per second."""
     seen = 0
 
     async def listen(client: AlpacaClient, number: int) -> None:

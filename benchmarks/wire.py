@@ -1,4 +1,4 @@
-"""The bytes that the benchmarks' server sends, prepared once."""
+"""The bytes that the server of the benchmarks sends, prepared once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def head(media_type: str, length: int) -> bytes:
 
 
 def image_opening(frame: Frame) -> bytes:
-    """Return what comes before the pixels: the head of the reply, and the image's header."""
+    """Return the bytes before the pixels: the head of the reply and the header of the image."""
     fields = (1, 0, 0, 0, _HEADER.size, _INT32, _UINT16, 2, *frame, 0)
     length = _HEADER.size + nbytes(frame)
     return head("application/imagebytes", length) + _HEADER.pack(*fields)

@@ -25,7 +25,7 @@ TINY = Scale(
     few_runs=1,
     many_runs=1,
     frame=(64, 48),
-    crowd_frame=(64, 48),
+    many_cameras_frame=(64, 48),
     json_frame=(32, 24),
     guider_frame=(32, 24),
     cameras=2,
@@ -94,7 +94,7 @@ def test_the_server_speaks_tls(tmp_path: Path) -> None:
         assert client.download().tobytes() == wire.pixels(FRAME)
 
 
-def test_the_floor_receives_the_image_and_drops_it() -> None:
+def test_the_baseline_receives_the_image_and_drops_it() -> None:
     expected = np.frombuffer(wire.pixels(FRAME), "<u2").reshape(FRAME)
     with (
         serving(Content("image", FRAME)) as (port,),
@@ -120,12 +120,12 @@ async def test_each_group_gives_rows(group: str) -> None:
 def test_a_process_of_its_own_shows_the_memory_of_a_frame() -> None:
     frame = (2048, 2048)
     with serving(Content("image", frame)) as (port,):
-        footprint = in_child("floor", port, frame)
+        footprint = in_child("baseline", port, frame)
     assert 8 * MIB <= footprint.peak <= 9 * MIB
     assert footprint.wall > 0
 
 
-async def test_ways_go_in_turn_after_one_that_does_not_count() -> None:
+async def test_variants_alternate_after_a_warm_up() -> None:
     calls: list[str] = []
 
     async def a() -> int:

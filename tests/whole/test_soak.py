@@ -148,25 +148,25 @@ def judge(simulated: CountingCamera, record: Record) -> None:
     assert unknown - executed
 
 
-def test_a_night_in_brief_ends_in_time_and_leaves_nothing() -> None:
+def test_a_short_soak_run_ends_in_time_and_leaves_nothing() -> None:
     plan = soak.Plan(cameras=2, frames=12, calls=80, rounds=2, seed=SEED)
     findings = soak.soak(plan)
     assert sum(findings.outcomes.values()) == plan.frames + plan.calls
     assert findings.outcomes["frame done"] > plan.frames / 2
     assert findings.outcomes["call cancelled"]
-    # How memory grows is for the long run: python -m benchmarks.soak.
-    assert [text for text in findings.complaints() if "memory" not in text] == []
+    # Memory growth needs the long run: python -m benchmarks.soak.
+    assert [text for text in findings.failures() if "memory" not in text] == []
 
 
-def test_a_night_that_went_wrong_is_complained_of() -> None:
+def test_a_soak_run_reports_its_failures() -> None:
     findings = soak.Findings(
         longest={"call": 5.0, "frame": 10.0},
         memory=[100, *[90] * 8, 104],
         sockets_left=1,
     )
-    assert findings.complaints() == [
-        "a call took 5.0 s",
-        "left behind: (1, 0, 0) sockets, tasks, threads",
+    assert findings.failures() == [
+        "the longest call took 5.0 s, limit 4.0 s",
+        "left open: (1, 0, 0) sockets, tasks, threads",
         "memory grew by 4.0%",
     ]
     assert "5.00 s longest call" in soak.report(findings)

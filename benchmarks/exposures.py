@@ -1,4 +1,4 @@
-"""Rows about exposures on simulated cameras: how close together, how soon over, how soon ended."""
+"""Rows about exposures on simulated cameras: start skew, overhead per frame, cancellation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORK: Final = 0.05
 
 
 async def starts(scale: Scale) -> list[Row]:
-    """The starts of a group's exposures, from the first to the last."""
+    """The time between the first and the last start of a group's exposures."""
     skews: list[float] = []
     commands: list[float] = []
     with simulating(scale.group, _SMALL) as simulator:
@@ -37,9 +37,9 @@ async def starts(scale: Scale) -> list[Row]:
                 for _ in range(scale.runs):
                     skews.append(await _skew(group, simulator) * _MS)
                     commands.append(await _commands(cameras) * _MS)
-    what = f"{scale.group} cameras, from the first start to the last"
+    what = f"{scale.group} cameras, first to last start"
     limit = Bound("ours", "<=", 50.0)
-    return [Row(what, "ms", skews, "as many commands at once", commands, limit)]
+    return [Row(what, "ms", skews, "as many abort_exposure() at once", commands, limit)]
 
 
 async def _skew(group: CameraGroup, simulator: Simulator) -> float:
@@ -56,7 +56,7 @@ async def _commands(cameras: list[AsyncCamera]) -> float:
 
 
 async def sequence(scale: Scale) -> list[Row]:
-    """What `exposures` adds to each frame while the caller works on the one before."""
+    """The time that `exposures` adds to each frame while the caller works on the previous one."""
     added: list[float] = []
     downloads: list[float] = []
     with simulating(1, _SMALL) as simulator:
@@ -68,13 +68,13 @@ async def sequence(scale: Scale) -> list[Row]:
                 per_frame = await _sequence(camera, scale.guider_frames)
                 downloads.append(download * _MS)
                 added.append((per_frame - _EXPOSURE - download) * _MS)
-    what = "exposures(), a frame beyond its exposure and download"
+    what = "exposures(), overhead per frame"
     limit = Bound("ours", "<=", 20.0)
     return [Row(what, "ms", added, "the download alone", downloads, limit)]
 
 
 async def _download(camera: AsyncCamera) -> float:
-    """Return the seconds of a first download: the simulated camera draws its image for that."""
+    """Return the seconds of a first download, for which the simulated camera draws its image."""
     times: list[float] = []
     for _ in range(5):
         await camera.start_exposure(_EXPOSURE)
@@ -86,7 +86,7 @@ async def _download(camera: AsyncCamera) -> float:
 
 
 async def _sequence(camera: AsyncCamera, frames: int) -> float:
-    """Return the seconds that a frame takes, without the first."""
+    """Return the seconds per frame, without the first frame."""
     start = 0.0
     async with camera.exposures(_EXPOSURE, count=frames + 1) as images:
         await anext(images)
@@ -97,8 +97,8 @@ async def _sequence(camera: AsyncCamera, frames: int) -> float:
 
 
 async def cancelling(scale: Scale) -> list[Row]:
-    """Until a cancelled `expose` has aborted its exposure and ended."""
-    dice = random.Random(4)  # noqa: S311 - moments, not secrets
+    """The time until a cancelled `expose` has aborted its exposure and ended."""
+    generator = random.Random(4)  # noqa: S311 - not for security
     ends: list[float] = []
     aborts: list[float] = []
     with simulating(1, _SMALL) as simulator:
@@ -106,11 +106,11 @@ async def cancelling(scale: Scale) -> list[Row]:
             camera = client.camera(simulator.address)
             whole = await _expose(camera)
             for _ in range(scale.few_runs):
-                moments = [dice.uniform(0, whole) for _ in range(scale.calls // 3)]
+                moments = [generator.uniform(0, whole) for _ in range(scale.calls // 3)]
                 some = [await _cancelled(camera, moment) for moment in moments]
                 ends.append(quantiles(some, n=100, method="inclusive")[98] * _MS)
                 aborts.append(await _commands([camera]) * _MS)
-    what, other = "cancelled expose(), until it has ended, p99", "abort_exposure() alone"
+    what, other = "cancelled expose(), time to end, p99", "abort_exposure() alone"
     return [Row(what, "ms", ends, other, aborts, Bound("ours", "<=", 100.0))]
 
 

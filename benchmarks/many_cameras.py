@@ -1,4 +1,4 @@
-"""Rows about many cameras at once: their rate, and what calls wait for meanwhile."""
+"""Rows about many cameras at once: the rate of downloads, and the latency of calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIMIT: Final = 25.0
 
 @dataclass(slots=True)
 class Result:
-    """MB/s of all cameras together, and the ms that each small call took."""
+    """The rate of all cameras together in MB/s, and the time of each small call in ms."""
 
     rate: float = 0.0
     polls: list[float] = field(default_factory=list[float])
@@ -37,32 +37,32 @@ class Result:
 
 
 async def own_servers(scale: Scale) -> list[Row]:
-    """Cameras with a server each."""
-    ports = [Content("image", scale.crowd_frame)] * scale.cameras
+    """Each camera on its own server."""
+    ports = [Content("image", scale.many_cameras_frame)] * scale.cameras
     with serving(*ports) as found:
         addresses = [(f"{HOST}:{port}", 0) for port in found]
         return await _measure("own servers", addresses, scale)
 
 
 async def one_server(scale: Scale) -> list[Row]:
-    """Cameras of one server."""
-    with serving(Content("image", scale.crowd_frame)) as (port,):
+    """All cameras on one server."""
+    with serving(Content("image", scale.many_cameras_frame)) as (port,):
         addresses = [(f"{HOST}:{port}", number) for number in range(scale.cameras)]
         return await _measure("one server", addresses, scale)
 
 
 async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) -> list[Row]:
-    size = wire.nbytes(scale.crowd_frame) / 1e6
+    size = wire.nbytes(scale.many_cameras_frame) / 1e6
     async with AlpacaClient() as client:
         cameras = [client.camera(*address) for address in addresses]
-        ways: dict[str, Callable[[], Awaitable[Result]]] = {}
+        variants: dict[str, Callable[[], Awaitable[Result]]] = {}
         for member in ("get_image_array", "get_image"):
-            for crowd, some in (("one", cameras[:1]), ("all", cameras)):
-                ways[f"{crowd} {member}"] = partial(
+            for number, some in (("one", cameras[:1]), ("all", cameras)):
+                variants[f"{number} {member}"] = partial(
                     _downloads, some, member, scale.frames_each, size
                 )
-        ways["quiet"] = partial(_quiet, cameras, scale.quiet)
-        found = await interleave(scale.many_runs, ways)
+        variants["quiet"] = partial(_quiet, cameras, scale.quiet)
+        found = await interleave(scale.many_runs, variants)
     rows: list[Row] = []
     for member in ("get_image_array", "get_image"):
         what = f"{len(cameras)} cameras, {name}, {member}()"
@@ -70,11 +70,11 @@ async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) ->
     return rows
 
 
-def _rows(what: str, crowd: list[Result], alone: list[Result], quiet: list[Result]) -> list[Row]:
-    polls, quiet_polls = ([_p99(each.polls) for each in some] for some in (crowd, quiet))
-    usual, quiet_usual = ([median(each.polls) for each in some] for some in (crowd, quiet))
-    aborts, quiet_aborts = ([max(each.aborts) for each in some] for some in (crowd, quiet))
-    rates, rate_alone = ([each.rate for each in some] for some in (crowd, alone))
+def _rows(what: str, together: list[Result], alone: list[Result], quiet: list[Result]) -> list[Row]:
+    polls, quiet_polls = ([_p99(each.polls) for each in some] for some in (together, quiet))
+    usual, quiet_usual = ([median(each.polls) for each in some] for some in (together, quiet))
+    aborts, quiet_aborts = ([max(each.aborts) for each in some] for some in (together, quiet))
+    rates, rate_alone = ([each.rate for each in some] for some in (together, alone))
     at_most, no_load = Bound("ours", "<=", _LIMIT), "without downloads"
     return [
         Row(what, "MB/s", rates, "one camera alone", rate_alone, Bound("ratio", ">=", 0.9)),
@@ -115,7 +115,7 @@ async def _quiet(cameras: list[AsyncCamera], seconds: float) -> Result:
 def _watch(
     watchers: asyncio.TaskGroup, cameras: list[AsyncCamera], result: Result, over: asyncio.Event
 ) -> None:
-    """Poll each camera, the first now and the others spread over the time between two polls."""
+    """Poll each camera every `_POLL` seconds, evenly staggered, and abort one at a time."""
     for number, camera in enumerate(cameras):
         phase = _POLL * number / len(cameras)
         poll = _every(_POLL, phase, camera.get_image_ready, result.polls, over)
@@ -131,7 +131,7 @@ def _watch(
 async def _every(
     period: float, phase: float, call: Work, took: list[float], over: asyncio.Event
 ) -> None:
-    """Make a call now and then, once at least; note the ms until it is answered."""
+    """Repeat a call until `over`, at least once; append the ms of each to `took`."""
     await asyncio.sleep(phase)
     while True:
         start = perf_counter()
