@@ -39,8 +39,9 @@ def bench(
 ) -> None:
     """Measure the speed of a camera, its server and the network.
 
-    Reports what is slow. The frames are taken with the camera's present settings, and not if the camera is busy.
-    Ctrl-C aborts the exposure. A camera that is not connected is connected during the measurement.
+    Reports what is slow. The frames are taken with the camera's present settings; no frame is
+    taken if the camera is busy. Ctrl-C aborts the exposure. A camera that is not connected is
+    connected during the measurement.
     """
     with report_errors():
         require(*extras_for(address))
