@@ -1,6 +1,6 @@
-"""Takes the pictures of the command in docs/images: `python docs/make_screens.py`.
+"""Makes the screenshots of the command in docs/images: `python docs/make_screens.py`.
 
-Runs it in a real terminal, which is tmux, against simulated cameras on ports 11111 and 11112.
+Runs the command in tmux, against simulated cameras on ports 11111 and 11112.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ _DOCS: Final = Path(__file__).resolve().parent
 _IMAGES: Final = _DOCS / "images"
 _MAIN: Final = "127.0.0.1:11111"
 _SECOND: Final = "127.0.0.1:11112"
-_PATIENCE: Final = 30.0
+_TIMEOUT: Final = 30.0
 
-# A picture must not depend on a font that is somewhere else.
+# A screenshot must not load a font from the network.
 _FORMAT: Final = re.sub(
     r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL
 ).replace("Fira Code, monospace", "monospace")
 
 
-class Scene(NamedTuple):
-    """A command, and what must be on the screen when the picture is taken."""
+class Screenshot(NamedTuple):
+    """A command, and the pattern on the screen at which the screenshot is taken."""
 
     name: str
     arguments: str
-    sign: str
+    pattern: str
     width: int = 80
 
 
-_SCENES: Final = (
-    Scene("watch", f"watch {_MAIN} {_SECOND}", r"exposing +[━╸╺]+ +[45]\d %", width=108),
-    Scene("info", f"info {_MAIN} -d 0", r"guide\n"),
-    Scene("expose", f"expose {_MAIN} -d 2 -t 3 -n 5 -o pictures", r"(?s)0002.*1\.\d s left"),
-    Scene("bench", f"bench {_MAIN} -d 2", r"- \w"),
+_SCREENSHOTS: Final = (
+    Screenshot("watch", f"watch {_MAIN} {_SECOND}", r"exposing +[━╸╺]+ +[45]\d %", width=108),
+    Screenshot("info", f"info {_MAIN} -d 0", r"guide\n"),
+    Screenshot("expose", f"expose {_MAIN} -d 2 -t 3 -n 5 -o pictures", r"(?s)0002.*1\.\d s left"),
+    Screenshot("bench", f"bench {_MAIN} -d 2", r"- \w"),
 )
 
 
@@ -75,7 +75,7 @@ def _cameras() -> tuple[SimulatorServer, SimulatorServer]:
 
 @contextmanager
 def _terminal(width: int) -> Generator[str]:
-    """Yield the name of a terminal in which a shell waits for a command."""
+    """Yield the name of a tmux session with a shell."""
     name = f"screens-{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder:
         shell = "env PS1='$ ' TERM=tmux-256color sh"
@@ -89,8 +89,8 @@ def _terminal(width: int) -> Generator[str]:
 
 def _tmux(*arguments: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    finished = subprocess.run(  # noqa: S603 - our own arguments
-        ["tmux", "-L", "screens", *arguments],  # noqa: S607 - wherever it is
+    finished = subprocess.run(  # noqa: S603 - constant arguments
+        ["tmux", "-L", "screens", *arguments],  # noqa: S607 - found in PATH
         env={**os.environ, "PATH": path, "PYTHONPATH": str(_DOCS.parent)},
         capture_output=True,
         check=True,
@@ -99,42 +99,42 @@ def _tmux(*arguments: str) -> str:
     return finished.stdout
 
 
-def _take(scene: Scene) -> str:
-    """Return the screen with its colours as soon as it shows what it shall show."""
-    with _terminal(scene.width) as name:
+def _capture(screenshot: Screenshot) -> str:
+    """Return the screen with its colours as soon as it matches the pattern of `screenshot`."""
+    with _terminal(screenshot.width) as name:
         _wait_for(r"\$", name)
-        _tmux("send-keys", "-t", name, f"alpaca-async {scene.arguments}", "Enter")
-        _wait_for(scene.sign, name)
+        _tmux("send-keys", "-t", name, f"alpaca-async {screenshot.arguments}", "Enter")
+        _wait_for(screenshot.pattern, name)
         return _tmux("capture-pane", "-p", "-e", "-t", name).rstrip()
 
 
-def _wait_for(sign: str, name: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not re.search(sign, _tmux("capture-pane", "-p", "-t", name)):
+def _wait_for(pattern: str, name: str) -> None:
+    deadline = time.monotonic() + _TIMEOUT
+    while not re.search(pattern, _tmux("capture-pane", "-p", "-t", name)):
         if time.monotonic() > deadline:
             raise TimeoutError(_tmux("capture-pane", "-p", "-t", name))
         time.sleep(0.05)
 
 
-def _save(scene: Scene, screen: str) -> None:
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=scene.width, file=nowhere, force_terminal=True)
+def _save(screenshot: Screenshot, screen: str) -> None:
+    with Path(os.devnull).open("w", encoding="utf-8") as devnull:
+        console = Console(record=True, width=screenshot.width, file=devnull, force_terminal=True)
         console.print(Text.from_ansi(screen.removesuffix("$").rstrip()))
     console.save_svg(
-        str(_IMAGES / f"{scene.name}.svg"),
-        title=f"alpaca-async {scene.name}",
+        str(_IMAGES / f"{screenshot.name}.svg"),
+        title=f"alpaca-async {screenshot.name}",
         code_format=_FORMAT,
-        unique_id=scene.name,
+        unique_id=screenshot.name,
     )
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Make all screenshots."""
     with ExitStack() as stack:
         for server in _cameras():
             stack.enter_context(run_in_thread(server))
-        for scene in _SCENES:
-            _save(scene, _take(scene))
+        for screenshot in _SCREENSHOTS:
+            _save(screenshot, _capture(screenshot))
 
 
 if __name__ == "__main__":

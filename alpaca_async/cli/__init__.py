@@ -1,4 +1,4 @@
-"""The command `alpaca-async`; needs the extra `cli` (typer, rich)."""
+"""The command `alpaca-async`. It needs the extra `cli` (typer, rich)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command; `alpaca-async --help` says what it does."""
+    """Run the command; see `alpaca-async --help`."""
     try:
         require("cli")
     except MissingExtra as error:
@@ -20,5 +20,5 @@ def main() -> None:
         from ._app import app  # noqa: PLC0415 - typer and rich are an extra
 
         app()
-    except KeyboardInterrupt:  # before there was a command to hear it
+    except KeyboardInterrupt:  # before the command handles signals itself
         sys.exit(130)

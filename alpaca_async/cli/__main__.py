@@ -1,4 +1,4 @@
-"""`python -m alpaca_async.cli` is `alpaca-async`."""
+"""`python -m alpaca_async.cli` runs the command `alpaca-async`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command, its options, and its sub-commands: one module each."""
+"""The command and its global options. Each sub-command has its own module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from alpaca_async._version import __version__
 
 from ._bench import bench
-from ._console import log_to_stderr, say
+from ._console import log_to_stderr, print_line
 from ._discover import discover
 from ._expose import expose
 from ._get import get
@@ -30,9 +30,9 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        say(f"alpaca-async {__version__}")
+def _print_version(requested: bool) -> None:
+    if requested:
+        print_line(f"alpaca-async {__version__}")
         raise typer.Exit
 
 
@@ -45,17 +45,20 @@ def options(
             "-v",
             count=True,
             show_default=False,
-            help="Say on stderr what happens; -vv: every request.",
+            help="Log to stderr what happens; -vv logs every request.",
         ),
     ] = 0,
-    version: Annotated[  # noqa: ARG001 - the callback has done it
+    version: Annotated[  # noqa: ARG001 - handled by its callback
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Take pictures with ASCOM Alpaca cameras."""
+    """Control ASCOM Alpaca cameras and take pictures with them.
+
+    To try it without a camera: alpaca-async expose sim --preview
+    """
     log_to_stderr(_LEVELS[min(verbose, len(_LEVELS) - 1)])
 
 

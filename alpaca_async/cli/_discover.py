@@ -1,4 +1,4 @@
-"""`alpaca-async discover`: the cameras of the network."""
+"""`alpaca-async discover`: finds the cameras on the network."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.text import Text
 from alpaca_async._discovery.discovery import DISCOVERY_PORT
 from alpaca_async._discovery.finding import find_cameras
 
-from ._console import OUT, foreseen_errors, say, say_json
-from ._running import run
-from ._server import AsJson  # noqa: TC001 - typer reads it
+from ._console import OUT, print_json, print_line, report_errors
+from ._event_loop import run
+from ._server import AsJson  # noqa: TC001 - typer evaluates it
 
 if TYPE_CHECKING:
     from alpaca_async._discovery.finding import FoundCamera
     from alpaca_async._stream import Stream
 
-_TO_BE_COPIED: Final = ("address", "unique id")
-_SHORTEST: Final = 0.1
+_UNWRAPPED_COLUMNS: Final = ("address", "unique id")
+_MIN_TIMEOUT: Final = 0.1
 _MAX_PORT: Final = 65535
 
 
@@ -30,7 +30,7 @@ def discover(
         list[str] | None,
         typer.Argument(
             metavar="HOST",
-            help="Ask only these, broadcast addresses among them; all networks unless given.",
+            help="Hosts or broadcast addresses to ask. Default: all networks.",
             show_default=False,
         ),
     ] = None,
@@ -39,21 +39,21 @@ def discover(
         typer.Option(
             "--timeout",
             "-t",
-            min=_SHORTEST,
+            min=_MIN_TIMEOUT,
             metavar="SECONDS",
             help="How long to wait for answers.",
         ),
     ] = 2.0,
     port: Annotated[
-        int, typer.Option(min=1, max=_MAX_PORT, metavar="PORT", help="The UDP port to ask at.")
+        int, typer.Option(min=1, max=_MAX_PORT, metavar="PORT", help="UDP port for discovery.")
     ] = DISCOVERY_PORT,
     as_json: AsJson = False,
 ) -> None:
-    """Find the cameras of the network.
+    """Find the cameras on the network.
 
-    The exit code is 1 if there are none.
+    The exit code is 1 if no camera answers.
     """
-    with foreseen_errors():
+    with report_errors():
         search = find_cameras(hosts or None, timeout=timeout, port=port)
         run(_print(search, timeout, as_json=as_json))
 
@@ -63,12 +63,12 @@ async def _print(search: Stream[FoundCamera], timeout: float, *, as_json: bool) 
         found = [camera async for camera in cameras]
     found.sort(key=lambda camera: (camera.address, camera.device_number))
     if as_json:
-        say_json([asdict(camera) for camera in found])
+        print_json([asdict(camera) for camera in found])
     elif found and OUT.is_terminal:
         OUT.print(_table(found))
     else:
         for camera in found:
-            say(f"{camera.address} {camera.device_number} {camera.unique_id} {camera.name}")
+            print_line(f"{camera.address} {camera.device_number} {camera.unique_id} {camera.name}")
     if not found:
         raise ValueError(f"no camera answered within {timeout:g} s")
 
@@ -76,7 +76,7 @@ async def _print(search: Stream[FoundCamera], timeout: float, *, as_json: bool) 
 def _table(found: list[FoundCamera]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("address", "camera", "name", "unique id"):
-        table.add_column(name, overflow="fold", no_wrap=name in _TO_BE_COPIED)
+        table.add_column(name, overflow="fold", no_wrap=name in _UNWRAPPED_COLUMNS)
     for camera in found:
         table.add_row(
             Text(camera.address),

@@ -1,4 +1,4 @@
-"""`alpaca-async expose`: a sequence of exposures, each a FITS file."""
+"""`alpaca-async expose`: takes a sequence of exposures, and saves each as a FITS file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.text import Text
 
 from alpaca_async._camera import AlpacaClient
 
-from ._console import OUT, Interrupted, foreseen_errors, say, say_json_line
-from ._display import ExposureDisplay
+from ._console import OUT, Interrupted, print_json_line, print_line, report_errors
+from ._event_loop import run
 from ._extras import require
 from ._files import FrameFiles
-from ._running import run
-from ._server import Address, AsJson, Device, connected, extras_for, reachable
+from ._progress_bar import ExposureProgressBar
+from ._server import Address, AsJson, Device, connected, extras_for, server_address
 from ._settings import Region, Settings
 from ._units import megabytes
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What one call of the command asks for."""
+class ExposeOptions:
+    """The arguments of the command."""
 
     address: str
     device: int
@@ -47,52 +47,61 @@ class Order:
 def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
     address: Address,
     duration: Annotated[
-        float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Of each exposure.")
+        float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Exposure time.")
     ] = 1.0,
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, metavar="COUNT", help="How many exposures.")
+        int, typer.Option("--count", "-n", min=1, metavar="COUNT", help="Number of exposures.")
     ] = 1,
     dark: Annotated[bool, typer.Option("--dark", help="Keep the shutter closed.")] = False,
     binning: Annotated[
         int | None,
-        typer.Option("--bin", min=1, metavar="N", help="Bin N x N pixels, and read all of them."),
+        typer.Option(
+            "--bin",
+            min=1,
+            metavar="N",
+            help="Bin N x N pixels; read the full frame unless --roi is given.",
+        ),
     ] = None,
     roi: Annotated[
         str | None,
-        typer.Option(metavar="X,Y,W,H", help="Read this part of the frame, in binned pixels."),
+        typer.Option(metavar="X,Y,W,H", help="Read only this region, in binned pixels."),
     ] = None,
     gain: Annotated[
         str | None,
-        typer.Option(metavar="VALUE|NAME", help="A number, or a name from the camera's list."),
+        typer.Option(
+            metavar="VALUE|NAME", help="A number, or a name from the camera's list of gains."
+        ),
     ] = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Where the files go; made if missing."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the files; created if missing."
+        ),
     ] = Path(),
     name: Annotated[
         str | None,
         typer.Option(
             metavar="PREFIX",
-            help="Begin the files' names with this; 'light' or 'dark' unless given.",
+            help="Start of the file names. Default: 'light', or 'dark' with --dark.",
             show_default=False,
         ),
     ] = None,
     preview: Annotated[
         bool,
-        typer.Option("--preview/--no-preview", help="Write the first frame as a PNG, too."),
+        typer.Option("--preview/--no-preview", help="Also save the first frame as a PNG."),
     ] = False,
     as_json: AsJson = False,
     device: Device = 0,
 ) -> None:
-    """Take pictures and write them as FITS files.
+    """Take pictures and save them as FITS files.
 
-    The files are numbered on from those that are there: nothing is overwritten. The path of
-    each is printed when it is complete, or a line of JSON. Ctrl-C aborts the exposure. A camera
-    that was not connected is disconnected afterwards; settings without an option stay.
+    File numbers continue after the existing files: no file is overwritten. Each path is printed
+    when its file is complete. Ctrl-C aborts the exposure. A camera that was not connected is
+    disconnected afterwards. Settings without an option keep their present values.
     """
-    with foreseen_errors():
+    with report_errors():
         require(*extras_for(address))
-        order = Order(
+        options = ExposeOptions(
             address=address,
             device=device,
             duration=duration,
@@ -106,58 +115,60 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             preview=preview,
             as_json=as_json,
         )
-        run(_expose(order))
+        run(_expose(options))
 
 
-async def _expose(order: Order) -> None:
-    async with reachable(order.address) as address, AlpacaClient() as client:
-        camera = client.camera(address, order.device)
+async def _expose(options: ExposeOptions) -> None:
+    async with server_address(options.address) as server, AlpacaClient() as client:
+        camera = client.camera(server, options.device)
         async with connected(camera):
-            files = await to_thread.run_sync(partial(FrameFiles, order.folder, order.prefix))
-            await order.settings.apply(camera)
-            for number in range(1, order.count + 1):
-                await _take(camera, order, files, number)
+            files = await to_thread.run_sync(partial(FrameFiles, options.folder, options.prefix))
+            await options.settings.apply(camera)
+            for number in range(1, options.count + 1):
+                await _take_frame(camera, options, files, number)
 
 
-async def _take(camera: AsyncCamera, order: Order, files: FrameFiles, number: int) -> None:
-    title = f"frame {number} of {order.count}" if order.count > 1 else "the frame"
-    with ExposureDisplay(title) as display:
-        image = await _exposed(camera, order, display, title)
+async def _take_frame(
+    camera: AsyncCamera, options: ExposeOptions, files: FrameFiles, number: int
+) -> None:
+    title = f"frame {number} of {options.count}" if options.count > 1 else "the frame"
+    with ExposureProgressBar(title) as display:
+        image = await _expose_once(camera, options, display, title)
         display.show("writing")
         path = await files.save(image)
     rate = display.bytes_per_second
-    if not order.as_json:
-        say(_line(path, _facts(image, rate)))
-    picture = None
-    if order.preview and number == 1:
-        picture = await image.save_preview(path.with_suffix(".png"))
-    if order.as_json:
-        say_json_line(_record(path, picture, image, rate))
-    elif picture is not None:
-        say(_line(picture, "preview"))
+    if not options.as_json:
+        print_line(_line(path, _describe(image, rate)))
+    preview = None
+    if options.preview and number == 1:
+        preview = await image.save_preview(path.with_suffix(".png"))
+    if options.as_json:
+        print_json_line(_record(path, preview, image, rate))
+    elif preview is not None:
+        print_line(_line(preview, "preview"))
 
 
-async def _exposed(
-    camera: AsyncCamera, order: Order, display: ExposureDisplay, title: str
+async def _expose_once(
+    camera: AsyncCamera, options: ExposeOptions, display: ExposureProgressBar, title: str
 ) -> Image:
     try:
-        return await camera.expose(order.duration, light=order.light, progress=display.callback)
+        return await camera.expose(options.duration, light=options.light, progress=display.callback)
     except asyncio.CancelledError:
         raise Interrupted(f"interrupted; the camera was told to abort {title}") from None
 
 
 def _line(path: Path, remark: str) -> Text:
-    """Return a path, alone for programs, with a remark for people."""
+    """Return the path, on a terminal with a remark."""
     return Text.assemble(str(path), (f"  {remark}", "dim")) if OUT.is_terminal else Text(str(path))
 
 
 def _record(
-    path: Path, picture: Path | None, image: Image, bytes_per_second: float | None
+    path: Path, preview: Path | None, image: Image, bytes_per_second: float | None
 ) -> dict[str, object]:
     height, width = image.data.shape[:2]
     return {
         "path": str(path),
-        "preview": None if picture is None else str(picture),
+        "preview": None if preview is None else str(preview),
         "width": width,
         "height": height,
         "dtype": image.data.dtype.name,
@@ -167,7 +178,7 @@ def _record(
     }
 
 
-def _facts(image: Image, bytes_per_second: float | None) -> str:
+def _describe(image: Image, bytes_per_second: float | None) -> str:
     height, width = image.data.shape[:2]
     rate = "" if bytes_per_second is None else f" at {megabytes(bytes_per_second)}/s"
     return f"{width} x {height}, {megabytes(image.data.nbytes)}{rate}"

@@ -1,4 +1,4 @@
-"""Which packages each extra brings, asked before they are needed and without loading them."""
+"""Checks that the packages of an extra are installed, without importing them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ _PACKAGES: Final = {
 
 
 class MissingExtra(Exception):
-    """Something is not installed; the message says how to get it."""
+    """An extra is not installed; the message says how to install it."""
 
     def __init__(self, extras: list[str]) -> None:
-        super().__init__(f'this needs: pip install "alpaca_async[{",".join(extras)}]"')
+        super().__init__(
+            f'a package is missing; install it with: pip install "alpaca_async[{",".join(extras)}]"'
+        )
 
 
 def require(*extras: str) -> None:

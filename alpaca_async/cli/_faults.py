@@ -1,4 +1,4 @@
-"""`--fault` of `alpaca-async sim`: which faults, of what, how often; and their list."""
+"""The option `--fault` of `alpaca-async sim`, and the list of faults."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Self, TypeAlias
 import typer
 from rich.text import Text
 
-from ._console import say
-from ._usage import WrongUsage
+from ._console import print_line
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from alpaca_async.testing import FaultProxy
 
 LIST: Final = "list"
-"""What stands for the list of all faults."""
+"""The value of `--fault` that prints all faults."""
 
 Faults: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--fault",
         metavar="NAME[:MEMBER][:PROBABILITY]",
-        help="Do this to requests, or to those for MEMBER; repeatable. 'list' shows all.",
+        help="Cause this fault, only for MEMBER if given. Repeatable. 'list' prints all faults.",
         show_default=False,
     ),
 ]
 
 
-class FaultOrder(NamedTuple):
-    """A fault, what it befalls, and how likely."""
+class FaultSpec(NamedTuple):
+    """A fault, the member it applies to (None for all), and its probability."""
 
     name: str
     member: str | None
@@ -39,40 +39,42 @@ class FaultOrder(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return what `NAME[:MEMBER][:PROBABILITY]` says."""
+        """Parse `NAME[:MEMBER][:PROBABILITY]`; raise `UsageError` if it is not valid."""
         name, *rest = text.split(":")
         probability = 1.0
         if rest and (number := _number(rest[-1])) is not None:
             probability = number
             rest.pop()
         if len(rest) > 1 or not 0.0 <= probability <= 1.0 or "" in rest:
-            raise WrongUsage(f"--fault {text!r} is not NAME[:MEMBER][:PROBABILITY]")
+            raise UsageError(f"--fault {text!r} is not valid: use NAME[:MEMBER][:PROBABILITY]")
         return cls(name, rest[0] if rest else None, probability)
 
 
 @asynccontextmanager
-async def behind_faults(
-    target: str, orders: list[FaultOrder], *, host: str, port: int, seed: int
+async def fault_proxy(
+    target: str, specs: list[FaultSpec], *, host: str, port: int, seed: int
 ) -> AsyncGenerator[FaultProxy]:
-    """Stand before `target` and do what was ordered, while the block runs."""
-    from alpaca_async.testing import FaultProxy  # noqa: PLC0415 - where it is needed
+    """Run a proxy for `target` during the block; it causes the faults of `specs`."""
+    from alpaca_async.testing import FaultProxy  # noqa: PLC0415 - an extra
 
     proxy = FaultProxy(target, host=host, port=port, seed=seed)
-    for order in orders:
+    for spec in specs:
         try:
-            proxy.add(order.name, member=order.member, probability=order.probability)
+            proxy.add(spec.name, member=spec.member, probability=spec.probability)
         except ValueError as error:
-            raise WrongUsage(str(error)) from error
+            raise UsageError(str(error)) from error
     async with proxy:
         yield proxy
 
 
 def print_faults() -> None:
-    """Print the list of all faults, kind by kind, one a line."""
-    from alpaca_async.testing import FAULTS  # noqa: PLC0415 - where it is needed
+    """Print all faults, one on each line, sorted by kind."""
+    from alpaca_async.testing import FAULTS  # noqa: PLC0415 - an extra
 
     for fault in sorted(FAULTS.values(), key=lambda fault: _KINDS.index(fault.kind)):
-        say(Text.assemble((f"{fault.kind:8} ", "dim"), f"{fault.name:21} {fault.description}"))
+        print_line(
+            Text.assemble((f"{fault.kind:8} ", "dim"), f"{fault.name:21} {fault.description}")
+        )
 
 
 _KINDS: Final = ("network", "HTTP", "content", "image")

@@ -1,4 +1,4 @@
-"""The files of a sequence: numbered on from what is there, never overwritten."""
+"""Numbered FITS files of a sequence. Existing files are never overwritten."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from ._usage import WrongUsage
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,42 +15,43 @@ if TYPE_CHECKING:
 
 
 class FrameFiles:
-    """Frames in `folder`, called `<prefix>_0001.fits` and so on.
+    """Saves frames in `folder` as `<prefix>_0001.fits` and so on.
 
-    Making one makes the folder. `WrongUsage` for a prefix that is no file name, `OSError` if
-    the folder cannot be made, read or written to: better now than after a long exposure.
+    The constructor creates the folder. It raises `UsageError` if the prefix cannot be part of a
+    file name, and `OSError` if the folder cannot be created, read or written to. These errors
+    must not come after a long exposure.
     """
 
     def __init__(self, folder: Path, prefix: str) -> None:
         if not prefix.strip() or any(letter in prefix for letter in '/\\:*?"<>|\0'):
-            raise WrongUsage(f"--name {prefix!r} cannot be the beginning of a file's name")
+            raise UsageError(f"--name {prefix!r} is not a valid start of a file name")
         folder.mkdir(parents=True, exist_ok=True)
-        _try_to_write(folder)
+        _check_writable(folder)
         self._folder = folder
         self._prefix = prefix
         self._last = _last_number(folder, prefix)
 
     async def save(self, image: Image) -> Path:
-        """Write a FITS file under the next number that is free, and return its path."""
+        """Write a FITS file with the next free number, and return its path."""
         while True:
             self._last += 1
             path = self._folder / f"{self._prefix}_{self._last:04d}.fits"
             try:
                 return await image.save_fits(path)
-            except FileExistsError:  # somebody else writes here too
+            except FileExistsError:  # another program writes to the same folder
                 continue
 
 
-def _try_to_write(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
     try:
         with TemporaryFile(dir=folder):
             pass
-    except OSError as error:  # would name a file that nobody knows
+    except OSError as error:  # its path is a random name: report the folder
         raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _last_number(folder: Path, prefix: str) -> int:
-    """Return the highest number in use, for a picture or anything else."""
+    """Return the highest number in use, whatever the file type; 0 if there is none."""
     numbered = re.compile(rf"{re.escape(prefix)}_(\d{{4,9}})\..*", re.ASCII)
     matches = (numbered.fullmatch(entry.name) for entry in folder.iterdir())
     return max((int(match[1]) for match in matches if match), default=0)

@@ -1,4 +1,4 @@
-"""`alpaca-async get`: members of a camera by name, once or whenever they change."""
+"""`alpaca-async get`: prints members of a camera, once or whenever they change."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rich.text import Text
 
 from alpaca_async._facts import CameraInfo
 
-from ._console import OUT, foreseen_errors, note, say, say_json, say_json_line
+from ._console import OUT, print_json, print_json_line, print_line, print_note, report_errors
+from ._event_loop import run
 from ._extras import require
+from ._member_values import Reading, document_of, read, record_of, table_of
 from ._members import complete_name, find, is_pattern, select, text_of
-from ._reading import Reading, document_of, read, record_of, table_of
-from ._running import run
 from ._server import Address, AsJson, Device, camera_at, extras_for
-from ._usage import WrongUsage
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from ._members import Member
 
 _FAILED: Final = 1
-_FIXED: Final = frozenset(field.name for field in fields(CameraInfo))
-"""What does not change while somebody looks."""
+_CONSTANT: Final = frozenset(field.name for field in fields(CameraInfo))
+"""Members that do not change while the camera is connected: read once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What one call of the command asks for."""
+class GetOptions:
+    """The arguments of the command."""
 
     address: str
     device: int
     names: tuple[str, ...]
     members: Sequence[Member]
-    """All that `names` mean."""
+    """The members that `names` select."""
     as_json: bool
     interval: float
 
@@ -51,32 +51,32 @@ def get(
         list[str] | None,
         typer.Argument(
             metavar="NAME",
-            help="Members such as gain, CCDTemperature or 'can*'; all unless given.",
+            help="Members, such as gain, CCDTemperature or 'can*'. Default: all.",
             autocompletion=complete_name,
             show_default=False,
         ),
     ] = None,
     monitor: Annotated[
-        bool, typer.Option("--monitor", "-m", help="Go on, and print what changes, until Ctrl-C.")
+        bool, typer.Option("--monitor", "-m", help="Print every change until Ctrl-C.")
     ] = False,
     interval: Annotated[
         float,
-        typer.Option("--interval", "-i", min=0.01, metavar="SECONDS", help="Between two looks."),
+        typer.Option(
+            "--interval", "-i", min=0.01, metavar="SECONDS", help="Time between two readings."
+        ),
     ] = 1.0,
-    bare: Annotated[
-        bool, typer.Option("-1", help="Print the value alone, of exactly one member.")
-    ] = False,
+    bare: Annotated[bool, typer.Option("-1", help="Print only the value of one member.")] = False,
     as_json: AsJson = False,
     device: Device = 0,
 ) -> None:
-    """Print members of a camera.
+    """Print members (properties) of a camera.
 
-    The camera is asked as it is: it is neither connected nor disconnected. In a pipe each member
-    is a line NAME=VALUE, or NAME: and the reason why there is no value.
+    The camera is neither connected nor disconnected. In a pipe, each member is one line:
+    NAME=VALUE, or NAME: and the reason why there is no value.
     """
-    with foreseen_errors():
+    with report_errors():
         require(*extras_for(address))
-        query = Query(
+        options = GetOptions(
             address=address,
             device=device,
             names=tuple(names or ()),
@@ -84,97 +84,97 @@ def get(
             as_json=as_json,
             interval=interval,
         )
-        if bare and (len(query.members) != 1 or monitor or as_json):
-            raise WrongUsage("-1 is for exactly one member, without -m and --json")
-        run(_print_bare(query) if bare else _monitor(query) if monitor else _print(query))
+        if bare and (len(options.members) != 1 or monitor or as_json):
+            raise UsageError("-1 needs exactly one member, and cannot be used with -m or --json")
+        run(_print_bare(options) if bare else _monitor(options) if monitor else _print(options))
 
 
-async def _print_bare(query: Query) -> None:
-    async with camera_at(query.address, query.device) as camera:
-        (reading,) = await read(camera, query.members)
-    if reading.trouble:
-        note(reading.line)
+async def _print_bare(options: GetOptions) -> None:
+    async with camera_at(options.address, options.device) as camera:
+        (reading,) = await read(camera, options.members)
+    if reading.reason:
+        print_note(reading.line)
         raise typer.Exit(_FAILED)
-    say(text_of(reading.value))
+    print_line(text_of(reading.value))
 
 
-async def _print(query: Query) -> None:
-    async with camera_at(query.address, query.device) as camera:
-        readings = await read(camera, query.members)
-    if query.as_json:
-        say_json(document_of(readings))
+async def _print(options: GetOptions) -> None:
+    async with camera_at(options.address, options.device) as camera:
+        readings = await read(camera, options.members)
+    if options.as_json:
+        print_json(document_of(readings))
     else:
-        show(_known(query, readings), grouped=not query.names)
-        _hint(query, readings)
-    exact = {find(name) for name in query.names if not is_pattern(name)}
+        print_readings(_visible(options, readings), grouped=not options.names)
+        _hint_if_disconnected(options, readings)
+    exact = {find(name) for name in options.names if not is_pattern(name)}
     if any(reading.failed and reading.member in exact for reading in readings):
         raise typer.Exit(_FAILED)
 
 
-def show(readings: Sequence[Reading], *, grouped: bool) -> None:
-    """Print `readings`, as a table where a person looks."""
+def print_readings(readings: Sequence[Reading], *, grouped: bool) -> None:
+    """Print `readings`: a table on a terminal, lines elsewhere."""
     if OUT.is_terminal:
         OUT.print(table_of(readings, grouped=grouped))
     else:
         for reading in readings:
-            say(reading.line)
+            print_line(reading.line)
 
 
-def _known(query: Query, readings: Iterable[Reading]) -> list[Reading]:
-    """Leave out what only says that the camera is not connected, unless it was asked for."""
-    return [reading for reading in readings if query.names or reading.connected]
+def _visible(options: GetOptions, readings: Iterable[Reading]) -> list[Reading]:
+    """Without names, omit the members that need a connected camera while it is not."""
+    return [reading for reading in readings if options.names or reading.connected]
 
 
-def _hint(query: Query, readings: Iterable[Reading]) -> None:
+def _hint_if_disconnected(options: GetOptions, readings: Iterable[Reading]) -> None:
     if not all(reading.connected for reading in readings):
-        name_the_way_out(query.address, query.device)
+        print_connect_hint(options.address, options.device)
 
 
-def name_the_way_out(address: str, device: int) -> None:
-    """Say how a camera that is not connected gets connected."""
+def print_connect_hint(address: str, device: int) -> None:
+    """Print how to connect the camera."""
     number = f" -d {device}" if device else ""
-    note(f"not connected; alpaca-async set {address}{number} connected=true connects it")
+    print_note(f"not connected; to connect: alpaca-async set {address}{number} connected=true")
 
 
-async def _monitor(query: Query) -> None:
-    async with camera_at(query.address, query.device) as camera:
-        readings = await read(camera, query.members)
-        _tell(query, _known(query, readings))
-        _hint(query, readings)
-        await _follow(query, camera, {reading.member: reading for reading in readings})
+async def _monitor(options: GetOptions) -> None:
+    async with camera_at(options.address, options.device) as camera:
+        readings = await read(camera, options.members)
+        _print_changes(options, _visible(options, readings))
+        _hint_if_disconnected(options, readings)
+        await _poll(options, camera, {reading.member: reading for reading in readings})
 
 
-async def _follow(query: Query, camera: AsyncCamera, latest: dict[Member, Reading]) -> None:
+async def _poll(options: GetOptions, camera: AsyncCamera, latest: dict[Member, Reading]) -> None:
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
-        due = max(due + query.interval, loop.time())
+        due = max(due + options.interval, loop.time())
         await asyncio.sleep(due - loop.time())
         readings = await read(camera, [m for m in latest if _may_change(latest[m])])
-        news = [reading for reading in readings if _look(reading) != _look(latest[reading.member])]
+        changed = [r for r in readings if _displayed(r) != _displayed(latest[r.member])]
         latest.update((reading.member, reading) for reading in readings)
-        _tell(query, news)
+        _print_changes(options, changed)
 
 
 def _may_change(reading: Reading) -> bool:
-    """Whether it is worth another look, which costs the camera a request."""
-    known = not reading.trouble and reading.member.name in _FIXED
+    """Whether to read the member again; each reading is a request to the camera."""
+    known = not reading.reason and reading.member.name in _CONSTANT
     return not (known or reading.missing)
 
 
-def _look(reading: Reading) -> str:
-    """What is shown of it."""
+def _displayed(reading: Reading) -> str:
+    """The text that is printed, to compare readings by what is visible."""
     return reading.text.plain if OUT.is_terminal else reading.line
 
 
-def _tell(query: Query, readings: Iterable[Reading]) -> None:
+def _print_changes(options: GetOptions, readings: Iterable[Reading]) -> None:
     now = datetime.now(UTC)
     for reading in readings:
-        if query.as_json:
-            say_json_line({"time": now.isoformat(timespec="milliseconds"), **record_of(reading)})
+        if options.as_json:
+            print_json_line({"time": now.isoformat(timespec="milliseconds"), **record_of(reading)})
         elif OUT.is_terminal:
             clock = now.astimezone().strftime("%H:%M:%S")
             name = f"  {reading.member.name:<24}  "
-            say(Text.assemble((clock, "dim"), name, reading.text))
+            print_line(Text.assemble((clock, "dim"), name, reading.text))
         else:
-            say(reading.line)
+            print_line(reading.line)

@@ -1,4 +1,4 @@
-"""`alpaca-async info`: a server, its devices, and the facts of its cameras."""
+"""`alpaca-async info`: shows a server, its devices, and facts about its cameras."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rich.text import Text
 
 from alpaca_async._camera import AlpacaClient
 
-from ._console import foreseen_errors, say, say_json, say_table
+from ._console import print_json, print_line, print_table, report_errors
+from ._event_loop import run
 from ._extras import require
-from ._running import run
-from ._server import Address, AsJson, connected, extras_for, reachable
+from ._server import Address, AsJson, connected, extras_for, server_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -22,66 +22,64 @@ if TYPE_CHECKING:
     from alpaca_async._facts import CameraInfo
     from alpaca_async._session.management import ConfiguredDevice, ServerDescription
 
-_LABEL: Final = 12
-"""The width of the first column, the same in all tables."""
+_LABEL_WIDTH: Final = 12
+"""Minimum width of the first column, so that the tables align."""
 
 
 def info(
     address: Address,
     device: Annotated[
         int | None,
-        typer.Option(
-            "--device", "-d", min=0, metavar="N", help="Only the camera with this number."
-        ),
+        typer.Option("--device", "-d", min=0, metavar="N", help="Show only this camera."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a server, its devices, and the facts of its cameras.
+    """Show a server, its devices, and facts about its cameras.
 
-    A camera that is not connected is connected meanwhile.
+    A camera that is not connected is connected while its facts are read.
     """
-    with foreseen_errors():
+    with report_errors():
         require(*extras_for(address))
         run((_print_json if as_json else _print_tables)(address, device))
 
 
 async def _print_tables(address: str, number: int | None) -> None:
-    async with reachable(address) as place, AlpacaClient() as client:
-        say_table(_facts_table(_server_facts(await client.get_server_description(place))))
-        devices = await client.get_configured_devices(place)
+    async with server_address(address) as server, AlpacaClient() as client:
+        print_table(_facts_table(_server_facts(await client.get_server_description(server))))
+        devices = await client.get_configured_devices(server)
         if devices:
-            say_table(_device_table(devices))
+            print_table(_device_table(devices))
         else:
-            say("no devices")
-        async for chosen, camera in _cameras(client, place, _chosen(devices, number)):
-            say(Text(f"\nCamera {chosen.device_number}", "bold"))
-            say_table(_facts_table(_camera_facts(camera)))
+            print_line("no devices")
+        async for device, camera in _cameras(client, server, _select_cameras(devices, number)):
+            print_line(Text(f"\nCamera {device.device_number}", "bold"))
+            print_table(_facts_table(_camera_facts(camera)))
 
 
 async def _print_json(address: str, number: int | None) -> None:
-    async with reachable(address) as place, AlpacaClient() as client:
-        server = await client.get_server_description(place)
-        devices = await client.get_configured_devices(place)
-        cameras = _cameras(client, place, _chosen(devices, number))
+    async with server_address(address) as server, AlpacaClient() as client:
+        description = await client.get_server_description(server)
+        devices = await client.get_configured_devices(server)
+        cameras = _cameras(client, server, _select_cameras(devices, number))
         report = {
-            "server": asdict(server),
+            "server": asdict(description),
             "devices": [asdict(device) for device in devices],
             "cameras": [
-                {"device_number": chosen.device_number, **_plain(camera)}
-                async for chosen, camera in cameras
+                {"device_number": device.device_number, **_as_json(camera)}
+                async for device, camera in cameras
             ],
         }
-    say_json(report)
+    print_json(report)
 
 
-def _chosen(devices: list[ConfiguredDevice], number: int | None) -> list[ConfiguredDevice]:
+def _select_cameras(devices: list[ConfiguredDevice], number: int | None) -> list[ConfiguredDevice]:
     cameras = [device for device in devices if device.device_type.lower() == "camera"]
     if number is None:
         return cameras
-    chosen = [camera for camera in cameras if camera.device_number == number]
-    if not chosen:
+    selected = [camera for camera in cameras if camera.device_number == number]
+    if not selected:
         raise ValueError(f"the server has no camera {number}")
-    return chosen
+    return selected
 
 
 async def _cameras(
@@ -93,15 +91,15 @@ async def _cameras(
             yield device, await camera.get_info()
 
 
-def _plain(camera: CameraInfo) -> dict[str, Any]:
-    """Return the facts with the sensor's type by its name, which says more than its number."""
+def _as_json(camera: CameraInfo) -> dict[str, Any]:
+    """Return the facts as a dictionary, with the name of the sensor type instead of its number."""
     sensor_type = None if camera.sensor_type is None else camera.sensor_type.name
     return {**asdict(camera), "sensor_type": sensor_type}
 
 
 def _facts_table(facts: Iterator[tuple[str, str | None]]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
+    table.add_column(style="dim", no_wrap=True, min_width=_LABEL_WIDTH)
     table.add_column(overflow="fold")
     for name, value in facts:
         if value:
@@ -112,10 +110,10 @@ def _facts_table(facts: Iterator[tuple[str, str | None]]) -> Table:
 def _device_table(devices: list[ConfiguredDevice]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("device", "name", "unique id"):
-        table.add_column(name, overflow="fold", min_width=_LABEL)
+        table.add_column(name, overflow="fold", min_width=_LABEL_WIDTH)
     for device in devices:
-        place = f"{device.device_type.lower()} {device.device_number}"
-        table.add_row(Text(place), Text(device.device_name), Text(device.unique_id, "dim"))
+        label = f"{device.device_type.lower()} {device.device_number}"
+        table.add_row(Text(label), Text(device.device_name), Text(device.unique_id, "dim"))
     return table
 
 
@@ -135,7 +133,7 @@ def _camera_facts(camera: CameraInfo) -> Iterator[tuple[str, str | None]]:
     yield "binning", _pair(camera.max_bin_x, camera.max_bin_y, "at most")
     yield "exposures", _range(camera.exposure_min, camera.exposure_max)
     yield "readout", ", ".join(camera.readout_modes)
-    yield "can", ", ".join(_abilities(camera))
+    yield "can", ", ".join(_capabilities(camera))
 
 
 def _driver(camera: CameraInfo) -> str:
@@ -157,14 +155,14 @@ def _range(low: float | None, high: float | None) -> str | None:
     return None if low is None or high is None else f"{low:g} to {high:g} s"
 
 
-def _abilities(camera: CameraInfo) -> Iterator[str]:
-    abilities = {
+def _capabilities(camera: CameraInfo) -> Iterator[str]:
+    capabilities = {
         "abort": camera.can_abort_exposure,
         "stop": camera.can_stop_exposure,
         "close a shutter": camera.has_shutter,
         "bin asymmetrically": camera.can_asymmetric_bin,
-        "read fast": camera.can_fast_readout,
+        "read out fast": camera.can_fast_readout,
         "cool to a temperature": camera.can_set_ccd_temperature,
-        "guide": camera.can_pulse_guide,
+        "pulse guide": camera.can_pulse_guide,
     }
-    return (name for name, able in abilities.items() if able)
+    return (name for name, available in capabilities.items() if available)

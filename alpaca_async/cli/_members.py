@@ -1,4 +1,4 @@
-"""The members of a camera by name: which there are, what they are called, how they are typed."""
+"""The members of a camera for `get` and `set`: names, groups, units, and types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from alpaca_async._camera import AsyncCamera
 
-from ._usage import WrongUsage
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "electrons_per_adu",
         "has_shutter",
     ),
-    "abilities": (
+    "capabilities": (
         "can_abort_exposure",
         "can_stop_exposure",
         "can_asymmetric_bin",
@@ -93,7 +93,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "sub_exposure_duration",
     ),
 }
-"""All that has one value, by subject, in the order in which it is shown."""
+"""The members that have one value, by group, in display order."""
 
 _UNITS: Final = {
     "camera_x_size": "pixels",
@@ -121,7 +121,7 @@ _UNITS: Final = {
 }
 
 _ALIASES: Final = {"setccdtemperature": "ccd_temperature_setpoint"}
-"""ASCOM's names, in lower case, of what has another name here."""
+"""ASCOM names, in lower case, of members with a different name here."""
 
 _BOOLEANS: Final = {
     **dict.fromkeys(("true", "on", "yes", "1"), True),
@@ -132,22 +132,22 @@ _WILDCARDS: Final = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A property of a camera; `kind` is what can be written, None if nothing can."""
+    """A property of a camera; `writable_type` is None if it is read-only."""
 
     name: str
     group: str
     unit: str
-    kind: type | None
+    writable_type: type | None
 
-    def parse(self, text: str) -> Any:  # noqa: ANN401 - of the member's own type
-        """Return `text` as a value that can be written; `WrongUsage` if it is none."""
-        if self.kind is None:
-            raise WrongUsage(f"{self.name} can only be read")
+    def parse(self, text: str) -> Any:  # noqa: ANN401 - depends on the member
+        """Convert `text` to the type of the member; raise `UsageError` if that fails."""
+        if self.writable_type is None:
+            raise UsageError(f"{self.name} is read-only")
         try:
-            return _PARSERS[self.kind](text.strip())
+            return _PARSERS[self.writable_type](text.strip())
         except (KeyError, ValueError):
-            expected = _EXPECTED[self.kind]
-            raise WrongUsage(f"{self.name}={text}: {expected} is expected") from None
+            expected = _EXPECTED[self.writable_type]
+            raise UsageError(f"{self.name}={text}: expected {expected}") from None
 
 
 def _bool(text: str) -> bool:
@@ -172,20 +172,20 @@ _EXPECTED: Final = {bool: "true or false", int: "a whole number", float: "a numb
 def _member(group: str, name: str) -> Member:
     setter = getattr(AsyncCamera, f"set_{name}", None)
     hints = {} if setter is None else get_type_hints(setter)
-    kinds = [kind for parameter, kind in hints.items() if parameter != "return"]
-    return Member(name, group, _UNITS.get(name, ""), kinds[0] if kinds else None)
+    types = [hint for parameter, hint in hints.items() if parameter != "return"]
+    return Member(name, group, _UNITS.get(name, ""), types[0] if types else None)
 
 
 MEMBERS: Final = {name: _member(group, name) for group, names in GROUPS.items() for name in names}
 
 
 def is_pattern(text: str) -> bool:
-    """Whether `text` may stand for several members."""
+    """Whether `text` contains wildcards."""
     return not _WILDCARDS.isdisjoint(text)
 
 
 def find(text: str) -> Member:
-    """Return the member that `text` names, as here or as ASCOM does; `WrongUsage` if none."""
+    """Return the member with this name, ours or that of ASCOM; raise `UsageError` if none."""
     wanted = _compact(text)
     name = _ALIASES.get(wanted, wanted)
     for member in MEMBERS.values():
@@ -193,26 +193,26 @@ def find(text: str) -> Member:
             return member
     close = get_close_matches(text.lower(), MEMBERS, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise WrongUsage(f"a camera has no member {text!r}{hint}")
+    raise UsageError(f"a camera has no member {text!r}{hint}")
 
 
 def select(patterns: Iterable[str]) -> Sequence[Member]:
-    """Return the members that `patterns` name, each once; all of them if there are none."""
-    chosen = [member for pattern in patterns for member in _matching(pattern)]
-    return list(dict.fromkeys(chosen)) or list(MEMBERS.values())
+    """Return the members that match `patterns`, without duplicates; all members if empty."""
+    selected = [member for pattern in patterns for member in _matching(pattern)]
+    return list(dict.fromkeys(selected)) or list(MEMBERS.values())
 
 
 def _matching(pattern: str) -> list[Member]:
     if not is_pattern(pattern):
         return [find(pattern)]
-    folded = pattern.lower()
+    lowered = pattern.lower()
     matches = [
         member
         for member in MEMBERS.values()
-        if fnmatchcase(member.name, folded) or fnmatchcase(_compact(member.name), folded)
+        if fnmatchcase(member.name, lowered) or fnmatchcase(_compact(member.name), lowered)
     ]
     if not matches:
-        raise WrongUsage(f"no member of a camera matches {pattern!r}")
+        raise UsageError(f"no member of a camera matches {pattern!r}")
     return matches
 
 
@@ -220,15 +220,15 @@ def _compact(name: str) -> str:
     return name.lower().replace("_", "")
 
 
-def plain(value: object) -> object:
-    """Return `value` as JSON has it; a number with a name by its name, which says more."""
+def json_value(value: object) -> object:
+    """Return `value` for JSON: an enum member becomes its name."""
     return value.name if isinstance(value, IntEnum) else value
 
 
 def text_of(value: object) -> str:
-    """Return `value` as people, and `parse`, read it."""
+    """Return `value` as text; `Member.parse` accepts the same format."""
     if isinstance(value, bool | IntEnum):
-        return str(plain(value)).lower()
+        return str(json_value(value)).lower()
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, list):
@@ -237,10 +237,12 @@ def text_of(value: object) -> str:
 
 
 def complete_name(incomplete: str) -> list[str]:
-    """Return the members that a shell may offer."""
+    """Return the completions of a member name."""
     return [name for name in MEMBERS if name.startswith(incomplete)]
 
 
 def complete_assignment(incomplete: str) -> list[str]:
-    """Return the beginnings of assignments that a shell may offer."""
-    return [f"{name}=" for name in complete_name(incomplete) if MEMBERS[name].kind is not None]
+    """Return the completions `NAME=` for writable members."""
+    return [
+        f"{name}=" for name in complete_name(incomplete) if MEMBERS[name].writable_type is not None
+    ]

@@ -1,4 +1,4 @@
-"""Measures what a camera, its server and the way to it take of the time of calls and frames."""
+"""Measures the time of small calls and frames: camera, server and network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._protocol.imagebytes import ImageMetadata
 
-_PATIENCE: Final = 10.0
+_CALLS_TIME_LIMIT: Final = 10.0
 """Seconds after which no further call is measured."""
 
 _BUSY: Final = frozenset(
@@ -31,31 +31,31 @@ _BUSY: Final = frozenset(
 )
 
 
-class Answer(NamedTuple):
-    """The head of a reply, and when it came."""
+class ReplyHead(NamedTuple):
+    """The head of a reply, and when its request was sent and it was received."""
 
     member: str
     sent: float
-    came: float
-    version: str
+    received: float
+    http_version: str
     media_type: str
 
 
 class ObservedTransport(DirectTransport):
-    """Remembers when each reply began, and how long each connection took to open."""
+    """Records when each reply began, and how long each connection took to open."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers: list[Answer] = []
-        self.openings: list[float] = []
+        self.replies: list[ReplyHead] = []
+        self.connect_times: list[float] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and take note of the time until the head of its reply."""
+        """Send a request, and record when the head of its reply was received."""
         sent = perf_counter()
         response = await super().handle_async_request(request)
         version: bytes = response.extensions["http_version"]
-        self.answers.append(
-            Answer(
+        self.replies.append(
+            ReplyHead(
                 request.url.path.rpartition("/")[2],
                 sent,
                 perf_counter(),
@@ -65,15 +65,15 @@ class ObservedTransport(DirectTransport):
         )
         return response
 
-    async def _connect(self, *arguments: Any, **names: Any) -> Any:  # noqa: ANN401 - they only pass by
-        begun = perf_counter()
+    async def _connect(self, *arguments: Any, **names: Any) -> Any:  # noqa: ANN401 - passed through
+        started = perf_counter()
         connection = await super()._connect(*arguments, **names)
-        self.openings.append(perf_counter() - begun)
+        self.connect_times.append(perf_counter() - started)
         return connection
 
-    def last(self, member: str) -> Answer:
-        """Return the last answer to a request for `member`."""
-        return next(answer for answer in reversed(self.answers) if answer.member == member)
+    def last(self, member: str) -> ReplyHead:
+        """Return the head of the last reply for `member`."""
+        return next(reply for reply in reversed(self.replies) if reply.member == member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ class Calls:
 
     @classmethod
     def of(cls, times: Sequence[float]) -> Calls:
-        """Return what `times`, at least one, have in common."""
-        nearly_last = sorted(times)[math.ceil(0.99 * len(times)) - 1]
-        return cls(len(times), median(times), nearly_last)
+        """Return the statistics of `times`, which must not be empty."""
+        p99 = sorted(times)[math.ceil(0.99 * len(times)) - 1]
+        return cls(len(times), median(times), p99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """How long frames took, in seconds, the median of `count`; and what they are."""
+    """Properties of the frames, and the median times of `count` frames in seconds."""
 
     count: int
     width: int
@@ -104,38 +104,38 @@ class Frames:
     media_type: str
     exposure: float
     ready: float
-    """From the end of the exposure until the image was known to be ready."""
+    """From the end of the exposure until the client knew that the image is ready."""
     first_byte: float
-    """From the request for the image until its first byte."""
+    """From the request for the image until the head of its reply."""
     transfer: float
-    """From there to the array."""
+    """From the head of the reply until the image is in an array."""
     calls_meanwhile: Calls | None
-    """Small calls while an image was downloaded; None if there was no time for one."""
+    """Small calls during a download; None if the download was too short for one."""
 
     @property
     def bytes_per_second(self) -> float:
-        """Of the pixels, without the wait for the first byte."""
+        """Pixel bytes per second of `transfer`."""
         return self.nbytes / self.transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
-    """All that was measured, in seconds."""
+    """All measurements; times are in seconds."""
 
     http_version: str
     opening: float
-    """To open a connection."""
+    """Time to open a connection: the shortest of those opened."""
     openings: int
-    """How many connections the calls needed."""
+    """Number of connections that the calls needed; at least 1."""
     calls: Calls
     frames: Frames | None
-    """None if the camera was busy, or no frame was asked for."""
+    """None if the camera was busy, or no frame was requested."""
     busy: bool
 
 
 @asynccontextmanager
-async def observed() -> AsyncGenerator[tuple[AlpacaClient, ObservedTransport]]:
-    """Yield a client, and what sees all that it does."""
+async def observed_client() -> AsyncGenerator[tuple[AlpacaClient, ObservedTransport]]:
+    """Yield a client and the transport that records its requests."""
     transport = ObservedTransport()
     http = httpx.AsyncClient(transport=transport, trust_env=False)
     async with http, AlpacaClient(http=http) as client:
@@ -145,34 +145,34 @@ async def observed() -> AsyncGenerator[tuple[AlpacaClient, ObservedTransport]]:
 async def measure(
     camera: AsyncCamera, transport: ObservedTransport, *, calls: int, frames: int, exposure: float
 ) -> Measurements:
-    """Measure small calls one after the other, then frames unless the camera is busy."""
-    before = len(transport.openings)
-    answers = [await _call(camera, transport)]
-    begun = perf_counter()
-    while len(answers) < calls and perf_counter() - begun < _PATIENCE:
-        answers.append(await _call(camera, transport))
-    openings = len(transport.openings) - before
+    """Measure sequential small calls, then frames unless the camera is busy."""
+    before = len(transport.connect_times)
+    replies = [await _call(camera, transport)]
+    started = perf_counter()
+    while len(replies) < calls and perf_counter() - started < _CALLS_TIME_LIMIT:
+        replies.append(await _call(camera, transport))
+    openings = len(transport.connect_times) - before
     busy = await optional(camera.get_camera_state) in _BUSY
     taken = None
     if frames and not busy:
-        taken = await _frames(camera, transport, frames, exposure)
+        taken = await _measure_frames(camera, transport, frames, exposure)
     return Measurements(
-        http_version=answers[0].version,
-        opening=min(transport.openings),
+        http_version=replies[0].http_version,
+        opening=min(transport.connect_times),
         openings=max(openings, 1),
-        calls=Calls.of([answer.came - answer.sent for answer in answers]),
+        calls=Calls.of([reply.received - reply.sent for reply in replies]),
         frames=taken,
         busy=busy,
     )
 
 
-async def _call(camera: AsyncCamera, transport: ObservedTransport) -> Answer:
+async def _call(camera: AsyncCamera, transport: ObservedTransport) -> ReplyHead:
     await camera.get_interface_version()
     return transport.last("interfaceversion")
 
 
-class _Frame(NamedTuple):
-    """What one frame was, and what it took in seconds."""
+class _FrameTimes(NamedTuple):
+    """The metadata and the times of one frame, in seconds."""
 
     metadata: ImageMetadata
     ready: float
@@ -180,12 +180,12 @@ class _Frame(NamedTuple):
     transfer: float
 
 
-async def _frames(
+async def _measure_frames(
     camera: AsyncCamera, transport: ObservedTransport, count: int, exposure: float
 ) -> Frames:
-    info = await camera.get_info()  # else the first exposure would ask for it
+    info = await camera.get_info()  # fill the cache before the first exposure, which needs it
     exposure = min(max(exposure, info.exposure_min or 0.0), info.exposure_max or exposure)
-    taken = [await _frame(camera, transport, exposure) for _ in range(count)]
+    taken = [await _measure_frame(camera, transport, exposure) for _ in range(count)]
     metadata = taken[-1].metadata
     return Frames(
         count=count,
@@ -199,29 +199,33 @@ async def _frames(
         ready=median(frame.ready for frame in taken),
         first_byte=median(frame.first_byte for frame in taken),
         transfer=median(frame.transfer for frame in taken),
-        calls_meanwhile=await _calls_meanwhile(camera, transport),
+        calls_meanwhile=await _measure_calls_during_download(camera, transport),
     )
 
 
-async def _frame(camera: AsyncCamera, transport: ObservedTransport, exposure: float) -> _Frame:
+async def _measure_frame(
+    camera: AsyncCamera, transport: ObservedTransport, exposure: float
+) -> _FrameTimes:
     image = await camera.expose(exposure)
     ended = perf_counter()
-    start, answer = transport.last("startexposure"), transport.last("imagearray")
-    return _Frame(
+    start, reply = transport.last("startexposure"), transport.last("imagearray")
+    return _FrameTimes(
         metadata=image.metadata,
-        ready=max(answer.sent - start.sent - exposure, 0.0),
-        first_byte=answer.came - answer.sent,
-        transfer=ended - answer.came,
+        ready=max(reply.sent - start.sent - exposure, 0.0),
+        first_byte=reply.received - reply.sent,
+        transfer=ended - reply.received,
     )
 
 
-async def _calls_meanwhile(camera: AsyncCamera, transport: ObservedTransport) -> Calls | None:
-    """Make small calls for as long as the image is downloaded once more."""
+async def _measure_calls_during_download(
+    camera: AsyncCamera, transport: ObservedTransport
+) -> Calls | None:
+    """Measure small calls while the last image is downloaded again."""
     times: list[float] = []
     async with asyncio.TaskGroup() as group:
         download = group.create_task(camera.get_image_array())
         await asyncio.sleep(0)
         while not download.done():
-            answer = await _call(camera, transport)
-            times.append(answer.came - answer.sent)
+            reply = await _call(camera, transport)
+            times.append(reply.received - reply.sent)
     return Calls.of(times) if times else None

@@ -1,4 +1,4 @@
-"""The way to a camera and back: the embedded simulator, connecting, disconnecting."""
+"""Access to a camera: address arguments, the built-in simulator, connecting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from alpaca_async._address import origin
 from alpaca_async._camera import AlpacaClient
 from alpaca_async._errors import AlpacaError
 
-from ._usage import WrongUsage
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
 
 SIMULATOR: Final = "sim"
-"""The address of a simulated camera that lives as long as the command."""
+"""The address of a simulated camera that exists while the command runs."""
 
 Address: TypeAlias = Annotated[
     str,
@@ -33,67 +33,69 @@ Address: TypeAlias = Annotated[
 
 Device: TypeAlias = Annotated[
     int,
-    typer.Option("--device", "-d", min=0, metavar="N", help="The camera's number on its server."),
+    typer.Option("--device", "-d", min=0, metavar="N", help="Device number of the camera."),
 ]
 
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-class Sky(TypedDict):
-    """What `SimulatedCamera` is told about its sky and its sensor."""
+class SkyOptions(TypedDict):
+    """Arguments of `SimulatedCamera` for its sky and its sensor."""
 
     stars: int
     sky_brightness: float
     hot_pixel_fraction: float
 
 
-GOOD_NIGHT: Final = Sky(stars=1500, sky_brightness=30.0, hot_pixel_fraction=1e-5)
-"""A sky that shows its nebula in two seconds, and a sensor that does not outshine it."""
+SIMULATED_SKY: Final = SkyOptions(stars=1500, sky_brightness=30.0, hot_pixel_fraction=1e-5)
+"""The nebula is visible after two seconds, and hot pixels do not hide it."""
 
-_DISCONNECT_LIMIT: Final = 10.0
+_DISCONNECT_TIMEOUT: Final = 10.0
 
 logger = logging.getLogger("alpaca_async")
 
 
 def extras_for(address: str) -> tuple[str, ...]:
-    """Return the extras that it takes to reach `address`."""
+    """Return the extras that `address` needs."""
     return ("testing",) if address == SIMULATOR else ()
 
 
 @asynccontextmanager
-async def reachable(address: str) -> AsyncGenerator[str]:
-    """Yield `address`, or for `sim` that of a server that runs meanwhile; its camera is connected.
+async def server_address(address: str) -> AsyncGenerator[str]:
+    """Yield `address`; for `sim`, run a simulated server and yield its address.
 
-    `WrongUsage` for what is no address.
+    The simulated camera is connected. Raises `UsageError` if `address` is not valid.
     """
     if address != SIMULATOR:
-        yield checked(address)
+        yield _checked(address)
         return
     from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: PLC0415 - an extra
 
-    async with SimulatorServer([SimulatedCamera(**GOOD_NIGHT, initially_connected=True)]) as server:
+    async with SimulatorServer(
+        [SimulatedCamera(**SIMULATED_SKY, initially_connected=True)]
+    ) as server:
         yield server.address
 
 
-def checked(address: str) -> str:
-    """Return `address` if it is one."""
+def _checked(address: str) -> str:
+    """Return `address`; raise `UsageError` if it is not valid."""
     try:
         origin(address)
     except ValueError as error:
-        raise WrongUsage(str(error)) from None
+        raise UsageError(str(error)) from None
     return address
 
 
 @asynccontextmanager
 async def camera_at(address: str, number: int) -> AsyncGenerator[AsyncCamera]:
-    """Yield a camera as it is, connected or not."""
-    async with reachable(address) as place, AlpacaClient() as client:
-        yield client.camera(place, number)
+    """Yield the camera without connecting or disconnecting it."""
+    async with server_address(address) as server, AlpacaClient() as client:
+        yield client.camera(server, number)
 
 
 @asynccontextmanager
 async def connected(camera: AsyncCamera) -> AsyncGenerator[None]:
-    """Connect `camera` unless it is connected, and leave it as it was found."""
+    """Connect `camera` for the block; disconnect it only if it was not connected before."""
     if await camera.get_connected():
         yield
         return
@@ -105,8 +107,8 @@ async def connected(camera: AsyncCamera) -> AsyncGenerator[None]:
 
 
 async def _disconnect(camera: AsyncCamera) -> None:
-    """Disconnect; what was done with the camera counts more than a failure to leave it."""
+    """Disconnect; only log a failure, because the work itself has succeeded or failed already."""
     try:
-        await camera.disconnect(timeout=_DISCONNECT_LIMIT)
+        await camera.disconnect(timeout=_DISCONNECT_TIMEOUT)
     except AlpacaError as error:
         logger.warning("the camera could not be disconnected: %s", error)

@@ -1,4 +1,4 @@
-"""`alpaca-async set`: members of a camera by name, one after the other."""
+"""`alpaca-async set`: sets members of a camera in order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import typer
 from alpaca_async._errors import NotConnectedException
 from alpaca_async._tasks import wait_for_end
 
-from ._console import Interrupted, foreseen_errors, say_json
+from ._console import Interrupted, print_json, report_errors
+from ._event_loop import run
 from ._extras import require
-from ._get import name_the_way_out, show
+from ._get import print_connect_hint, print_readings
+from ._member_values import document_of, read
 from ._members import GROUPS, complete_assignment, find
-from ._reading import document_of, read
-from ._running import run
 from ._server import Address, AsJson, Device, camera_at, extras_for
-from ._usage import WrongUsage
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     Assignments: TypeAlias = Mapping[Member, Any]
 
 Step: TypeAlias = tuple[str, Callable[[], Awaitable[None]]]
-"""What it sets, in words, and what does it."""
+"""The names of the members that it sets, and the function that sets them."""
 
-_BY_NAME: Final = ("gain", "offset", "readout_mode")
-"""What can also be told by one of the names that the camera gives to its values."""
+_SET_BY_NAME: Final = ("gain", "offset", "readout_mode")
+"""Members that also accept a name from the camera's list of values."""
 
-_GRACE: Final = 2.0
+_GRACE_PERIOD: Final = 2.0
+"""Seconds to wait, after Ctrl-C, for the reply to a request that was sent."""
 
 
 def set_(
@@ -44,7 +45,7 @@ def set_(
         list[str],
         typer.Argument(
             metavar="NAME=VALUE",
-            help="Such as gain=100, readout_mode=Fast, cooler_on=true or connected=true.",
+            help="For example gain=100, readout_mode=Fast, cooler_on=true, connected=true.",
             autocompletion=complete_assignment,
             show_default=False,
         ),
@@ -52,47 +53,48 @@ def set_(
     as_json: AsJson = False,
     device: Device = 0,
 ) -> None:
-    """Set members of a camera, in this order, and print what they are then.
+    """Set members of a camera, and print their new values.
 
-    Binning and subframe are set together: all of it, or nothing. Whatever else was set before
-    an error stays. Ctrl-C waits for the answer to what was sent. The camera stays connected, or
-    not, as it is: connected=true connects it.
+    Members are set in the given order, then read back.
+    Binning and subframe are set together: all or nothing. Other members that were set before an
+    error keep their new values. Ctrl-C waits up to 2 s for the reply to the last request. The
+    camera is connected or disconnected only by connected=true or connected=false.
     """
-    with foreseen_errors():
+    with report_errors():
         require(*extras_for(address))
-        run(_set(address, device, _parsed(assignments), as_json=as_json))
+        run(_set(address, device, _parse(assignments), as_json=as_json))
 
 
-def _parsed(assignments: Sequence[str]) -> Assignments:
-    """Return what to set; `WrongUsage` for anything that cannot be."""
+def _parse(assignments: Sequence[str]) -> Assignments:
+    """Parse `NAME=VALUE` arguments; raise `UsageError` if one is not valid."""
     parsed: dict[Member, Any] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
-            raise WrongUsage(f"{text!r} is not NAME=VALUE")
+            raise UsageError(f"{text!r} is not valid: use NAME=VALUE")
         member = find(name.strip())
         if member in parsed:
-            raise WrongUsage(f"{member.name} is set twice")
-        parsed[member] = value.strip() if member.name in _BY_NAME else member.parse(value)
+            raise UsageError(f"{member.name} is set twice")
+        parsed[member] = value.strip() if member.name in _SET_BY_NAME else member.parse(value)
     return parsed
 
 
 async def _set(address: str, number: int, wanted: Assignments, *, as_json: bool) -> None:
     async with camera_at(address, number) as camera:
         try:
-            await _take(_steps(camera, wanted))
+            await _run_steps(_steps(camera, wanted))
         except NotConnectedException:
-            name_the_way_out(address, number)
+            print_connect_hint(address, number)
             raise
         readings = await read(camera, wanted)
     if as_json:
-        say_json(document_of(readings))
+        print_json(document_of(readings))
     else:
-        show(readings, grouped=False)
+        print_readings(readings, grouped=False)
 
 
 def _steps(camera: AsyncCamera, wanted: Assignments) -> list[Step]:
-    """Return what is to be done, in the order of `wanted`; the frame is one step."""
+    """Return the steps in the order of `wanted`; binning and subframe are one step."""
     frame = {m.name: value for m, value in wanted.items() if m.name in GROUPS["frame"]}
     steps: dict[str, Callable[[], Awaitable[None]]] = {}
     for member, value in wanted.items():
@@ -103,44 +105,47 @@ def _steps(camera: AsyncCamera, wanted: Assignments) -> list[Step]:
     return list(steps.items())
 
 
-def _setter(camera: AsyncCamera, name: str, value: Any) -> Callable[[], Awaitable[None]]:  # noqa: ANN401 - of the member's own type
+def _setter(camera: AsyncCamera, name: str, value: Any) -> Callable[[], Awaitable[None]]:  # noqa: ANN401 - depends on the member
     if name == "connected":
         return camera.connect if value else camera.disconnect
     if name == "readout_mode":
-        return lambda: _use_readout_mode(camera, value)
-    verb = "select" if name in _BY_NAME else "set"
+        return lambda: _select_readout_mode(camera, value)
+    verb = "select" if name in _SET_BY_NAME else "set"
     return lambda: getattr(camera, f"{verb}_{name}")(value)
 
 
-async def _use_readout_mode(camera: AsyncCamera, wanted: str) -> None:
+async def _select_readout_mode(camera: AsyncCamera, wanted: str) -> None:
     if wanted.isdecimal():
         await camera.set_readout_mode(int(wanted))
         return
     names = await camera.get_readout_modes()
     folded = [name.strip().casefold() for name in names]
     if wanted.casefold() not in folded:
-        raise ValueError(f"there is no readout mode {wanted!r}; there are {', '.join(names)}")
+        raise ValueError(f"there is no readout mode {wanted!r}; the modes are {', '.join(names)}")
     await camera.set_readout_mode(folded.index(wanted.casefold()))
 
 
-async def _take(steps: Sequence[Step]) -> None:
-    """Take the steps; cancelled, end the one that was begun before saying how far it came."""
+async def _run_steps(steps: Sequence[Step]) -> None:
+    """Run the steps in order; on cancellation, finish the current step and raise `Interrupted`."""
     done: list[str] = []
     for name, step in steps:
         task = asyncio.ensure_future(step())
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            await asyncio.wait([task], timeout=_GRACE)
+            await asyncio.wait([task], timeout=_GRACE_PERIOD)
             task.cancel()
             await wait_for_end(task)
             if not task.cancelled() and task.exception() is None:
                 done.append(name)
-            raise Interrupted(_account(done, [name for name, _ in steps])) from None
+            raise Interrupted(_interruption_message(done, [name for name, _ in steps])) from None
         done.append(name)
 
 
-def _account(done: Sequence[str], wanted: Sequence[str]) -> str:
-    left = [name for name in wanted if name not in done]
-    parts = [f"set: {', '.join(done)}" * bool(done), f"not set: {', '.join(left)}" * bool(left)]
+def _interruption_message(done: Sequence[str], wanted: Sequence[str]) -> str:
+    not_done = [name for name in wanted if name not in done]
+    parts = [
+        f"set: {', '.join(done)}" * bool(done),
+        f"not set: {', '.join(not_done)}" * bool(not_done),
+    ]
     return "; ".join(["interrupted", *filter(None, parts)])

@@ -1,4 +1,4 @@
-"""What a caller asks of a camera before an exposure: binning, region, gain."""
+"""Camera settings of `expose`: binning, region and gain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
-from ._usage import WrongUsage
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
@@ -25,26 +25,26 @@ class Region:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the region that `X,Y,W,H` stands for; `WrongUsage` for anything else."""
+        """Parse `X,Y,WIDTH,HEIGHT`; raise `UsageError` if it is not valid."""
         match = _ROI.fullmatch(text.replace(" ", ""))
         if match is None:
-            raise WrongUsage(f"--roi {text!r} is not X,Y,WIDTH,HEIGHT in binned pixels")
+            raise UsageError(f"--roi {text!r} is not valid: use X,Y,WIDTH,HEIGHT in binned pixels")
         region = cls(*map(int, match.groups()))
         if not region.width or not region.height:
-            raise WrongUsage(f"--roi {text!r} has no pixels")
+            raise UsageError(f"--roi {text!r} is empty: width and height must be at least 1")
         return region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is to be set; None is left as the camera has it."""
+    """The settings to apply; the camera keeps a setting that is None."""
 
     binning: int | None = None
     region: Region | None = None
     gain: str | None = None
 
     async def apply(self, camera: AsyncCamera) -> None:
-        """Bring `camera` to these settings."""
+        """Apply these settings to `camera`."""
         if self.gain is not None:
             await camera.select_gain(self.gain)
         if self.region is not None:

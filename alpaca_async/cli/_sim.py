@@ -1,4 +1,4 @@
-"""`alpaca-async sim`: simulated cameras on a socket, until Ctrl-C."""
+"""`alpaca-async sim`: serves simulated cameras until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rich.text import Text
 from alpaca_async._discovery.discovery import DISCOVERY_PORT
 from alpaca_async._enums import SensorType
 
-from ._console import Interrupted, foreseen_errors, note, say, say_json
+from ._console import Interrupted, print_json, print_line, print_note, report_errors
+from ._event_loop import run
 from ._extras import require
-from ._faults import LIST, FaultOrder, Faults, behind_faults, print_faults
-from ._running import run
-from ._server import GOOD_NIGHT, AsJson
-from ._usage import WrongUsage
+from ._faults import LIST, Faults, FaultSpec, fault_proxy, print_faults
+from ._server import SIMULATED_SKY, AsJson
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     Server: TypeAlias = SimulatorServer | FaultProxy
 
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - said, not bound
+_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - only printed
 _MAX_PORT: Final = 65535
 
 
 class Sensor(StrEnum):
-    """The kinds of sensors that can be asked for."""
+    """Values of `--sensor`."""
 
     MONO = "mono"
     RGGB = "rggb"
@@ -51,51 +51,48 @@ _TYPES: Final = {
 
 
 def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    host: Annotated[
-        str, typer.Option(metavar="HOST", help="The address to listen on.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int,
-        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="The port; 0 takes a free one."),
+        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="TCP port; 0 uses a free one."),
     ] = 11111,
     cameras: Annotated[
-        int, typer.Option(min=1, max=100, metavar="N", help="How many cameras.")
+        int, typer.Option(min=1, max=100, metavar="N", help="Number of cameras.")
     ] = 1,
     sensor: Annotated[
-        Sensor, typer.Option(help="One plane, one behind coloured filters, or three.")
+        Sensor, typer.Option(help="Monochrome, Bayer matrix (RGGB), or three colour planes.")
     ] = Sensor.MONO,
-    size: Annotated[
-        str, typer.Option(metavar="WxH", help="Of the sensor, in pixels.")
-    ] = "1280x960",
+    size: Annotated[str, typer.Option(metavar="WxH", help="Sensor size in pixels.")] = "1280x960",
     interface_version: Annotated[
-        int, typer.Option(min=3, max=4, metavar="3|4", help="Of ICamera: 4 is Platform 7.")
+        int, typer.Option(min=3, max=4, metavar="3|4", help="Version of ICamera; 4 is Platform 7.")
     ] = 4,
     speed_up: Annotated[
-        float, typer.Option(min=0.001, metavar="X", help="Let the cameras' time run faster.")
+        float,
+        typer.Option(min=0.001, metavar="X", help="Run simulated time X times faster."),
     ] = 1.0,
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Chooses the sky, and which requests fail.")
+        int, typer.Option(min=0, metavar="N", help="Random seed for the sky and the faults.")
     ] = 0,
     fault: Faults = None,
     discovery: Annotated[
-        bool, typer.Option("--discovery/--no-discovery", help="Let clients find the server.")
+        bool, typer.Option("--discovery/--no-discovery", help="Answer discovery requests.")
     ] = True,
     discovery_port: Annotated[
         int,
-        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="The UDP port where they ask."),
+        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="UDP port for discovery."),
     ] = DISCOVERY_PORT,
     as_json: AsJson = False,
 ) -> None:
     """Serve simulated cameras until Ctrl-C.
 
-    Each looks at a sky of its own.
+    Each camera shows a different sky.
     """
-    with foreseen_errors():
+    with report_errors():
         require("testing")
         if LIST in (fault or []):
             print_faults()
             return
-        orders = [FaultOrder.parse(text) for text in fault or []]
+        specs = [FaultSpec.parse(text) for text in fault or []]
         width, height = _parse_size(size)
         from alpaca_async.testing import SimulatedCamera  # noqa: PLC0415 - an extra
 
@@ -109,85 +106,93 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
                 interface_version=interface_version,
                 speed_up=speed_up,
                 seed=seed + number,
-                **GOOD_NIGHT,
+                **SIMULATED_SKY,
             )
             for number in range(cameras)
         ]
-        door = _Door(host, port, discovery_port if discovery else None)
-        tell = _tell_json if as_json else _tell
-        _serve(_run_badly(models, door, tell, orders, seed) if orders else _run(models, door, tell))
+        endpoint = _Endpoint(host, port, discovery_port if discovery else None)
+        announce = _announce_json if as_json else _announce
+        _run_until_ctrl_c(
+            _serve_with_faults(models, endpoint, announce, specs, seed)
+            if specs
+            else _serve(models, endpoint, announce)
+        )
 
 
-class _Door(NamedTuple):
-    """Where clients come in, and the UDP port where they may ask for it."""
+class _Endpoint(NamedTuple):
+    """Address and port to listen on, and the UDP port for discovery (None for none)."""
 
     host: str
     port: int
     discovery_port: int | None
 
 
-def _serve(story: Coroutine[Any, Any, None]) -> None:
-    """Serve until Ctrl-C, which is how this command is meant to end."""
+def _run_until_ctrl_c(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run `coroutine` until Ctrl-C, the normal end of this command (exit code 0)."""
     try:
-        run(story)
+        run(coroutine)
     except Interrupted:
-        note("stopped")
+        print_note("stopped")
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
-        raise WrongUsage("the port is taken; --port 0 takes a free one") from error
+        raise UsageError("the port is in use; --port 0 uses a free one") from error
 
 
-async def _run(cameras: Cameras, door: _Door, tell: Callable[[Cameras, Server], None]) -> None:
+async def _serve(
+    cameras: Cameras, endpoint: _Endpoint, announce: Callable[[Cameras, Server], None]
+) -> None:
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
 
     async with SimulatorServer(
-        cameras, host=door.host, port=door.port, discovery_port=door.discovery_port
+        cameras, host=endpoint.host, port=endpoint.port, discovery_port=endpoint.discovery_port
     ) as server:
-        tell(cameras, server)
+        announce(cameras, server)
         await asyncio.Event().wait()
 
 
-async def _run_badly(
+async def _serve_with_faults(
     cameras: Cameras,
-    door: _Door,
-    tell: Callable[[Cameras, Server], None],
-    orders: list[FaultOrder],
+    endpoint: _Endpoint,
+    announce: Callable[[Cameras, Server], None],
+    specs: list[FaultSpec],
     seed: int,
 ) -> None:
-    """Serve behind a proxy that does harm; the server itself can be reached from here alone."""
+    """Serve behind a proxy that causes faults; the server itself listens on loopback only."""
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
     from alpaca_async.testing._responder import answering  # noqa: PLC0415 - as above
 
     async with (
         SimulatorServer(cameras) as server,
-        behind_faults(server.address, orders, host=door.host, port=door.port, seed=seed) as proxy,
-        answering([door.host], door.discovery_port, proxy.port),
+        fault_proxy(
+            server.address, specs, host=endpoint.host, port=endpoint.port, seed=seed
+        ) as proxy,
+        answering([endpoint.host], endpoint.discovery_port, proxy.port),
     ):
-        note(f"with faults: {', '.join(order.name for order in orders)}")
-        tell(cameras, proxy)
+        print_note(f"with faults: {', '.join(spec.name for spec in specs)}")
+        announce(cameras, proxy)
         await asyncio.Event().wait()
 
 
-def _tell(cameras: Cameras, server: Server) -> None:
+def _announce(cameras: Cameras, server: Server) -> None:
     host, _, port = server.address.rpartition(":")
-    nearby = f"{_EVERYWHERE.get(host, host)}:{port}"
-    say(f"{_number_of(cameras)} at {server.address}, until Ctrl-C")
-    say(Text(f"alpaca-async expose {nearby} -t 2 --preview", "dim"))
+    local = f"{_LOOPBACK_OF.get(host, host)}:{port}"
+    print_line(f"{_number_of(cameras)} at {server.address}; press Ctrl-C to stop")
+    print_line(Text(f"try: alpaca-async expose {local} -t 2 --preview", "dim"))
 
 
-def _tell_json(cameras: Cameras, server: Server) -> None:
+def _announce_json(cameras: Cameras, server: Server) -> None:
     records = [
         {"device_number": number, "name": camera.name, "unique_id": camera.unique_id}
         for number, camera in enumerate(cameras)
     ]
-    say_json({"address": server.address, "cameras": records})
+    print_json({"address": server.address, "cameras": records})
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     match = _SIZE.fullmatch(text.strip())
     if match is None or not int(match[1]) or not int(match[2]):
-        raise WrongUsage(f"--size {text!r} is not WIDTHxHEIGHT in pixels")
+        raise UsageError(f"--size {text!r} is not valid: use WIDTHxHEIGHT in pixels")
     return int(match[1]), int(match[2])
 
 

@@ -1,7 +1,7 @@
-"""What is wrong with a call of the command, found before anything was sent."""
+"""The error for wrong options and arguments, raised before any request is sent."""
 
 from __future__ import annotations
 
 
-class WrongUsage(Exception):
-    """The command cannot do what it was called for; the message says why."""
+class UsageError(Exception):
+    """An option or argument of the command is wrong; the message says why."""

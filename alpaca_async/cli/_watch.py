@@ -1,4 +1,4 @@
-"""`alpaca-async watch`: what many cameras are doing, until Ctrl-C."""
+"""`alpaca-async watch`: shows the state of many cameras until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from rich.live import Live
 
 from alpaca_async._camera import AlpacaClient
 
-from ._console import OUT, foreseen_errors, say, say_json_line
+from ._console import OUT, print_json_line, print_line, report_errors
+from ._event_loop import run
 from ._extras import require
-from ._running import run
-from ._server import AsJson, extras_for, reachable
-from ._sights import Sight, Watchers
+from ._server import AsJson, extras_for, server_address
+from ._snapshots import Snapshot, Watcher
 from ._watch_table import line_of, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _FAILED: Final = 1
-_REDRAWN: Final = 4
-"""Times a second."""
+_REDRAWS_PER_SECOND: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """What one call of the command asks for."""
+class WatchOptions:
+    """The arguments of the command."""
 
     addresses: Sequence[str]
     device: int | None
@@ -39,11 +38,11 @@ class Round:
     as_json: bool
 
     @property
-    def tell(self) -> Callable[[Sight], None]:
-        """What becomes of each new sight."""
+    def on_snapshot(self) -> Callable[[Snapshot], None]:
+        """The function that prints a new snapshot."""
         if self.as_json:
-            return _say_json
-        return _ignore if OUT.is_terminal else _say
+            return _print_json
+        return _ignore if OUT.is_terminal else _print_line
 
 
 def watch(
@@ -57,12 +56,18 @@ def watch(
     ],
     interval: Annotated[
         float,
-        typer.Option("--interval", "-i", min=0.01, metavar="SECONDS", help="Between two looks."),
+        typer.Option(
+            "--interval", "-i", min=0.01, metavar="SECONDS", help="Time between two readings."
+        ),
     ] = 1.0,
     count: Annotated[
         int | None,
         typer.Option(
-            "--count", "-n", min=1, metavar="COUNT", help="Look so often; for ever unless given."
+            "--count",
+            "-n",
+            min=1,
+            metavar="COUNT",
+            help="Stop after this many readings of each camera. Default: no limit.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -73,20 +78,20 @@ def watch(
             "-d",
             min=0,
             metavar="N",
-            help="Only cameras with this number.",
+            help="Show only cameras with this device number.",
         ),
     ] = None,
 ) -> None:
-    """Watch what all cameras of some servers are doing, until Ctrl-C.
+    """Show the state of all cameras of the given servers until Ctrl-C.
 
     Cameras are neither connected nor disconnected. A server that does not answer is asked again.
-    In a pipe, each look at a camera is a line; with --json a document.
+    In a pipe, each reading of a camera is one line, with --json one JSON document.
     """
-    with foreseen_errors():
+    with report_errors():
         require(*{extra for address in addresses for extra in extras_for(address)})
         run(
             _watch(
-                Round(
+                WatchOptions(
                     addresses=addresses,
                     device=device,
                     interval=interval,
@@ -97,44 +102,46 @@ def watch(
         )
 
 
-async def _watch(order: Round) -> None:
+async def _watch(options: WatchOptions) -> None:
     async with AsyncExitStack() as stack:
-        places = [await stack.enter_async_context(reachable(a)) for a in order.addresses]
+        servers = [await stack.enter_async_context(server_address(a)) for a in options.addresses]
         client = await stack.enter_async_context(AlpacaClient())
-        watchers = Watchers(
+        watcher = Watcher(
             client,
-            list(dict.fromkeys(places)),
-            interval=order.interval,
-            device=order.device,
-            tell=order.tell,
+            list(dict.fromkeys(servers)),
+            interval=options.interval,
+            device=options.device,
+            on_snapshot=options.on_snapshot,
         )
-        with _drawn(watchers, order):
-            await watchers.run(order.count)
-    if any(sight.error for sight in watchers.sights.values()):
+        with _live_table(watcher, options):
+            await watcher.run(options.count)
+    if any(snapshot.error for snapshot in watcher.snapshots.values()):
         raise typer.Exit(_FAILED)
 
 
-def _drawn(watchers: Watchers, order: Round) -> Live | nullcontext[None]:
-    """Return what draws the cameras while it is entered, where a person looks."""
-    if order.as_json or not OUT.is_terminal:
+def _live_table(watcher: Watcher, options: WatchOptions) -> Live | nullcontext[None]:
+    """Return a context manager that shows a live table on a terminal, and nothing elsewhere."""
+    if options.as_json or not OUT.is_terminal:
         return nullcontext()
     return Live(
-        get_renderable=lambda: screen(list(watchers.sights.values()), OUT.width, order.interval),
+        get_renderable=lambda: screen(
+            list(watcher.snapshots.values()), OUT.width, options.interval
+        ),
         console=OUT,
-        refresh_per_second=_REDRAWN,
+        refresh_per_second=_REDRAWS_PER_SECOND,
     )
 
 
-def _ignore(_: Sight) -> None:
-    """Leave it to what is drawn."""
+def _ignore(_: Snapshot) -> None:
+    """Print nothing: the live table shows it."""
 
 
-def _say(sight: Sight) -> None:
-    say(f"{_now()} {line_of(sight)}")
+def _print_line(snapshot: Snapshot) -> None:
+    print_line(f"{_now()} {line_of(snapshot)}")
 
 
-def _say_json(sight: Sight) -> None:
-    say_json_line({"time": _now(), **sight.as_dict()})
+def _print_json(snapshot: Snapshot) -> None:
+    print_json_line({"time": _now(), **snapshot.as_dict()})
 
 
 def _now() -> str:

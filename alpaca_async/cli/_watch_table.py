@@ -1,4 +1,4 @@
-"""How cameras that are watched look: a table that keeps its columns, or lines."""
+"""Formats the snapshots of `watch` as a table with fixed columns, or as lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ._sights import Sight
+    from ._snapshots import Snapshot
 
 _STYLES: Final = {
     CameraStates.WAITING: "cyan",
@@ -29,144 +29,146 @@ _STYLES: Final = {
     CameraStates.DOWNLOAD: "cyan",
     CameraStates.ERROR: "bold red",
 }
-_NARROWEST: Final = 12
-_WIDEST: Final = 32
+_MIN_LABEL_WIDTH: Final = 12
+_MAX_LABEL_WIDTH: Final = 32
 _GAP: Final = 2
-_BAR: Final = 10
-_ALL: Final = 100
+_BAR_WIDTH: Final = 10
+_HUNDRED_PERCENT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A part of what is known of a camera, as wide as its widest value."""
+    """A column of the table; `width` fits its widest value."""
 
     title: str
     width: int
-    cell: Callable[[Sight], RenderableType]
+    cell: Callable[[Snapshot], RenderableType]
     justify: Literal["left", "right"] = "left"
 
 
-def _state(sight: Sight) -> Text:
-    if sight.error:
-        return Text("error" if sight.answered else "no answer", "bold red")
-    if not sight.connected:
+def _state(snapshot: Snapshot) -> Text:
+    if snapshot.error:
+        return Text("error" if snapshot.answered else "no answer", "bold red")
+    if not snapshot.connected:
         return Text("not connected", "dim")
-    state = sight.status.camera_state
+    state = snapshot.status.camera_state
     return Text("", "dim") if state is None else Text(text_of(state), _STYLES.get(state, ""))
 
 
-def _bar(sight: Sight) -> RenderableType:
-    percent = sight.status.percent_completed
-    if percent is None or sight.status.camera_state in {None, CameraStates.IDLE}:
+def _bar(snapshot: Snapshot) -> RenderableType:
+    percent = snapshot.status.percent_completed
+    if percent is None or snapshot.status.camera_state in {None, CameraStates.IDLE}:
         return ""
-    return ProgressBar(total=_ALL, completed=percent, width=_BAR)
+    return ProgressBar(total=_HUNDRED_PERCENT, completed=percent, width=_BAR_WIDTH)
 
 
-def _percent(sight: Sight) -> str:
-    return "" if _bar(sight) == "" else f"{sight.status.percent_completed} %"
+def _percent(snapshot: Snapshot) -> str:
+    return "" if _bar(snapshot) == "" else f"{snapshot.status.percent_completed} %"
 
 
 def _degrees(value: float | None) -> str:
     return "" if value is None else f"{value:.1f} °C"
 
 
-def _power(sight: Sight) -> str:
-    power = sight.status.cooler_power
+def _power(snapshot: Snapshot) -> str:
+    power = snapshot.status.cooler_power
     return "" if power is None else f"{power:.0f} %"
 
 
-def _image(sight: Sight) -> Text:
-    return Text("ready" if sight.status.image_ready else "", "green")
+def _image(snapshot: Snapshot) -> Text:
+    return Text("ready" if snapshot.status.image_ready else "", "green")
 
 
-def _guiding(sight: Sight) -> Text:
-    return Text("pulse" if sight.status.is_pulse_guiding else "", "cyan")
+def _guiding(snapshot: Snapshot) -> Text:
+    return Text("pulse" if snapshot.status.is_pulse_guiding else "", "cyan")
 
 
 _COLUMNS: Final = (
     Column("state", 13, _state),
-    Column("done", _BAR, _bar),
+    Column("done", _BAR_WIDTH, _bar),
     Column("", 5, _percent, "right"),
-    Column("sensor", 9, lambda sight: _degrees(sight.status.ccd_temperature), "right"),
+    Column("sensor", 9, lambda snapshot: _degrees(snapshot.status.ccd_temperature), "right"),
     Column("cooler", 6, _power, "right"),
     Column("image", 5, _image),
-    Column("heat sink", 9, lambda sight: _degrees(sight.status.heat_sink_temperature), "right"),
+    Column(
+        "heat sink", 9, lambda snapshot: _degrees(snapshot.status.heat_sink_temperature), "right"
+    ),
     Column("guiding", 7, _guiding),
 )
-"""The most important first: a narrow terminal shows as many as it has room for."""
+"""The most important column first: a narrow terminal shows only the first ones."""
 
 
-def screen(sights: Sequence[Sight], width: int, interval: float) -> Group:
-    """Return all cameras, what is wrong with some, and when that was."""
-    labels = [label for sight in sights for label in (sight.server, _label(sight))]
-    first = min(max([_NARROWEST, *map(len, labels)]), _WIDEST)
+def screen(snapshots: Sequence[Snapshot], width: int, interval: float) -> Group:
+    """Return the table of cameras, the lines about errors, and the footer with the time."""
+    labels = [label for snapshot in snapshots for label in (snapshot.server, _label(snapshot))]
+    first = min(max([_MIN_LABEL_WIDTH, *map(len, labels)]), _MAX_LABEL_WIDTH)
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, _GAP, 0, 0))
     table.add_column("camera", width=first, no_wrap=True, overflow="ellipsis")
-    columns = _fitting(width - first)
+    columns = _columns_that_fit(width - first)
     for column in columns:
         table.add_column(column.title, width=column.width, justify=column.justify, no_wrap=True)
-    for heading, sight in _rows(sights):
-        cells = () if heading else (column.cell(sight) for column in columns)
-        style = "dim" if sight.error and not heading else ""
-        label = Text(heading, "bold") if heading else Text(_label(sight))
+    for heading, snapshot in _rows(snapshots):
+        cells = () if heading else (column.cell(snapshot) for column in columns)
+        style = "dim" if snapshot.error and not heading else ""
+        label = Text(heading, "bold") if heading else Text(_label(snapshot))
         table.add_row(label, *cells, style=style)
-    return Group(table, *_troubles(sights), _footer(interval))
+    return Group(table, *_error_lines(snapshots), _footer(interval))
 
 
-def _fitting(room: int) -> list[Column]:
+def _columns_that_fit(available: int) -> list[Column]:
     columns: list[Column] = []
     for column in _COLUMNS:
-        room -= _GAP + column.width
-        if room < 0:
+        available -= _GAP + column.width
+        if available < 0:
             break
         columns.append(column)
     return columns
 
 
-def _rows(sights: Sequence[Sight]) -> Iterator[tuple[str, Sight]]:
-    """Yield every sight, behind a heading where a new server begins."""
+def _rows(snapshots: Sequence[Snapshot]) -> Iterator[tuple[str, Snapshot]]:
+    """Yield every snapshot, and a heading before the first camera of a server."""
     server = ""
-    for sight in sights:
-        if sight.number is not None and sight.server != server:
-            yield sight.server, sight
-        server = sight.server
-        yield "", sight
+    for snapshot in snapshots:
+        if snapshot.number is not None and snapshot.server != server:
+            yield snapshot.server, snapshot
+        server = snapshot.server
+        yield "", snapshot
 
 
-def _label(sight: Sight) -> str:
-    return sight.server if sight.number is None else f"  {sight.number} {sight.name}"
+def _label(snapshot: Snapshot) -> str:
+    return snapshot.server if snapshot.number is None else f"  {snapshot.number} {snapshot.name}"
 
 
-def _troubles(sights: Sequence[Sight]) -> Iterator[Text]:
-    """Say once of each server what is wrong with it, or with its cameras."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for sight in sights:
-        if sight.error:
-            said.setdefault((sight.server, sight.error), []).append(_number(sight))
-    for (server, error), numbers in said.items():
+def _error_lines(snapshots: Sequence[Snapshot]) -> Iterator[Text]:
+    """Yield one line for each error of a server, with the numbers of the cameras."""
+    numbers_of: dict[tuple[str, str], list[str]] = {}
+    for snapshot in snapshots:
+        if snapshot.error:
+            numbers_of.setdefault((snapshot.server, snapshot.error), []).append(_number(snapshot))
+    for (server, error), numbers in numbers_of.items():
         yield Text(f"{server}{','.join(numbers)}: {error}", "red")
 
 
-def _number(sight: Sight) -> str:
-    return "" if sight.number is None else f" camera {sight.number}"
+def _number(snapshot: Snapshot) -> str:
+    return "" if snapshot.number is None else f" camera {snapshot.number}"
 
 
 def _footer(interval: float) -> Text:
     clock = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
-    return Text(f"{clock}, every {interval:g} s until Ctrl-C", "dim")
+    return Text(f"{clock}, updated every {interval:g} s; press Ctrl-C to stop", "dim")
 
 
-def line_of(sight: Sight) -> str:
-    """Return a camera as one line."""
-    place = f"{sight.server}{_number(sight)}"
-    if sight.error:
-        return f"{place}: {sight.error}"
-    if not sight.connected:
-        return f"{place}: not connected"
-    status = sight.status
+def line_of(snapshot: Snapshot) -> str:
+    """Return a snapshot as one line."""
+    camera = f"{snapshot.server}{_number(snapshot)}"
+    if snapshot.error:
+        return f"{camera}: {snapshot.error}"
+    if not snapshot.connected:
+        return f"{camera}: not connected"
+    status = snapshot.status
     facts = [
         f"{field.name}={text_of(getattr(status, field.name))}"
         for field in fields(status)
         if field.name != "timestamp" and getattr(status, field.name) is not None
     ]
-    return f"{place}: {' '.join(facts) or 'state unknown'}"
+    return f"{camera}: {' '.join(facts) or 'state unknown'}"

@@ -1,4 +1,4 @@
-"""The command in this process, and as a process of its own."""
+"""Fixtures that run the command in this process or in a new one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from alpaca_async.cli._app import app
 from alpaca_async.cli._console import ERR, OUT
-from alpaca_async.cli._running import _SIGNALS
+from alpaca_async.cli._event_loop import _SIGNALS
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Run(Protocol):
 
 
 @pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """Give the signals back to pytest: an interrupted command keeps them until its process ends."""
+def restored_signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers: an interrupted command keeps its own until the process ends."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     yield
     for number, handler in handlers.items():
@@ -50,12 +50,12 @@ def ctrl_c() -> Iterator[None]:
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command in this process, with lines long enough for a path."""
 
-    def built(_: object) -> object:
+    def built_command(_: object) -> object:
         return _COMMAND
 
     monkeypatch.setenv("COLUMNS", "200")
-    # The runner would build the command anew, which takes longer than most of what it does.
-    monkeypatch.setattr("typer.testing._get_command", built)
+    # The runner would build the command for each run, which is slower than most commands.
+    monkeypatch.setattr("typer.testing._get_command", built_command)
 
     def invoke(*arguments: object) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -65,7 +65,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the command take its output for a terminal of eight colours."""
+    """Make the command write as to a terminal with eight colours."""
     monkeypatch.setenv("TERM", "xterm")
     for console in (OUT, ERR):
         monkeypatch.setattr(console, "_force_terminal", True)
@@ -81,14 +81,14 @@ def simulated() -> SimulatedCamera:
 
 @pytest.fixture
 def address(simulated: SimulatedCamera) -> Iterator[str]:
-    """Where `simulated` is served, by another thread."""
+    """The address of a server in another thread that serves `simulated`."""
     with run_in_thread(SimulatorServer([simulated])) as server:
         yield server.address
 
 
 @contextmanager
 def ctrl_c_after(script: Callable[[], None], *, number: int = signal.SIGINT) -> Generator[None]:
-    """Run `script` while the block runs, and press Ctrl-C, or the like, when it has ended."""
+    """Run `script` in a thread during the block, then send the signal `number`."""
 
     def press() -> None:
         try:
@@ -107,7 +107,7 @@ def ctrl_c_after(script: Callable[[], None], *, number: int = signal.SIGINT) -> 
 def ctrl_c_when(
     ready: Callable[[], object], *, number: int = signal.SIGINT
 ) -> AbstractContextManager[None]:
-    """Press Ctrl-C, or the like, as soon as it is `ready`, while the block runs."""
+    """Send the signal `number` during the block, as soon as `ready` returns true."""
     return ctrl_c_after(partial(wait_until, ready), number=number)
 
 
@@ -116,14 +116,14 @@ def wait_until(ready: Callable[[], object]) -> None:
         if ready():
             return
         time.sleep(0.005)
-    pytest.fail("what was waited for did not happen")
+    pytest.fail("the condition did not become true in time")
 
 
 @contextmanager
 def started(
     *arguments: object, code: str = "", stdout: int = subprocess.PIPE, **environment: str
 ) -> Generator[subprocess.Popen[str]]:
-    """Start the command as a process that does not outlive the block."""
+    """Start the command as a process, and kill it at the end of the block."""
     how = ("-c", code) if code else ("-m", "alpaca_async.cli")
     command = [sys.executable, *how, *map(str, arguments)]
     with subprocess.Popen(  # noqa: S603 - our own command

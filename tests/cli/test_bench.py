@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpaca_async.cli._probe import measure, observed
+from alpaca_async.cli._probe import measure, observed_client
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 from tests.scripted import ScriptedServer, value
 
@@ -27,7 +27,7 @@ def test_it_measures_calls_and_frames_and_leaves_the_camera_as_found(
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0].startswith("connection ")
     assert lines[0].endswith("ms to open; HTTP/1.1")
-    assert lines[1] == "1 for 10 calls, kept open"
+    assert lines[1] == "1 connection (keep-alive) for 10 calls"
     assert lines[2].startswith("small call ")
     assert any(line.endswith("64 x 48 as ImageBytes, byte (int32 in the camera)") for line in lines)
     assert lines[-1].startswith("- ")
@@ -35,7 +35,7 @@ def test_it_measures_calls_and_frames_and_leaves_the_camera_as_found(
     assert not simulated.connected
 
 
-def test_json_holds_all_numbers_and_the_verdict(run: Run, address: str) -> None:
+def test_json_has_all_numbers_and_the_verdict(run: Run, address: str) -> None:
     report = json.loads(run("bench", address, *_QUICK, "--json").stdout)
     assert report["calls"]["count"] == 10
     assert 0 < report["calls"]["median"] <= report["calls"]["p99"] < 10
@@ -48,16 +48,14 @@ def test_json_holds_all_numbers_and_the_verdict(run: Run, address: str) -> None:
     assert report["verdict"]
 
 
-def test_json_images_are_named(run: Run, simulated: SimulatedCamera) -> None:
+def test_images_sent_as_json_are_reported(run: Run, simulated: SimulatedCamera) -> None:
     with run_in_thread(SimulatorServer([simulated], imagebytes=False)) as server:
         shown = run("bench", server.address, *_QUICK).stdout
     assert "64 x 48 as JSON, " in shown
-    assert "- images come as JSON text" in shown
+    assert "- the server sends images as JSON" in shown
 
 
-def test_an_image_that_breaks_off_in_the_end_is_one_line(
-    run: Run, simulated: SimulatedCamera
-) -> None:
+def test_a_truncated_image_is_reported_on_one_line(run: Run, simulated: SimulatedCamera) -> None:
     with (
         run_in_thread(SimulatorServer([simulated])) as server,
         run_in_thread(FaultProxy(server.address)) as proxy,
@@ -73,7 +71,7 @@ def test_a_busy_camera_is_not_disturbed(run: Run, address: str, simulated: Simul
     simulated.set_connected(True)
     simulated.start_exposure(60.0, light=True)
     shown = run("bench", address, *_QUICK).stdout
-    assert "- the camera is busy with an exposure: no frame was taken" in shown
+    assert "- no frame was taken: the camera is busy with an exposure" in shown
     assert not simulated.count("startexposure")
     assert simulated.connected
 
@@ -85,7 +83,9 @@ def test_without_frames_nothing_is_exposed(
     assert not simulated.count("startexposure")
 
 
-def test_the_exposure_fits_the_camera(run: Run, address: str, simulated: SimulatedCamera) -> None:
+def test_the_exposure_time_is_within_the_limits_of_the_camera(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
     simulated.exposure_min = 0.02
     report = json.loads(run("bench", address, *_QUICK, "--json").stdout)
     assert report["frames"]["exposure"] == 0.02
@@ -101,7 +101,9 @@ def test_ctrl_c_aborts_the_exposure(
     assert not simulated.connected
 
 
-def test_a_terminal_shows_that_it_is_at_work(run: Run, address: str, terminal: None) -> None:
+def test_a_terminal_shows_a_spinner_during_the_measurement(
+    run: Run, address: str, terminal: None
+) -> None:
     result = run("bench", address, *_QUICK)
     assert "measuring" in result.stderr
     assert "\x1b[2msmall call" in result.stdout
@@ -117,11 +119,11 @@ def test_an_impossible_option_is_a_usage_error(run: Run, options: list[object]) 
 
 
 async def test_connections_that_are_closed_after_each_reply_are_counted() -> None:
-    def old(body: bytes) -> bytes:
+    def http_1_0(body: bytes) -> bytes:
         return body.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
 
-    replies = {"interfaceversion": old(value(3)), "camerastate": old(value(0))}
-    async with ScriptedServer(dict(replies)) as server, observed() as (client, transport):
+    replies = {"interfaceversion": http_1_0(value(3)), "camerastate": http_1_0(value(0))}
+    async with ScriptedServer(dict(replies)) as server, observed_client() as (client, transport):
         camera = client.camera(server.address)
         measured = await measure(camera, transport, calls=10, frames=0, exposure=0.1)
     assert (measured.http_version, measured.openings) == ("HTTP/1.0", 10)

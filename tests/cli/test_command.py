@@ -32,13 +32,13 @@ _HEAVY = ("astropy", "PIL", "uvicorn", "starlette")
         ("uvicorn", ["sim"], "testing"),
     ],
 )
-def test_a_missing_extra_is_one_sentence_with_its_name(
+def test_a_missing_extra_is_reported_with_its_name(
     run: Run, monkeypatch: pytest.MonkeyPatch, missing: str, arguments: list[str], extra: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     result = run(*arguments)
-    message = f'alpaca-async: this needs: pip install "alpaca_async[{extra}]"\n'
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
+    message = f'a package is missing; install it with: pip install "alpaca_async[{extra}]"'
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"alpaca-async: {message}\n")
 
 
 def test_main_names_the_extra_of_the_command_itself(
@@ -61,7 +61,7 @@ def test_main_runs_the_command(
     assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
 
 
-def test_ctrl_c_while_the_command_is_loaded_is_its_exit_code(
+def test_ctrl_c_while_the_command_is_loaded_sets_the_exit_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def press() -> None:
@@ -73,7 +73,7 @@ def test_ctrl_c_while_the_command_is_loaded_is_its_exit_code(
     assert ended.value.code == 130
 
 
-_A_NEW_PROCESS = """
+_NEW_PROCESS_CODE = """
 import atexit, sys
 from alpaca_async.cli import main
 
@@ -88,11 +88,12 @@ main()
 """
 
 
-def test_a_new_process_says_what_is_missing_and_loads_nothing_heavy_for_help() -> None:
-    with started("expose", "--help", code=_A_NEW_PROCESS) as process:
+def test_a_new_process_reports_missing_packages_and_help_imports_nothing_heavy() -> None:
+    with started("expose", "--help", code=_NEW_PROCESS_CODE) as process:
         out, err = process.communicate(timeout=20)
     code, help_text = out.split("\n", 1)
-    assert (code, err) == ("2", 'alpaca-async: this needs: pip install "alpaca_async[cli]"\n')
+    message = 'a package is missing; install it with: pip install "alpaca_async[cli]"'
+    assert (code, err) == ("2", f"alpaca-async: {message}\n")
     assert "Usage: " in help_text
     assert not set(_HEAVY) & set(help_text.split())
 
@@ -103,7 +104,7 @@ def test_help_names_every_command(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
-def test_the_usage_has_one_pair_of_brackets_for_each_argument(run: Run, command: str) -> None:
+def test_the_usage_line_has_one_pair_of_brackets_for_each_argument(run: Run, command: str) -> None:
     usage = run(command, "--help").stdout.splitlines()[0]
     assert not re.search(r"\[\[|\.\.\.[]}]", usage)
 
@@ -114,19 +115,19 @@ def test_a_call_without_a_command_shows_the_help(run: Run) -> None:
     assert "Usage: " in result.output
 
 
-def test_requests_are_shown_on_demand(run: Run, address: str) -> None:
+def test_very_verbose_logs_every_request(run: Run, address: str) -> None:
     assert "GET" not in run("-v", "info", address).stderr
     assert f"DEBUG GET http://{address}/api/v1/camera/0/name" in run("-vv", "info", address).stderr
 
 
-def test_the_error_in_full_is_shown_on_demand(run: Run) -> None:
+def test_very_verbose_shows_the_traceback_of_an_error(run: Run) -> None:
     result = run("-vv", "info", "127.0.0.1:1")
     assert "Traceback" in result.stderr
     assert result.exit_code == 1
 
 
-def _on_a_terminal(*arguments: object, **environment: str) -> str:
-    """Return what stdout shows where it is a terminal."""
+def _output_on_a_terminal(*arguments: object, **environment: str) -> str:
+    """Return what the command prints when stdout is a terminal."""
     ours, theirs = os.openpty()
     shown = b""
     try:
@@ -149,12 +150,12 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_a_terminal_is_known_and_no_color_is_honoured(
+def test_a_terminal_is_detected_and_no_color_is_honoured(
     address: str, simulated: SimulatedCamera
 ) -> None:
     simulated.set_connected(True)
     simulated.start_exposure(60.0, light=True)
-    shown = _on_a_terminal("watch", address, "-n", 2, "-i", 0.05, NO_COLOR="1")
+    shown = _output_on_a_terminal("watch", address, "-n", 2, "-i", 0.05, NO_COLOR="1")
     assert "exposing" in shown
     assert "\x1b[1mexposing" in shown
     assert "\x1b[3" not in shown
@@ -169,14 +170,14 @@ def test_a_terminal_shows_progress_in_colour(
     assert "\x1b[3" in shown
 
 
-def test_when_nobody_reads_its_output_it_ends_as_after_ctrl_c(
+def test_a_broken_pipe_ends_the_command_as_ctrl_c_does(
     run: Run, address: str, simulated: SimulatedCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr(OUT, "_write_buffer", fail)
-    monkeypatch.setattr(OUT, "quiet", False)  # to be as before in the end
+    monkeypatch.setattr(OUT, "quiet", False)  # restores it after the test
     monkeypatch.setattr(ERR, "quiet", False)
     result = run("get", address, "-m")
     assert (result.exit_code, result.output) == (130, "")
@@ -198,7 +199,7 @@ def complete(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
         ("alpaca-async set sim cooler_", ["cooler_on="]),
     ],
 )
-def test_a_shell_may_complete_commands_and_members(
+def test_the_shell_completes_commands_and_members(
     run: Run, monkeypatch: pytest.MonkeyPatch, line: str, offers: list[str]
 ) -> None:
     assert complete(run, monkeypatch, line) == offers

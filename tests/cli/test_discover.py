@@ -25,7 +25,7 @@ def server() -> Iterator[SimulatorServer]:
         yield running
 
 
-def test_it_shows_where_each_camera_is(run: Run, server: SimulatorServer) -> None:
+def test_it_prints_the_address_of_each_camera(run: Run, server: SimulatorServer) -> None:
     result = run("discover", "127.0.0.1", "-t", 0.2, "--port", server.discovery_port)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
@@ -34,7 +34,7 @@ def test_it_shows_where_each_camera_is(run: Run, server: SimulatorServer) -> Non
     ]
 
 
-def test_a_table_leaves_whole_what_is_to_be_copied() -> None:
+def test_a_table_does_not_wrap_addresses_and_ids() -> None:
     camera = FoundCamera("192.168.1.20:11111", 0, "A camera with a long name", str(uuid4()))
     shown = StringIO()
     Console(file=shown, width=72).print(_discover._table([camera]))
@@ -42,7 +42,7 @@ def test_a_table_leaves_whole_what_is_to_be_copied() -> None:
     assert camera.unique_id in shown.getvalue()
 
 
-def test_json_holds_the_same_for_programs(run: Run, server: SimulatorServer) -> None:
+def test_json_has_the_same_facts(run: Run, server: SimulatorServer) -> None:
     where = ("127.255.255.255", "--timeout", 0.2, "--port", server.discovery_port)
     first, second = json.loads(run("discover", *where, "--json").stdout)
     assert first == {
@@ -54,7 +54,7 @@ def test_json_holds_the_same_for_programs(run: Run, server: SimulatorServer) -> 
     assert second["device_number"] == 1
 
 
-def test_nothing_found_is_an_exit_code_and_one_line(run: Run) -> None:
+def test_no_camera_found_is_exit_code_1_and_one_line(run: Run) -> None:
     result = run("discover", "127.0.0.1", "-t", 0.1, "--port", 9)
     message = "alpaca-async: no camera answered within 0.1 s\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 fits: Any = import_module("astropy.io.fits")  # has no complete types
 
 
-def begun(camera: SimulatedCamera) -> Callable[[], int]:
-    """Return what tells whether an exposure was started."""
+def exposure_started(camera: SimulatedCamera) -> Callable[[], int]:
+    """Return a function that returns the number of exposures started."""
     return partial(camera.count, "startexposure")
 
 
-def test_three_frames_become_fits_files_and_the_first_a_picture(
+def test_frames_are_saved_as_fits_files_and_the_first_also_as_a_png(
     run: Run, address: str, tmp_path: Path
 ) -> None:
     result = run("expose", address, "-t", 0.05, "-n", 3, "--preview", "-o", tmp_path / "pictures")
@@ -51,7 +51,7 @@ def test_three_frames_become_fits_files_and_the_first_a_picture(
         assert picture.size == (64, 48)
 
 
-def test_plain_files_and_pictures_need_no_extra(
+def test_fits_files_and_previews_need_no_extra(
     run: Run, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in ("astropy", "PIL"):
@@ -61,31 +61,33 @@ def test_plain_files_and_pictures_need_no_extra(
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".fits", ".png"]
 
 
-def test_numbers_go_on_from_whatever_is_there(run: Run, address: str, tmp_path: Path) -> None:
+def test_numbers_continue_after_existing_files_of_any_type(
+    run: Run, address: str, tmp_path: Path
+) -> None:
     for name in ("m42_0007.png", "m42_12345.txt", "m42_99.fits", "m43_20000.fits", "am42_9.fits"):
         (tmp_path / name).touch()
     result = run("expose", address, "-t", 0.01, "-o", tmp_path, "--name", "m42")
     assert result.stdout.splitlines() == [str(tmp_path / "m42_12346.fits")]
 
 
-def test_the_frame_of_a_rival_is_not_overwritten(
+def test_a_file_that_another_program_writes_is_not_overwritten(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
-    rival = tmp_path / "light_0001.fits"
+    existing = tmp_path / "light_0001.fits"
 
     def write_first() -> None:
-        wait_until(begun(simulated))
-        rival.write_text("precious")
+        wait_until(exposure_started(simulated))
+        existing.write_text("precious")
 
     thread = threading.Thread(target=write_first)
     thread.start()
     result = run("expose", address, "-t", 0.2, "-o", tmp_path)
     thread.join()
     assert result.stdout.splitlines() == [str(tmp_path / "light_0002.fits")]
-    assert rival.read_text() == "precious"
+    assert existing.read_text() == "precious"
 
 
-def test_a_folder_that_cannot_be_written_to_costs_no_exposure(
+def test_a_folder_that_is_not_writable_is_reported_before_the_exposure(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     result = run("expose", address, "-t", 0.01, "-o", "/sys")  # where not even root may write
@@ -96,14 +98,14 @@ def test_a_folder_that_cannot_be_written_to_costs_no_exposure(
     assert not simulated.connected
 
 
-def test_a_dark_frame_is_taken_without_light_and_named_so(
+def test_a_dark_frame_is_taken_without_light_and_named_dark(
     run: Run, address: str, tmp_path: Path
 ) -> None:
     assert run("expose", address, "-t", 0.01, "--dark", "-o", tmp_path).exit_code == 0
     assert fits.getheader(tmp_path / "dark_0001.fits")["IMAGETYP"] == "Dark Frame"
 
 
-def test_binning_reads_the_full_frame_from_wherever_the_camera_was(
+def test_binning_resets_the_subframe_to_the_full_frame(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     simulated.set_connected(True)
@@ -152,7 +154,7 @@ class TestGainsWithNames:
         assert run("expose", address, "-t", 0.01, "--gain", gain, "-o", tmp_path).exit_code == 0
         assert fits.getheader(tmp_path / "light_0001.fits")["GAIN"] == number
 
-    def test_an_unknown_name_is_answered_with_the_names(self, run: Run, address: str) -> None:
+    def test_the_error_for_an_unknown_name_lists_the_names(self, run: Run, address: str) -> None:
         result = run("expose", address, "--gain", "low")
         message = "there is no gain 'low'; there are ISO 100, 200, Extra High"
         assert (result.exit_code, result.stderr) == (1, f"alpaca-async: {message}\n")
@@ -167,7 +169,7 @@ def test_a_connected_camera_stays_connected(
     assert not simulated.count("connect")
 
 
-def test_a_camera_that_was_not_connected_is_left_so(
+def test_a_camera_that_was_not_connected_is_disconnected_afterwards(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     assert run("expose", address, "-t", 0.01, "-o", tmp_path).exit_code == 0
@@ -175,7 +177,7 @@ def test_a_camera_that_was_not_connected_is_left_so(
     assert simulated.count("disconnect") == 1
 
 
-def test_the_camera_is_left_as_found_after_an_error(
+def test_the_camera_is_disconnected_after_an_error(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     simulated.fail_exposure("The shutter is stuck")
@@ -186,7 +188,7 @@ def test_the_camera_is_left_as_found_after_an_error(
     assert not simulated.connected
 
 
-def test_frames_are_kept_when_the_camera_cannot_be_left(
+def test_frames_are_kept_when_disconnecting_fails(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     simulated.interface_version = 3
@@ -206,11 +208,14 @@ def test_frames_are_kept_when_the_camera_cannot_be_left(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--roi", "banana"], "--roi 'banana' is not X,Y,WIDTH,HEIGHT in binned pixels"),
-        (["--roi", "0,0,0,5"], "--roi '0,0,0,5' has no pixels"),
-        (["--roi", "0,0,-1,5"], "--roi '0,0,-1,5' is not X,Y,WIDTH,HEIGHT in binned pixels"),
-        (["--name", "a/b"], "--name 'a/b' cannot be the beginning of a file's name"),
-        (["--name", ""], "--name '' cannot be the beginning of a file's name"),
+        (["--roi", "banana"], "--roi 'banana' is not valid: use X,Y,WIDTH,HEIGHT in binned pixels"),
+        (["--roi", "0,0,0,5"], "--roi '0,0,0,5' is empty: width and height must be at least 1"),
+        (
+            ["--roi", "0,0,-1,5"],
+            "--roi '0,0,-1,5' is not valid: use X,Y,WIDTH,HEIGHT in binned pixels",
+        ),
+        (["--name", "a/b"], "--name 'a/b' is not a valid start of a file name"),
+        (["--name", ""], "--name '' is not a valid start of a file name"),
     ],
 )
 def test_a_wrong_option_is_one_line(
@@ -227,7 +232,7 @@ def test_a_wrong_option_is_one_line(
         (["--output", "/dev/null"], "/dev/null: File exists"),
     ],
 )
-def test_an_option_that_does_not_work_here_is_one_line(
+def test_an_option_that_this_camera_or_folder_rejects_is_one_line(
     run: Run, address: str, options: list[str], message: str
 ) -> None:
     result = run("expose", address, *options)
@@ -238,7 +243,7 @@ def test_an_option_that_does_not_work_here_is_one_line(
     "options",
     [["--bin", 9], ["--gain", 9999], ["--roi", "60,0,10,10"], ["--device", 3], ["-t", 99999]],
 )
-def test_what_the_camera_cannot_do_is_one_line_and_leaves_no_file(
+def test_an_error_of_the_camera_is_one_line_and_leaves_no_file(
     run: Run, address: str, tmp_path: Path, options: list[object]
 ) -> None:
     result = run("expose", address, "-o", tmp_path, *options)
@@ -271,7 +276,7 @@ def test_sim_is_an_address(run: Run, tmp_path: Path) -> None:
     assert np.ptp(pixels) > 0
 
 
-def test_colour_frames_keep_their_planes(run: Run, tmp_path: Path) -> None:
+def test_colour_frames_have_three_planes(run: Run, tmp_path: Path) -> None:
     colour = SimulatedCamera(width=16, height=12, sensor=SensorType.COLOR)
     with run_in_thread(SimulatorServer([colour])) as server:
         assert run("expose", server.address, "-t", 0.01, "-o", tmp_path).exit_code == 0
@@ -279,10 +284,10 @@ def test_colour_frames_keep_their_planes(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_and_the_like_abort_once_and_leave_the_camera_as_found(
+def test_signals_abort_the_exposure_once_and_disconnect_the_camera(
     run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera, number: int
 ) -> None:
-    with ctrl_c_when(begun(simulated), number=number):
+    with ctrl_c_when(exposure_started(simulated), number=number):
         result = run("expose", address, "-t", 30, "-n", 2, "-o", tmp_path)
     message = "interrupted; the camera was told to abort frame 1 of 2"
     assert (result.exit_code, result.stderr) == (130, f"alpaca-async: {message}\n")
@@ -291,23 +296,23 @@ def test_ctrl_c_and_the_like_abort_once_and_leave_the_camera_as_found(
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_in_a_process_of_its_own_aborts_once_however_often_it_is_pressed(
+def test_repeated_ctrl_c_in_a_new_process_aborts_once(
     address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
     with started("expose", address, "-t", 30, "-o", tmp_path) as process:
-        wait_until(begun(simulated))
+        wait_until(exposure_started(simulated))
         for pause in (0.0, 0.0, 0.003, 0.003):
             process.send_signal(signal.SIGINT)
             time.sleep(pause)
         out, err = process.communicate(timeout=20)
-    assert process.returncode in {130, -signal.SIGINT}  # the latter at Python's very end
+    assert process.returncode in {130, -signal.SIGINT}  # the latter while Python exits
     assert out == ""
     assert err == "alpaca-async: interrupted; the camera was told to abort the frame\n"
     assert simulated.count("abortexposure") == 1
     assert not simulated.connected
 
 
-def test_ctrl_c_before_there_is_a_loop_is_one_line(
+def test_ctrl_c_before_the_event_loop_runs_is_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def press(*_: object) -> None:
@@ -328,7 +333,7 @@ def test_ctrl_c_before_the_exposure_aborts_nothing(
     assert not simulated.count("abortexposure")
 
 
-def test_json_is_a_line_for_each_frame(run: Run, address: str, tmp_path: Path) -> None:
+def test_json_is_one_line_for_each_frame(run: Run, address: str, tmp_path: Path) -> None:
     result = run("expose", address, "-t", 0.01, "-n", 2, "--preview", "--json", "-o", tmp_path)
     first, second = map(json.loads, result.stdout.splitlines())
     assert first["path"] == str(tmp_path / "light_0001.fits")

@@ -42,17 +42,17 @@ def test_all_members_are_lines_in_a_pipe(
     assert connected.connected
 
 
-def test_named_members_come_in_the_order_of_their_names(
+def test_named_members_are_printed_in_the_given_order(
     run: Run, address: str, connected: SimulatedCamera
 ) -> None:
     result = run("get", address, "offset", "Gain", "num_*")
     assert result.stdout.splitlines() == ["offset=100", "gain=0", "num_x=64", "num_y=48"]
 
 
-def test_what_is_not_implemented_is_no_error(
+def test_a_member_that_is_not_implemented_is_no_error(
     run: Run, address: str, connected: SimulatedCamera
 ) -> None:
-    connected.interface_version = 2  # knows no offset: such a server answers with 400
+    connected.interface_version = 2  # has no offset: the server replies with status 400
     result = run("get", address, "gains", "offset")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == ["gains: not implemented", "offset: not implemented"]
@@ -68,21 +68,21 @@ def test_a_named_member_that_cannot_be_read_now_is_an_error(
     assert run("get", address, "percent*").exit_code == 0
 
 
-def test_a_camera_that_is_not_connected_stays_so_and_the_way_out_is_named(
+def test_a_camera_that_is_not_connected_stays_so_and_a_hint_is_printed(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     result = run("get", address)
     assert result.exit_code == 0
     assert "connected=false" in result.stdout.splitlines()
     assert "gain" not in result.stdout
-    hint = f"not connected; alpaca-async set {address} connected=true connects it\n"
+    hint = f"not connected; to connect: alpaca-async set {address} connected=true\n"
     assert result.stderr == hint
     assert not simulated.connected
     named = run("get", address, "gain")
     assert (named.exit_code, named.stdout) == (1, "gain: not connected\n")
 
 
-def test_one_value_alone_is_for_scripts(run: Run, address: str, connected: SimulatedCamera) -> None:
+def test_option_1_prints_only_the_value(run: Run, address: str, connected: SimulatedCamera) -> None:
     assert run("get", address, "-1", "CameraXSize").stdout == "64\n"
     missing = run("get", address, "-1", "gains")
     assert (missing.exit_code, missing.stdout) == (1, "")
@@ -92,19 +92,22 @@ def test_one_value_alone_is_for_scripts(run: Run, address: str, connected: Simul
 @pytest.mark.parametrize(
     "arguments", [["-1"], ["-1", "bin_?"], ["-1", "gain", "-m"], ["-1", "gain", "--json"]]
 )
-def test_one_value_alone_is_of_one_member(run: Run, address: str, arguments: list[str]) -> None:
+def test_option_1_needs_exactly_one_member(run: Run, address: str, arguments: list[str]) -> None:
     result = run("get", address, *arguments)
     assert result.exit_code == 2
-    assert result.stderr == "alpaca-async: -1 is for exactly one member, without -m and --json\n"
+    message = "-1 needs exactly one member, and cannot be used with -m or --json"
+    assert result.stderr == f"alpaca-async: {message}\n"
 
 
-def test_an_unknown_member_is_wrong_usage(run: Run) -> None:
+def test_an_unknown_member_is_a_usage_error(run: Run) -> None:
     result = run("get", "sim", "gian")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "alpaca-async: a camera has no member 'gian'; did you mean gain?\n"
 
 
-def test_json_tells_values_from_reasons(run: Run, address: str, connected: SimulatedCamera) -> None:
+def test_json_separates_values_from_errors(
+    run: Run, address: str, connected: SimulatedCamera
+) -> None:
     names = ("gain", "sensor_type", "gains", "percent_completed", "readout_modes")
     assert json.loads(run("get", address, "--json", *names).stdout) == {
         "values": {
@@ -117,7 +120,7 @@ def test_json_tells_values_from_reasons(run: Run, address: str, connected: Simul
     }
 
 
-def test_a_terminal_shows_a_table_with_subjects_and_units(
+def test_a_terminal_shows_a_table_with_groups_and_units(
     run: Run, address: str, connected: SimulatedCamera, terminal: None
 ) -> None:
     shown = run("get", address).stdout
@@ -128,22 +131,22 @@ def test_a_terminal_shows_a_table_with_subjects_and_units(
 
 
 class TestMonitoring:
-    """Gain is changed after the first look; Ctrl-C comes some looks later."""
+    """Changes the gain after some readings, and presses Ctrl-C some readings later."""
 
     @pytest.fixture
     def monitored(self, run: Run, address: str, connected: SimulatedCamera) -> Monitored:
         def monitor(*arguments: object) -> Result:
             def change() -> None:
-                self.wait_for_looks(connected)
+                self.wait_for_readings(connected)
                 connected.set_gain(50)
-                self.wait_for_looks(connected)
+                self.wait_for_readings(connected)
 
             with ctrl_c_after(change):
                 return run("get", address, "-m", "-i", 0.01, *arguments)
 
         return monitor
 
-    def wait_for_looks(self, camera: SimulatedCamera) -> None:
+    def wait_for_readings(self, camera: SimulatedCamera) -> None:
         before = camera.count("gain")
         wait_until(lambda: camera.count("gain") >= before + 3)
 
@@ -157,7 +160,7 @@ class TestMonitoring:
             "gain=50",
         ]
 
-    def test_json_is_a_line_for_each_change(self, monitored: Monitored) -> None:
+    def test_json_is_one_line_for_each_change(self, monitored: Monitored) -> None:
         result = monitored("gain", "gains", "percent_completed", "--json")
         records = [json.loads(line) for line in result.stdout.splitlines()]
         assert all(datetime.fromisoformat(record.pop("time")).tzinfo for record in records)
@@ -169,7 +172,9 @@ class TestMonitoring:
             {"member": "gain", "value": 50},
         ]
 
-    def test_a_terminal_shows_when_it_changed(self, monitored: Monitored, terminal: None) -> None:
+    def test_a_terminal_shows_the_time_of_each_change(
+        self, monitored: Monitored, terminal: None
+    ) -> None:
         lines = monitored("gain").stdout.splitlines()
         assert [line.split()[-2:] for line in map(without_colour, lines)] == [
             ["gain", "0"],
@@ -177,7 +182,7 @@ class TestMonitoring:
         ]
         assert re.match(r"\d\d:\d\d:\d\d ", without_colour(lines[1]))
 
-    def test_what_never_changes_is_asked_for_once(
+    def test_constant_members_are_read_once(
         self, monitored: Monitored, connected: SimulatedCamera
     ) -> None:
         assert monitored().exit_code == 130
@@ -185,14 +190,16 @@ class TestMonitoring:
         assert connected.count("ccdtemperature") > 2
 
 
-def test_monitoring_sees_a_camera_come(run: Run, address: str, simulated: SimulatedCamera) -> None:
-    def come() -> None:
+def test_monitoring_continues_when_the_camera_is_connected(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
+    def connect() -> None:
         wait_until(lambda: simulated.count("gain") >= 2)
         simulated.set_connected(True)
         before = simulated.count("gain")
         wait_until(lambda: simulated.count("gain") >= before + 3)
 
-    with ctrl_c_after(come):
+    with ctrl_c_after(connect):
         result = run("get", address, "-m", "-i", 0.01, "g*")
     assert result.stdout.splitlines()[:1] == ["gain: not connected"]
     assert "gain=0" in result.stdout.splitlines()

@@ -36,9 +36,7 @@ def test_a_row_is_one_line_in_a_pipe(
     assert lines == [line.rstrip() for line in lines]
 
 
-def test_what_a_camera_lacks_is_left_out(
-    run: Run, address: str, simulated: SimulatedCamera
-) -> None:
+def test_missing_facts_are_omitted(run: Run, address: str, simulated: SimulatedCamera) -> None:
     simulated.interface_version = 2
     simulated.can_pulse_guide = False
     simulated.readout_modes = ()
@@ -54,7 +52,7 @@ def test_a_connected_camera_stays_connected(
     assert simulated.connected
 
 
-def test_json_holds_the_same_for_programs(run: Run) -> None:
+def test_json_has_the_same_facts(run: Run) -> None:
     cameras = [
         SimulatedCamera(name="Left", sensor=SensorType.RGGB),
         SimulatedCamera(name="Right", width=100, height=80),
@@ -79,12 +77,12 @@ def test_a_server_without_cameras_shows_that_it_has_none(run: Run) -> None:
     assert report["cameras"] == report["devices"] == []
 
 
-def test_a_camera_that_is_not_there_is_one_line(run: Run, address: str) -> None:
+def test_a_missing_camera_is_reported_on_one_line(run: Run, address: str) -> None:
     result = run("info", address, "--device", 4)
     assert (result.exit_code, result.stderr) == (1, "alpaca-async: the server has no camera 4\n")
 
 
-def test_no_server_is_one_line(run: Run) -> None:
+def test_an_unreachable_server_is_reported_on_one_line(run: Run) -> None:
     result = run("info", "127.0.0.1:1")
     assert result.exit_code == 1
     assert result.stderr.startswith("alpaca-async: http://127.0.0.1:1 management/v1/description: ")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from alpaca_async import AsyncCamera, CameraStates, SensorType
-from alpaca_async.cli._members import MEMBERS, find, plain, select, text_of
-from alpaca_async.cli._usage import WrongUsage
+from alpaca_async.cli._members import MEMBERS, find, json_value, select, text_of
+from alpaca_async.cli._usage import UsageError
 from tests.contract.table import MEMBERS as CONTRACT
 
 _UNITS = {
@@ -21,16 +21,16 @@ _PROPERTIES = {
 }
 
 
-def test_every_property_with_one_value_is_there_and_no_other() -> None:
+def test_members_are_the_properties_with_one_value() -> None:
     assert set(MEMBERS) == set(_PROPERTIES)
 
 
 @pytest.mark.parametrize("name", MEMBERS)
-def test_a_member_is_what_the_contract_says(name: str) -> None:
+def test_a_member_matches_the_contract(name: str) -> None:
     member, row = MEMBERS[name], _PROPERTIES[name]
     assert hasattr(AsyncCamera, f"get_{name}")
-    kinds = {"bool": bool, "int": int, "double": float}
-    assert member.kind == (kinds[row.value] if row.writable else None)
+    types = {"bool": bool, "int": int, "double": float}
+    assert member.writable_type == (types[row.value] if row.writable else None)
     if not name.startswith("camera_") and row.unit:
         assert member.unit == _UNITS.get(row.unit, row.unit)
     assert find(row.ascom) == find(row.ascom.lower()) == find(name.upper()) == member
@@ -45,11 +45,11 @@ def test_a_member_is_what_the_contract_says(name: str) -> None:
         (["startx", "cooler_on"], ["start_x", "cooler_on"]),
     ],
 )
-def test_members_are_chosen_by_name_or_pattern(patterns: list[str], names: list[str]) -> None:
+def test_members_are_selected_by_name_or_pattern(patterns: list[str], names: list[str]) -> None:
     assert [member.name for member in select(patterns)] == names
 
 
-def test_all_are_chosen_where_none_is_named() -> None:
+def test_no_names_select_all_members() -> None:
     assert list(select([])) == list(MEMBERS.values())
 
 
@@ -61,8 +61,8 @@ def test_all_are_chosen_where_none_is_named() -> None:
         ("zzz*", "no member of a camera matches 'zzz*'"),
     ],
 )
-def test_an_unknown_name_is_wrong_usage(name: str, message: str) -> None:
-    with pytest.raises(WrongUsage) as caught:
+def test_an_unknown_name_is_a_usage_error(name: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
         select([name])
     assert str(caught.value) == message
 
@@ -76,7 +76,7 @@ def test_an_unknown_name_is_wrong_usage(name: str, message: str) -> None:
         ("ccd_temperature_setpoint", "-10.5", -10.5),
     ],
 )
-def test_texts_become_values_of_the_member_s_type(name: str, text: str, value: object) -> None:
+def test_text_is_converted_to_the_type_of_the_member(name: str, text: str, value: object) -> None:
     parsed = find(name).parse(text)
     assert (parsed, type(parsed)) == (value, type(value))
 
@@ -84,14 +84,14 @@ def test_texts_become_values_of_the_member_s_type(name: str, text: str, value: o
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("cooler_on", "perhaps", "cooler_on=perhaps: true or false is expected"),
-        ("bin_x", "2.5", "bin_x=2.5: a whole number is expected"),
-        ("sub_exposure_duration", "nan", "sub_exposure_duration=nan: a number is expected"),
-        ("sensor_name", "x", "sensor_name can only be read"),
+        ("cooler_on", "perhaps", "cooler_on=perhaps: expected true or false"),
+        ("bin_x", "2.5", "bin_x=2.5: expected a whole number"),
+        ("sub_exposure_duration", "nan", "sub_exposure_duration=nan: expected a number"),
+        ("sensor_name", "x", "sensor_name is read-only"),
     ],
 )
-def test_what_is_no_value_is_wrong_usage(name: str, text: str, message: str) -> None:
-    with pytest.raises(WrongUsage) as caught:
+def test_an_invalid_value_is_a_usage_error(name: str, text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
         find(name).parse(text)
     assert str(caught.value) == message
 
@@ -108,6 +108,6 @@ def test_what_is_no_value_is_wrong_usage(name: str, text: str, message: str) -> 
         ("M 42", "M 42", "M 42"),
     ],
 )
-def test_values_are_told_to_people_and_programs(value: object, text: str, json: object) -> None:
+def test_values_are_formatted_as_text_and_for_json(value: object, text: str, json: object) -> None:
     assert text_of(value) == text
-    assert plain(value) == json
+    assert json_value(value) == json

@@ -35,13 +35,13 @@ def test_members_are_set_in_order_and_read_back(
     assert puts == ["gain", "cooleron", "setccdtemperature"]
 
 
-def test_a_camera_that_is_not_connected_is_left_so_and_the_way_out_is_named(
+def test_a_camera_that_is_not_connected_is_an_error_with_a_hint(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     simulated.set_connected(False)
     result = run("set", address, "cooler_on=true")
     hint, error = result.stderr.splitlines()
-    assert hint == f"not connected; alpaca-async set {address} connected=true connects it"
+    assert hint == f"not connected; to connect: alpaca-async set {address} connected=true"
     assert error.startswith("alpaca-async: ")
     assert result.exit_code == 1
     assert not simulated.connected
@@ -75,7 +75,7 @@ def test_binning_and_subframe_are_set_together(
         ("gain=2", "gain=2"),
     ],
 )
-def test_modes_and_gains_can_be_named(run: Run, assignment: str, line: str) -> None:
+def test_modes_and_gains_are_set_by_name_or_number(run: Run, assignment: str, line: str) -> None:
     camera = SimulatedCamera(width=8, height=8, gain_mode="list", initially_connected=True)
     with run_in_thread(SimulatorServer([camera])) as server:
         assert run("set", server.address, assignment).stdout == f"{line}\n"
@@ -84,11 +84,11 @@ def test_modes_and_gains_can_be_named(run: Run, assignment: str, line: str) -> N
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("readout_mode=x", "there is no readout mode 'x'; there are High quality, Fast"),
+        ("readout_mode=x", "there is no readout mode 'x'; the modes are High quality, Fast"),
         ("gain=x", "there is no gain 'x'; it is a number from 0 to 300"),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_names(
+def test_the_error_for_an_unknown_name_lists_the_names(
     run: Run, address: str, assignment: str, message: str
 ) -> None:
     result = run("set", address, assignment)
@@ -98,13 +98,13 @@ def test_an_unknown_name_is_answered_with_the_names(
 @pytest.mark.parametrize(
     ("assignments", "message"),
     [
-        (["gain"], "'gain' is not NAME=VALUE"),
+        (["gain"], "'gain' is not valid: use NAME=VALUE"),
         (["gain=1", "Gain=2"], "gain is set twice"),
-        (["name=x"], "name can only be read"),
-        (["bin_x=x"], "bin_x=x: a whole number is expected"),
+        (["name=x"], "name is read-only"),
+        (["bin_x=x"], "bin_x=x: expected a whole number"),
     ],
 )
-def test_wrong_usage_is_one_line_and_sets_nothing(
+def test_a_usage_error_is_one_line_and_sets_nothing(
     run: Run, address: str, simulated: SimulatedCamera, assignments: list[str], message: str
 ) -> None:
     result = run("set", address, "cooler_on=true", *assignments)
@@ -113,18 +113,18 @@ def test_wrong_usage_is_one_line_and_sets_nothing(
     assert not simulated.requests
 
 
-def test_nothing_to_set_is_wrong_usage(run: Run) -> None:
+def test_no_assignment_is_a_usage_error(run: Run) -> None:
     assert run("set", "sim").exit_code == 2
 
 
-def test_the_camera_s_refusal_is_one_line(run: Run, address: str) -> None:
+def test_an_error_of_the_camera_is_one_line(run: Run, address: str) -> None:
     result = run("set", address, "ccd_temperature_setpoint=999")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "SetCCDTemperature must be -60.0 to 40.0, not 999.0" in result.stderr
     assert result.stderr.count("\n") == 1
 
 
-def test_a_camera_is_connected_and_disconnected_on_demand(
+def test_setting_connected_connects_and_disconnects(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     simulated.set_connected(False)
@@ -136,7 +136,7 @@ def test_a_camera_is_connected_and_disconnected_on_demand(
     assert not simulated.connected
 
 
-def test_json_holds_what_was_read_back(run: Run, address: str) -> None:
+def test_json_has_the_values_that_were_read_back(run: Run, address: str) -> None:
     document = json.loads(run("set", address, "gain=5", "--json").stdout)
     assert document == {"values": {"gain": 5}, "not_implemented": [], "errors": {}}
 
@@ -145,21 +145,21 @@ def test_sim_is_an_address(run: Run) -> None:
     assert run("set", "sim", "gain=5").stdout == "gain=5\n"
 
 
-class SlowToAnswer(SimulatedCamera):
-    """Answers a change of its offset late."""
+class SlowToReply(SimulatedCamera):
+    """Delays the reply to `PUT offset`."""
 
-    late = 0.3
+    delay = 0.3
 
     def answer_delay(self, verb: str, member: str) -> float:
-        return self.late if (verb, member) == ("PUT", "offset") else 0.0
+        return self.delay if (verb, member) == ("PUT", "offset") else 0.0
 
 
 class TestCtrlC:
     @pytest.fixture
     def simulated(self) -> SimulatedCamera:
-        return SlowToAnswer(width=8, height=8, initially_connected=True)
+        return SlowToReply(width=8, height=8, initially_connected=True)
 
-    def test_the_answer_is_awaited_and_what_was_set_is_said(
+    def test_it_waits_for_the_reply_and_reports_what_was_set(
         self, run: Run, address: str, simulated: SimulatedCamera
     ) -> None:
         with ctrl_c_when(lambda: simulated.count("offset", "PUT")):
@@ -169,15 +169,15 @@ class TestCtrlC:
         assert (simulated.gain, simulated.offset_adu) == (5, 7)
         assert not simulated.count("cooleron")
 
-    def test_an_answer_that_does_not_come_is_not_awaited_for_long(
+    def test_it_waits_only_a_limited_time_for_the_reply(
         self,
         run: Run,
         address: str,
         simulated: SimulatedCamera,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(SlowToAnswer, "late", 30.0)
-        monkeypatch.setattr(_set, "_GRACE", 0.05)
+        monkeypatch.setattr(SlowToReply, "delay", 30.0)
+        monkeypatch.setattr(_set, "_GRACE_PERIOD", 0.05)
         with ctrl_c_when(lambda: simulated.count("offset", "PUT")):
             result = run("set", address, "offset=7", "gain=5")
         message = "interrupted; not set: offset, gain"

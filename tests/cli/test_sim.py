@@ -18,7 +18,7 @@ from alpaca_async import (
     find_camera,
 )
 from alpaca_async.cli import _sim
-from alpaca_async.cli._faults import FaultOrder
+from alpaca_async.cli._faults import FaultSpec
 from alpaca_async.testing import FAULTS
 
 from .conftest import ctrl_c_when
@@ -42,12 +42,12 @@ async def facts(address: str) -> tuple[int, CameraInfo]:
         return len(devices), await camera.get_info()
 
 
-def test_it_serves_what_was_asked_for_until_ctrl_c(
+def test_it_serves_the_cameras_of_its_options_until_ctrl_c(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Any] = []
     seen: list[tuple[int, CameraInfo]] = []
-    monkeypatch.setattr(_sim, "say_json", said.append)
+    monkeypatch.setattr(_sim, "print_json", said.append)
 
     def looked() -> bool:
         if said:
@@ -70,7 +70,9 @@ def test_it_serves_what_was_asked_for_until_ctrl_c(
     assert info.unique_id == said[0]["cameras"][1]["unique_id"]
 
 
-def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_prints_its_address_and_a_command_and_ends_with_exit_code_0(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
 
     def press(text: object) -> None:
@@ -78,22 +80,22 @@ def test_ctrl_c_is_how_it_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         if "expose" in said[-1]:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(_sim, "say", press)
-    options = ("--port", 0, "--host", "0.0.0.0", "--no-discovery")  # noqa: S104 - for a moment
+    monkeypatch.setattr(_sim, "print_line", press)
+    options = ("--port", 0, "--host", "0.0.0.0", "--no-discovery")  # noqa: S104 - ends at once
     result = run("sim", *options)
     assert (result.exit_code, result.stderr) == (0, "stopped\n")
     assert said[0].startswith("1 simulated camera at 0.0.0.0:")
-    assert said[1].startswith("alpaca-async expose 127.0.0.1:")
+    assert said[1].startswith("try: alpaca-async expose 127.0.0.1:")
     assert len(said) == 2
 
 
-def test_a_terminal_does_not_show_ctrl_c_before_the_last_word(
+def test_the_last_line_overwrites_the_ctrl_c_of_a_terminal(
     run: Run, monkeypatch: pytest.MonkeyPatch, terminal: None
 ) -> None:
     def press(_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(_sim, "say", press)
+    monkeypatch.setattr(_sim, "print_line", press)
     result = run("sim", "--port", 0, "--no-discovery")
     assert result.stderr == "\r\x1b[2mstopped\x1b[0m\n"
 
@@ -106,12 +108,12 @@ def free_udp_port() -> int:
 
 
 @pytest.mark.parametrize("options", [[], ["--fault", "delay:0.0"], ["--no-discovery"]])
-def test_it_can_be_found_unless_it_is_told_not_to(
+def test_it_answers_discovery_unless_disabled(
     run: Run, monkeypatch: pytest.MonkeyPatch, options: list[object]
 ) -> None:
     said: list[Any] = []
     found: list[FoundCamera | None] = []
-    monkeypatch.setattr(_sim, "say_json", said.append)
+    monkeypatch.setattr(_sim, "print_json", said.append)
     port = free_udp_port()
 
     def looked() -> bool:
@@ -127,9 +129,9 @@ def test_it_can_be_found_unless_it_is_told_not_to(
     assert addresses == [None if "--no-discovery" in options else said[0]["address"]]
 
 
-def test_it_serves_behind_a_bad_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_serves_with_faults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[Any] = []
-    monkeypatch.setattr(_sim, "say_json", said.append)
+    monkeypatch.setattr(_sim, "print_json", said.append)
 
     def looked() -> bool:
         if said:
@@ -159,7 +161,7 @@ def test_the_faults_are_listed(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "order"),
+    ("text", "spec"),
     [
         ("drip", ("drip", None, 1.0)),
         ("drip:gain", ("drip", "gain", 1.0)),
@@ -167,20 +169,20 @@ def test_the_faults_are_listed(run: Run) -> None:
         ("drip:Gain:1e-3", ("drip", "Gain", 0.001)),
     ],
 )
-def test_a_fault_is_ordered_in_a_word(text: str, order: tuple[object, ...]) -> None:
-    assert FaultOrder.parse(text) == order
+def test_fault_options_are_parsed(text: str, spec: tuple[object, ...]) -> None:
+    assert FaultSpec.parse(text) == spec
 
 
 @pytest.mark.parametrize(
     "text", ["drip:a:b", "drip:2", "drip:-0.1", "drip:", "drip::0.5", "drip:0.5:gain", "drip:nan"]
 )
-def test_a_fault_that_cannot_be_read_is_one_line(run: Run, text: str) -> None:
+def test_an_invalid_fault_is_one_line(run: Run, text: str) -> None:
     result = run("sim", "--fault", text)
-    message = f"alpaca-async: --fault {text!r} is not NAME[:MEMBER][:PROBABILITY]\n"
+    message = f"alpaca-async: --fault {text!r} is not valid: use NAME[:MEMBER][:PROBABILITY]\n"
     assert (result.exit_code, result.stderr) == (2, message)
 
 
-def test_a_fault_that_does_not_exist_is_one_line(run: Run) -> None:
+def test_an_unknown_fault_is_one_line(run: Run) -> None:
     result = run("sim", "--port", 0, "--fault", "dripp")
     message = "alpaca-async: there is no fault 'dripp'; drip perhaps?\n"
     assert (result.exit_code, result.stderr) == (2, message)
@@ -189,14 +191,14 @@ def test_a_fault_that_does_not_exist_is_one_line(run: Run) -> None:
 def test_a_port_in_use_is_one_line(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         result = run("sim", "--port", other.getsockname()[1])
-    message = "alpaca-async: the port is taken; --port 0 takes a free one\n"
+    message = "alpaca-async: the port is in use; --port 0 uses a free one\n"
     assert (result.exit_code, result.stderr) == (2, message)
 
 
 @pytest.mark.parametrize("size", ["big", "0x5", "5x0", "-1x5", "5x"])
 def test_an_impossible_size_is_one_line(run: Run, size: str) -> None:
     result = run("sim", "--size", size)
-    message = f"--size {size!r} is not WIDTHxHEIGHT in pixels"
+    message = f"--size {size!r} is not valid: use WIDTHxHEIGHT in pixels"
     assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
 
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 _ONCE = ("-n", 1, "-i", 0.01)
 
 
-def small(**facts: Any) -> SimulatedCamera:  # noqa: ANN401 - whatever a camera may be
+def small(**facts: Any) -> SimulatedCamera:  # noqa: ANN401 - arguments of SimulatedCamera
     return SimulatedCamera(width=8, height=8, connect_time=0.0, readout_time=0.0, **facts)
 
 
-def test_each_look_is_a_line_in_a_pipe(run: Run, address: str, simulated: SimulatedCamera) -> None:
+def test_each_reading_is_one_line_in_a_pipe(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
     simulated.set_connected(True)
     result = run("watch", address, "-n", 2, "-i", 0.01)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -49,7 +51,7 @@ def test_all_cameras_of_all_servers_are_watched_and_none_is_connected(run: Run) 
     assert not any(camera.connected for camera in cameras)
 
 
-def test_one_number_can_be_chosen(run: Run) -> None:
+def test_only_cameras_with_the_given_number_are_shown(run: Run) -> None:
     with run_in_thread(SimulatorServer([small(), small()])) as server:
         shown = run("watch", server.address, "-d", 1, *_ONCE).stdout
         missing = run("watch", server.address, "-d", 7, *_ONCE)
@@ -59,14 +61,16 @@ def test_one_number_can_be_chosen(run: Run) -> None:
     assert missing.exit_code == 1
 
 
-def test_a_server_without_cameras_says_so_and_is_an_error(run: Run) -> None:
+def test_a_server_without_cameras_is_an_error(run: Run) -> None:
     with run_in_thread(SimulatorServer([])) as server:
         result = run("watch", server.address)
         assert result.stdout.endswith(f" {server.address}: no cameras\n")
     assert result.exit_code == 1
 
 
-def test_json_is_a_line_for_each_look(run: Run, address: str, simulated: SimulatedCamera) -> None:
+def test_json_is_one_line_for_each_reading(
+    run: Run, address: str, simulated: SimulatedCamera
+) -> None:
     simulated.set_connected(True)
     simulated.start_exposure(60.0, light=True)
     (line,) = run("watch", address, *_ONCE, "--json").stdout.splitlines()
@@ -82,13 +86,13 @@ def test_a_full_disk_is_one_line(run: Run, address: str, monkeypatch: pytest.Mon
     def fail(_: object) -> None:
         raise OSError(ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_watch, "say_json_line", fail)
+    monkeypatch.setattr(_watch, "print_json_line", fail)
     result = run("watch", address, "--json")
     message = "alpaca-async: No space left on device\n"
     assert (result.exit_code, result.stderr) == (1, message)
 
 
-def test_json_tells_errors(run: Run) -> None:
+def test_json_has_errors(run: Run) -> None:
     result = run("watch", "127.0.0.1:1", *_ONCE, "--json")
     assert result.exit_code == 1
     record = json.loads(result.stdout)
@@ -101,34 +105,34 @@ def test_json_tells_errors(run: Run) -> None:
     }
 
 
-def test_a_server_that_comes_late_and_leaves_is_seen(
+def test_a_server_that_starts_late_and_stops_is_shown(
     run: Run, simulated: SimulatedCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(_watch, "say", said.append)
+    monkeypatch.setattr(_watch, "print_line", said.append)
     with socket.create_server(("127.0.0.1", 0)) as place:
         port = place.getsockname()[1]
 
-    def come_and_go() -> None:
+    def start_and_stop_server() -> None:
         wait_until(lambda: len(said) >= 2)
         with run_in_thread(SimulatorServer([simulated], port=port)):
             wait_until(lambda: simulated.count("devicestate") >= 2)
         wait_until(lambda: said[-1].endswith("camera 0: connection refused"))
 
-    with ctrl_c_after(come_and_go):
+    with ctrl_c_after(start_and_stop_server):
         result = run("watch", f"127.0.0.1:{port}", "-i", 0.02)
     assert result.exit_code == 130
     assert said[1].endswith(f" 127.0.0.1:{port}: connection refused")
     assert any(line.endswith(f" 127.0.0.1:{port} camera 0: not connected") for line in said)
 
 
-def test_a_camera_that_is_lost_is_asked_again(
+def test_a_camera_that_disconnects_is_polled_again(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     simulated.set_connected(True)
     simulated.interface_version = 3
 
-    def lose() -> None:
+    def disconnect_and_connect() -> None:
         for connected in (False, True):
             before = simulated.count("camerastate")
             wait_until(lambda before=before: simulated.count("camerastate") > before + 2)  # type: ignore[misc]
@@ -136,14 +140,14 @@ def test_a_camera_that_is_lost_is_asked_again(
         before = simulated.count("camerastate")
         wait_until(lambda: simulated.count("camerastate") > before + 2)
 
-    with ctrl_c_after(lose):
+    with ctrl_c_after(disconnect_and_connect):
         result = run("watch", address, "-i", 0.01)
     states = [line.split()[4] for line in result.stdout.splitlines()]
     assert re.fullmatch(r"(idle )+(not )+(idle ?)+", " ".join(states).replace("camera_state=", ""))
 
 
 @pytest.mark.parametrize("version", [3, 4])
-def test_ctrl_c_ends_it_and_touches_nothing(
+def test_ctrl_c_ends_it_and_changes_nothing(
     run: Run, address: str, simulated: SimulatedCamera, version: int
 ) -> None:
     simulated.interface_version = version
@@ -156,7 +160,7 @@ def test_ctrl_c_ends_it_and_touches_nothing(
     assert not [request for request in simulated.requests if request.verb == "PUT"]
 
 
-def test_a_terminal_keeps_the_last_state(
+def test_a_terminal_still_shows_the_last_state_after_ctrl_c(
     run: Run, address: str, simulated: SimulatedCamera, terminal: None
 ) -> None:
     simulated.set_connected(True)

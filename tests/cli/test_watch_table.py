@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 from alpaca_async import CameraStates, CameraStatus, DriverException, TransportError
-from alpaca_async.cli._sights import Sight
+from alpaca_async.cli._snapshots import Snapshot
 from alpaca_async.cli._watch_table import line_of, screen
 
-_EXPOSING = Sight(
+_EXPOSING = Snapshot(
     server="observatory:11111",
     number=0,
     name="Main camera",
@@ -23,7 +23,7 @@ _EXPOSING = Sight(
         is_pulse_guiding=True,
     ),
 )
-_IDLE = Sight(
+_IDLE = Snapshot(
     server="observatory:11111",
     number=1,
     name="Guide camera",
@@ -31,10 +31,10 @@ _IDLE = Sight(
 )
 
 
-def drawn(*sights: Sight, width: int = 120) -> list[str]:
+def drawn(*snapshots: Snapshot, width: int = 120) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as shown:
-        console.print(screen(sights, width, 1.0))
+        console.print(screen(snapshots, width, 1.0))
     return [line.rstrip() for line in shown.get().splitlines()]
 
 
@@ -46,7 +46,7 @@ def test_a_wide_terminal_shows_all_columns() -> None:
     assert main.startswith("  0 Main camera    exposing ")
     assert main.split()[4:] == ["━━━━", "42", "%", "-10.0", "°C", "35", "%", "18.0", "°C", "pulse"]
     assert guide.split() == ["1", "Guide", "camera", "idle", "ready"]
-    assert footer.endswith(", every 1 s until Ctrl-C")
+    assert footer.endswith(", updated every 1 s; press Ctrl-C to stop")
 
 
 @pytest.mark.parametrize("width", range(20, 130, 3))
@@ -65,29 +65,29 @@ def test_lines_are_never_longer_than_the_terminal(width: int) -> None:
         (20, ["camera"]),
     ],
 )
-def test_a_narrow_terminal_shows_what_matters_most(width: int, columns: list[str]) -> None:
+def test_a_narrow_terminal_shows_the_first_columns(width: int, columns: list[str]) -> None:
     assert drawn(_EXPOSING, _IDLE, width=width)[0].split() == columns
 
 
-def test_columns_stay_where_they_are_whatever_is_in_them() -> None:
+def test_columns_do_not_move_when_values_change() -> None:
     lines = drawn(_EXPOSING, _IDLE)
-    other = drawn(_IDLE, Sight(server="observatory:11111", number=0, name="Main camera"))
+    other = drawn(_IDLE, Snapshot(server="observatory:11111", number=0, name="Main camera"))
     assert lines[0] == other[0]
     assert len({line.index("°C") for line in lines if "°C" in line}) == 1
 
 
 def test_long_names_are_cut() -> None:
-    long = Sight(server="here", number=0, name="A" * 100)
+    long = Snapshot(server="here", number=0, name="A" * 100)
     assert any("…" in line for line in drawn(long))
     assert max(map(len, drawn(long))) <= 120
 
 
-def test_what_is_wrong_is_said_below_once_for_each_server() -> None:
+def test_each_error_of_a_server_is_shown_once_below_the_table() -> None:
     refused = TransportError("connection refused")
     lines = drawn(
         _EXPOSING.failed(refused),
         _IDLE.failed(refused),
-        Sight(server="elsewhere:1").failed(DriverException(0x500, "out of order")),
+        Snapshot(server="elsewhere:1").failed(DriverException(0x500, "out of order")),
     )
     assert "no answer" in lines[2]
     assert "-10.0 °C" in lines[2]
@@ -97,16 +97,16 @@ def test_what_is_wrong_is_said_below_once_for_each_server() -> None:
 
 
 def test_a_camera_that_is_not_connected_is_shown_so() -> None:
-    assert "not connected" in drawn(Sight(server="here", number=0, connected=False))[2]
+    assert "not connected" in drawn(Snapshot(server="here", number=0, connected=False))[2]
 
 
-def test_a_server_that_was_not_asked_yet_is_there() -> None:
-    assert drawn(Sight(server="here:1"))[1] == "here:1"
+def test_a_server_without_a_reply_yet_is_shown() -> None:
+    assert drawn(Snapshot(server="here:1"))[1] == "here:1"
     assert len(drawn()) == 2
 
 
 @pytest.mark.parametrize(
-    ("sight", "line"),
+    ("snapshot", "line"),
     [
         (
             _EXPOSING,
@@ -116,10 +116,10 @@ def test_a_server_that_was_not_asked_yet_is_there() -> None:
                 " heat_sink_temperature=18 is_pulse_guiding=true"
             ),
         ),
-        (Sight(server="here", number=2), "here camera 2: state unknown"),
-        (Sight(server="here", number=2, connected=False), "here camera 2: not connected"),
-        (Sight(server="here", error="no cameras"), "here: no cameras"),
+        (Snapshot(server="here", number=2), "here camera 2: state unknown"),
+        (Snapshot(server="here", number=2, connected=False), "here camera 2: not connected"),
+        (Snapshot(server="here", error="no cameras"), "here: no cameras"),
     ],
 )
-def test_a_sight_is_a_line(sight: Sight, line: str) -> None:
-    assert line_of(sight) == line
+def test_a_sight_is_a_line(snapshot: Snapshot, line: str) -> None:
+    assert line_of(snapshot) == line

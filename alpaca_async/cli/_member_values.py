@@ -1,4 +1,4 @@
-"""Members read from a camera: their values, or why there is none, told to people and programs."""
+"""Reads members of a camera, and formats their values and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alpaca_async._errors import (
 )
 from alpaca_async._tasks import together
 
-from ._members import plain, text_of
+from ._members import json_value, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,51 +28,51 @@ if TYPE_CHECKING:
 
     from ._members import Member
 
-_AT_ONCE: Final = 4
-_NOISY: Final = ("°C", "%")
-"""Units of what is never quite the same; people see one digit behind the point."""
+_MAX_CONCURRENT: Final = 4
+_NOISY_UNITS: Final = ("°C", "%")
+"""Units of measured values that fluctuate; tables show one decimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A member at one moment; `trouble` is why it has no value."""
+    """The value of a member at one time, or the `reason` why it has none."""
 
     member: Member
     value: Any = None
-    trouble: str = ""
+    reason: str = ""
     missing: bool = False
     """Whether the camera does not implement the member."""
     connected: bool = True
-    """Whether the camera would not tell because it is not connected."""
+    """False if the camera refused because it is not connected."""
 
     @property
     def failed(self) -> bool:
-        """Whether a value was to be expected, and there is none."""
-        return bool(self.trouble) and not self.missing
+        """Whether reading failed although the camera implements the member."""
+        return bool(self.reason) and not self.missing
 
     @property
     def line(self) -> str:
         """`name=value`, or `name: reason`."""
         name = self.member.name
-        return f"{name}: {self.trouble}" if self.trouble else f"{name}={text_of(self.value)}"
+        return f"{name}: {self.reason}" if self.reason else f"{name}={text_of(self.value)}"
 
     @property
     def text(self) -> Text:
         """The value with its unit, or the reason."""
-        if self.trouble:
-            return Text(self.trouble, "yellow" if self.failed else "dim")
+        if self.reason:
+            return Text(self.reason, "yellow" if self.failed else "dim")
         unit = self.member.unit
-        value = f"{self.value:.1f}" if unit in _NOISY else text_of(self.value)
+        value = f"{self.value:.1f}" if unit in _NOISY_UNITS else text_of(self.value)
         return Text.assemble(value, (f" {unit}".rstrip(), "dim"))
 
 
 async def read(camera: AsyncCamera, members: Iterable[Member]) -> list[Reading]:
-    """Read `members`, some at once. Errors of the network are raised, others told.
+    """Read `members` concurrently. Only network errors and a missing device are raised.
 
-    Every device has a name: one that the server does not know is an error, too.
+    Other errors become the `reason` of a `Reading`.
     """
-    await camera.get_name()
-    limiter = CapacityLimiter(_AT_ONCE)
+    await camera.get_name()  # raises if the server does not have this device
+    limiter = CapacityLimiter(_MAX_CONCURRENT)
 
     async def read_one(member: Member) -> Reading:
         async with limiter:
@@ -85,17 +85,17 @@ async def _read(camera: AsyncCamera, member: Member) -> Reading:
     try:
         return Reading(member, await getattr(camera, f"get_{member.name}")())
     except NotConnectedException:
-        return Reading(member, trouble="not connected", connected=False)
+        return Reading(member, reason="not connected", connected=False)
     except (AscomError, RequestRejected, MalformedResponse) as error:
-        return Reading(member, trouble=_reason(error), missing=is_missing(error))
+        return Reading(member, reason=_reason_for(error), missing=is_missing(error))
 
 
-def _reason(error: AlpacaError) -> str:
+def _reason_for(error: AlpacaError) -> str:
     return "not implemented" if is_missing(error) else " ".join(error.reason.split())
 
 
 def table_of(readings: Sequence[Reading], *, grouped: bool) -> Table:
-    """Return `readings` one below the other, `grouped` by their subjects."""
+    """Return a table with one row for each reading, and headings if `grouped`."""
     table = Table(box=None, show_header=False, pad_edge=False)
     width = max((len(reading.member.name) for reading in readings), default=0)
     table.add_column(style="dim", no_wrap=True, min_width=width)
@@ -111,20 +111,20 @@ def table_of(readings: Sequence[Reading], *, grouped: bool) -> Table:
 
 
 def document_of(readings: Iterable[Reading]) -> dict[str, object]:
-    """Return `readings` for JSON."""
+    """Return `readings` as one JSON document."""
     readings = tuple(readings)
     return {
-        "values": {r.member.name: plain(r.value) for r in readings if not r.trouble},
+        "values": {r.member.name: json_value(r.value) for r in readings if not r.reason},
         "not_implemented": [r.member.name for r in readings if r.missing],
-        "errors": {r.member.name: r.trouble for r in readings if r.failed},
+        "errors": {r.member.name: r.reason for r in readings if r.failed},
     }
 
 
 def record_of(reading: Reading) -> dict[str, object]:
-    """Return one reading for a stream of JSON."""
+    """Return one reading as a line of a JSON stream."""
     name = reading.member.name
     if reading.missing:
         return {"member": name, "value": None, "not_implemented": True}
-    if reading.trouble:
-        return {"member": name, "value": None, "error": reading.trouble}
-    return {"member": name, "value": plain(reading.value)}
+    if reading.reason:
+        return {"member": name, "value": None, "error": reading.reason}
+    return {"member": name, "value": json_value(reading.value)}

@@ -6,20 +6,20 @@ import pytest
 from rich.console import Console
 
 from alpaca_async import Progress
-from alpaca_async.cli import _display
-from alpaca_async.cli._display import ExposureDisplay
+from alpaca_async.cli import _progress_bar
+from alpaca_async.cli._progress_bar import ExposureProgressBar
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, force_interactive=True, width=100)
-    monkeypatch.setattr(_display, "ERR", console)
+    monkeypatch.setattr(_progress_bar, "ERR", console)
     return screen
 
 
 @pytest.mark.parametrize(
-    ("moment", "phase", "detail"),
+    ("report", "phase", "detail"),
     [
         (Progress(phase="exposing", fraction=0.5, seconds_left=1.25), "exposing", "1.2 s left"),
         (Progress(phase="exposing", fraction=0.5, seconds_left=271.0), "exposing", "4:31 min left"),
@@ -38,20 +38,20 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
         (Progress(phase="downloading", bytes_received=1_000_000), "downloading", "1.0 MB"),
     ],
 )
-def test_a_moment_becomes_a_bar(
-    terminal: io.StringIO, moment: Progress, phase: str, detail: str
+def test_progress_is_shown_as_a_bar(
+    terminal: io.StringIO, report: Progress, phase: str, detail: str
 ) -> None:
-    with ExposureDisplay("frame 1 of 3") as display:
+    with ExposureProgressBar("frame 1 of 3") as display:
         assert display.callback is not None
-        display.callback(moment)
-        assert display.bytes_per_second == moment.bytes_per_second
+        display.callback(report)
+        assert display.bytes_per_second == report.bytes_per_second
     assert phase in terminal.getvalue()
     assert "frame 1 of 3" in terminal.getvalue()
     assert detail in terminal.getvalue()
 
 
-def test_one_phase_takes_the_place_of_another(terminal: io.StringIO) -> None:
-    with ExposureDisplay("") as display:
+def test_a_new_phase_replaces_the_bar_of_the_previous_one(terminal: io.StringIO) -> None:
+    with ExposureProgressBar("") as display:
         display.show("exposing", 0.5)
         display.show("exposing", 1.0)
         terminal.truncate(0)
@@ -60,8 +60,8 @@ def test_one_phase_takes_the_place_of_another(terminal: io.StringIO) -> None:
     assert "exposing" not in terminal.getvalue()
 
 
-def test_where_nobody_watches_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    with ExposureDisplay("") as display:
+def test_nothing_is_shown_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with ExposureProgressBar("") as display:
         assert display.callback is None
         display.show("writing")
     assert capsys.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""One line at the bottom of a terminal that follows an exposure, and numbers for people."""
+"""A progress bar for one exposure, on the last line of a terminal."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from alpaca_async._progress import Progress as Moment
+    from alpaca_async._progress import Progress as ProgressReport
     from alpaca_async._progress import ProgressCallback
 
-_ECHO: Final = 3
-"""Room for the ^C that terminals show: a line that it breaks could not be taken away."""
+_CTRL_C_WIDTH: Final = 3
+"""Columns kept free for the ^C that terminals echo: a bar that it wraps cannot be erased."""
 
 
-class _Bars(Progress):
-    """Bars that leave room for the ^C of a terminal."""
+class _NarrowProgress(Progress):
+    """Progress bars that keep some columns free for the ^C of a terminal."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Yield what is drawn."""
-        yield Constrain(self.make_tasks_table(self.tasks), ERR.width - _ECHO)
+        """Yield the table of bars, narrower than the terminal."""
+        yield Constrain(self.make_tasks_table(self.tasks), ERR.width - _CTRL_C_WIDTH)
 
 
-class ExposureDisplay:
-    """Shows what happens to one frame while the block runs, then leaves no trace.
+class ExposureProgressBar:
+    """Shows the progress of one frame during the block, and erases the bar at its end.
 
-    Where stderr is no terminal it shows nothing.
+    It shows nothing if stderr is not a terminal.
     """
 
     def __init__(self, title: str) -> None:
         self.bytes_per_second: float | None = None
-        """How fast the download was, once it was seen."""
-        self._bars = _Bars(
+        """The download speed; None until progress reported it."""
+        self._bars = _NarrowProgress(
             SpinnerColumn(),
             TextColumn("{task.description:<11}", style="bold", markup=False),
             TextColumn(title, markup=False),
@@ -61,38 +61,38 @@ class ExposureDisplay:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if ERR.is_interactive:  # else older versions of rich would write an empty line
+        if ERR.is_interactive:  # older versions of rich print an empty line otherwise
             self._bars.stop()
 
     @property
     def callback(self) -> ProgressCallback | None:
-        """For `expose`; None where nobody watches, which spares the camera some requests."""
+        """For `expose`; None without a terminal, which saves requests to the camera."""
         return self._follow if ERR.is_interactive else None
 
     def show(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
-        """Show the bar of `phase`; it pulses while nobody knows the `fraction`."""
+        """Show the bar of `phase`; it pulses if `fraction` is None."""
         bar = self._bar_of(phase, known=fraction is not None)
         self._bars.update(bar, completed=fraction or 0.0, detail=detail)
 
     def _bar_of(self, phase: str, *, known: bool) -> TaskID:
-        """Return the bar of `phase`, a new one in place of that of another."""
+        """Return the bar of `phase`; a new bar replaces that of another phase."""
         for task in self._bars.tasks:
             if task.description == phase:
                 return task.id
             self._bars.remove_task(task.id)
         return self._bars.add_task(phase, total=1.0 if known else None, detail="")
 
-    def _follow(self, moment: Moment) -> None:
-        self.bytes_per_second = moment.bytes_per_second
-        self.show(moment.phase, moment.fraction, _detail(moment))
+    def _follow(self, report: ProgressReport) -> None:
+        self.bytes_per_second = report.bytes_per_second
+        self.show(report.phase, report.fraction, _detail(report))
 
 
-def _detail(moment: Moment) -> str:
-    if moment.phase == "downloading":
-        parts = [megabytes(moment.bytes_received)]
-        if moment.bytes_total is not None:
-            parts.append(f"of {megabytes(moment.bytes_total)}")
-        if moment.bytes_per_second is not None:
-            parts.append(f"at {megabytes(moment.bytes_per_second)}/s")
+def _detail(report: ProgressReport) -> str:
+    if report.phase == "downloading":
+        parts = [megabytes(report.bytes_received)]
+        if report.bytes_total is not None:
+            parts.append(f"of {megabytes(report.bytes_total)}")
+        if report.bytes_per_second is not None:
+            parts.append(f"at {megabytes(report.bytes_per_second)}/s")
         return " ".join(parts)
-    return "" if moment.seconds_left is None else f"{seconds(moment.seconds_left)} left"
+    return "" if report.seconds_left is None else f"{seconds(report.seconds_left)} left"
