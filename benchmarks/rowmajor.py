@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alpaca_async._download.rowmajor import ColumnSlabs, transpose_blocked
+from alpaca_async._download.rowmajor import RowMajorBuffer, transpose_blocked
 
 from .child import touch_memory
 
@@ -156,7 +156,7 @@ def in_quads(filled: Pixels, rows: Pixels) -> None:
 
 def column_slabs(source: Pixels, target: Pixels) -> float:
     del target
-    slabs = ColumnSlabs(source.shape, source.dtype)
+    slabs = RowMajorBuffer(source.shape, source.dtype)
     data = source.reshape(-1).view(np.uint8).data
     done, total = 0, 0.0
     while slabs.missing:
@@ -198,7 +198,7 @@ def receive_then_copy(connection: socket.socket, source: Pixels) -> Pixels:
 
 
 def receive_slabs(connection: socket.socket, source: Pixels) -> Pixels:
-    slabs = ColumnSlabs(source.shape, source.dtype)
+    slabs = RowMajorBuffer(source.shape, source.dtype)
     connection.sendall(b"x")
     while slabs.missing:
         slabs.received(connection.recv_into(slabs.get_buffer()))
@@ -247,7 +247,7 @@ def ways(source: Pixels) -> dict[str, Way]:
             )
             for k in (128, 256, 512)
         },
-        "ColumnSlabs": column_slabs,
+        "RowMajorBuffer": column_slabs,
         **dict(receptions(source)),
     }
     if source.itemsize == 2 and source.shape[0] % 2 == source.shape[1] % 4 == 0:  # noqa: PLR2004
