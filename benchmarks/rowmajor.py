@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alpaca_async._download.rowmajor import ColumnSlabs, transpose_blocked
+from alpaca_async._download.rowmajor import RowMajorBuffer, transpose_blocked
 
 from .child import touch_memory
 
@@ -157,7 +157,7 @@ def in_quads(filled: Pixels, rows: Pixels) -> None:
 
 def column_slabs(source: Pixels, target: Pixels) -> float:
     del target
-    slabs = ColumnSlabs(source.shape, source.dtype)
+    slabs = RowMajorBuffer(source.shape, source.dtype)
     data = source.reshape(-1).view(np.uint8).data
     done, total = 0, 0.0
     while slabs.missing:
@@ -199,7 +199,7 @@ def receive_then_copy(connection: socket.socket, source: Pixels) -> Pixels:
 
 
 def receive_slabs(connection: socket.socket, source: Pixels) -> Pixels:
-    slabs = ColumnSlabs(source.shape, source.dtype)
+    slabs = RowMajorBuffer(source.shape, source.dtype)
     connection.sendall(b"x")
     while slabs.missing:
         slabs.received(connection.recv_into(slabs.get_buffer()))
@@ -250,7 +250,7 @@ def methods(source: Pixels) -> dict[str, Method]:
             )
             for k in (128, 256, 512)
         },
-        "ColumnSlabs": column_slabs,
+        "RowMajorBuffer": column_slabs,
         **dict(receptions(source)),
     }
     if source.itemsize == 2 and source.shape[0] % 2 == source.shape[1] % 4 == 0:  # noqa: PLR2004

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from alpaca_async._download.download import COLUMNS, ROWS, download
+from alpaca_async._download.download import ASCOM_ORDER, ROW_MAJOR, download
 from alpaca_async._image import Image
 
 from .icamera import ICameraV4
@@ -51,13 +51,13 @@ class Imaging(ICameraV4):
             IncompleteImage: the connection broke off.
             MalformedResponse: what came is not one image, or exceeds `max_image_bytes`.
         """
-        return (await self._download("ImageArray", COLUMNS, progress)).array
+        return (await self._download("ImageArray", ASCOM_ORDER, progress)).array
 
     async def get_image_array_variant(
         self, *, progress: ProgressCallback | None = None
     ) -> NDArray[Any]:
         """Download the image as `get_image_array` does. Deprecated: most cameras refuse."""
-        return (await self._download("ImageArrayVariant", COLUMNS, progress)).array
+        return (await self._download("ImageArrayVariant", ASCOM_ORDER, progress)).array
 
     async def get_image(
         self, *, contiguous: bool = True, progress: ProgressCallback | None = None
@@ -69,9 +69,9 @@ class Imaging(ICameraV4):
         `get_image_array`.
         """
         if contiguous:
-            array, metadata, _ = await self._download("ImageArray", ROWS, progress)
+            array, metadata, _ = await self._download("ImageArray", ROW_MAJOR, progress)
             return Image(array, metadata)
-        array, metadata, _ = await self._download("ImageArray", COLUMNS, progress)
+        array, metadata, _ = await self._download("ImageArray", ASCOM_ORDER, progress)
         return Image(array.swapaxes(0, 1), metadata)
 
     async def _download(

@@ -1,4 +1,4 @@
-"""One reply to one array: bounded, cancellable, with progress, rows first if asked for.
+"""Downloads one image reply into one array: size limit, cancellation, progress, row-major order.
 
-Must not know cameras or exposures.
+Does not know cameras or exposures.
 """

@@ -1,4 +1,4 @@
-"""How a camera delivers its images: how soon, how fast, how evenly. Pure."""
+"""Statistics of the image downloads of a camera: latency, rate, jitter. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_REMEMBERED: Final = 100
-_ENOUGH: Final = 5
-"""Deliveries that make a habit."""
-_SLOW: Final = 3.0
-"""A delivery is slow when the pixels came at less than the usual rate by this factor, ..."""
+_MAX_DELIVERIES: Final = 100
+_MIN_DELIVERIES: Final = 5
+"""So many deliveries are needed to know the usual rate."""
+_SLOWDOWN: Final = 3.0
+"""A delivery is slow if its rate is below the usual rate divided by this factor, ..."""
 _NOTICEABLE: Final = 0.5
-"""... and took so many seconds: nobody waits for less."""
+"""... and its transfer took at least so long. Users do not notice shorter delays."""
 _IN_A_ROW: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One image: seconds until its reply began, seconds for the rest, bytes of its pixels."""
+    """One image: seconds until its reply began, seconds for the rest, bytes of pixels."""
 
     latency: float
     transfer: float
@@ -30,38 +30,38 @@ class Delivery:
 
     @property
     def seconds(self) -> float:
-        """From the request to the array."""
+        """Seconds from the request to the finished array."""
         return self.latency + self.transfer
 
     @property
     def bytes_per_second(self) -> float:
-        """Of the transfer, which is never quite 0 s."""
+        """The rate of the transfer; the minimum of 1 µs avoids a division by zero."""
         return self.nbytes / max(self.transfer, 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatistics:
-    """What is usual for a camera: medians over its last images, a hundred at most."""
+    """Medians over the last images of a camera, at most 100."""
 
     count: int
     latency: float
-    """Seconds from the request of an image to the first byte of its reply; includes waiting
-    for the images of other cameras."""
+    """Seconds from the request for an image to the first byte of its reply; includes the wait
+    for downloads of other cameras."""
     seconds: float
-    """From the request to the array."""
+    """Seconds from the request to the finished array."""
     jitter: float
-    """The usual distance of `seconds` from their median, in seconds."""
+    """The median absolute deviation of `seconds`, in seconds."""
     slowest: float
     """The largest of `seconds`."""
     bytes_per_second: float
-    """From the first byte to the last."""
+    """The rate from the first byte to the last."""
 
 
 class DeliveryRecord:
     """The last deliveries of one camera."""
 
     def __init__(self) -> None:
-        self._deliveries: deque[Delivery] = deque(maxlen=_REMEMBERED)
+        self._deliveries: deque[Delivery] = deque(maxlen=_MAX_DELIVERIES)
         self._slow_in_a_row = 0
 
     @property
@@ -81,21 +81,21 @@ class DeliveryRecord:
         )
 
     def add(self, delivery: Delivery) -> str | None:
-        """Take note of `delivery`; return what is to be said when several were slow in a row."""
-        usual = _rate(self._deliveries) if len(self._deliveries) >= _ENOUGH else 0.0
+        """Add `delivery`; return a warning text when the third in a row was slow."""
+        usual = _rate(self._deliveries) if len(self._deliveries) >= _MIN_DELIVERIES else 0.0
         self._deliveries.append(delivery)
         self._slow_in_a_row = self._slow_in_a_row + 1 if _is_slow(delivery, usual) else 0
         if self._slow_in_a_row != _IN_A_ROW:
             return None
-        present = delivery.bytes_per_second
+        rate = delivery.bytes_per_second
         return (
             f"{_IN_A_ROW} images in a row were slow, "
-            f"the last with {present / 1e6:.1f} instead of {usual / 1e6:.1f} MB/s"
+            f"the last with {rate / 1e6:.1f} instead of {usual / 1e6:.1f} MB/s"
         )
 
 
 def _is_slow(delivery: Delivery, usual: float) -> bool:
-    return delivery.transfer >= _NOTICEABLE and delivery.bytes_per_second * _SLOW < usual
+    return delivery.transfer >= _NOTICEABLE and delivery.bytes_per_second * _SLOWDOWN < usual
 
 
 def _rate(deliveries: Iterable[Delivery]) -> float:

@@ -1,4 +1,4 @@
-"""One image reply -> one array: bounded, cancellable, with progress."""
+"""Downloads an image into an array, with size limit, cancellation and progress."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from alpaca_async._session.session import stream_of
 from alpaca_async._session.stall import StallGuard
 
 from .delivery import Delivery
-from .rowmajor import ColumnSlabs, row_major_shape, transpose_blocked
-from .sink import Columns, ImageSink, NewPixelBuffer
+from .rowmajor import RowMajorBuffer, row_major_shape, transpose_blocked
+from .sink import AscomOrderBuffer, ImageSink, NewPixelBuffer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -43,24 +43,29 @@ if TYPE_CHECKING:
     from .sink import NewMeter
 
 Pixels: TypeAlias = NDArray[Any]
-Arrange: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
+Reorder: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
 
+# Bytes of JSON text that are passed to a thread together.
 _JSON_PIECE: Final = 128 * 1024
-_OPENING_OF_JSON: Final = b"{"
+_JSON_START: Final = b"{"
 
 logger = logging.getLogger("alpaca_async")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How pixels lie in memory: received so, or brought there from ASCOM's order."""
+    """The order of pixels in memory.
 
-    receive: NewPixelBuffer
-    arrange: Arrange
+    `new_buffer` receives ImageBytes in that order. `reorder` converts an array that was received
+    in ASCOM's order.
+    """
+
+    new_buffer: NewPixelBuffer
+    reorder: Reorder
 
 
 class Downloaded(NamedTuple):
-    """The pixels of one reply, what its header said, and how they came."""
+    """The pixels of one reply, their metadata, and the times of the download."""
 
     array: Pixels
     metadata: ImageMetadata
@@ -77,90 +82,94 @@ async def download(
     """Return the image at `path` in `layout`.
 
     Raises:
-        AscomError: the device has no image, or another reason not to give it.
-        IncompleteImage: the connection broke, or was closed, before the last pixel.
-        MalformedResponse: what came is not one image, or a larger one than the session allows.
+        AscomError: the device reported an error, for example that there is no image.
+        IncompleteImage: the connection broke or was closed before the last pixel.
+        MalformedResponse: the reply is not one image, or exceeds `max_image_bytes`.
     """
     new_meter = partial(DownloadMeter, progress) if progress else None
     number = session.next_number()
     check_transaction_id = partial(session.check_transaction_id, server, number)
-    sink = ImageSink(layout.receive, session.max_image_bytes, new_meter, check_transaction_id)
-    text = _Text(session.max_image_bytes, new_meter, check_transaction_id)
-    stall = StallGuard(session.timeouts.stall, lambda: sink.nbytes + text.nbytes)
-    asked = time.perf_counter()
-    receive = partial(_receive, sink=sink, text=text, stall=stall)
+    sink = ImageSink(layout.new_buffer, session.max_image_bytes, new_meter, check_transaction_id)
+    json_image = _JsonImage(session.max_image_bytes, new_meter, check_transaction_id)
+    stall = StallGuard(session.timeouts.stall, lambda: sink.nbytes + json_image.nbytes)
+    requested = time.perf_counter()
+    receive = partial(_receive, sink=sink, json_image=json_image, stall=stall)
     try:
-        begun, array, metadata, in_columns = await session.receive_image(
+        began, array, metadata, in_ascom_order = await session.receive_image(
             server, path, sink, number, stall, receive
         )
-        if in_columns:
-            array = await layout.arrange(array)
+        if in_ascom_order:
+            array = await layout.reorder(array)
     except ProgressFailed as failure:
         raise failure.error from None
     except MemoryError as error:
-        raise MalformedResponse("there is no memory for the image").at(
+        raise MalformedResponse("not enough memory for the image").at(
             server, member_of(path)
         ) from error
     except TransportTimeout:
         raise
     except TransportError as error:
-        for body in (sink, text):
-            if body.shortage is not None:
-                raise body.shortage.at(error.server, error.member) from error
+        for body in (sink, json_image):
+            if body.truncation_error is not None:
+                raise body.truncation_error.at(error.server, error.member) from error
         raise
     finally:
-        sink.let_go()
-    transfer = time.perf_counter() - begun
-    return Downloaded(array, metadata, Delivery(begun - asked, transfer, metadata.nbytes))
+        sink.release()
+    transfer = time.perf_counter() - began
+    return Downloaded(array, metadata, Delivery(began - requested, transfer, metadata.nbytes))
 
 
 class _Received(NamedTuple):
-    """When the head had come, and an image, in ASCOM's order or in that of the layout."""
+    """The time when the reply's head arrived, and the image, in ASCOM's or the layout's order."""
 
-    begun: float
+    began: float
     array: Pixels
     metadata: ImageMetadata
-    in_columns: bool
+    in_ascom_order: bool
 
 
 async def _receive(
-    response: httpx.Response, *, sink: ImageSink, text: _Text, stall: StallGuard
+    response: httpx.Response, *, sink: ImageSink, json_image: _JsonImage, stall: StallGuard
 ) -> _Received:
-    begun = time.perf_counter()
+    began = time.perf_counter()
     chunks = stream_of(response)
-    kind, first = await _kind(response, chunks)
+    kind, first = await _media_type(response, chunks)
     if kind == IMAGEBYTES:
         sink.expect(response.headers)
-        await _fill(sink, first, chunks)
-        return _Received(begun, *sink.result(), sink.in_columns)
-    text.expect(response.headers)
-    return _Received(begun, *await text.read(first, chunks, stall), in_columns=True)
+        await _copy_chunks(sink, first, chunks)
+        return _Received(began, *sink.result(), sink.in_ascom_order)
+    json_image.expect(response.headers)
+    return _Received(began, *await json_image.read(first, chunks, stall), in_ascom_order=True)
 
 
-async def _kind(response: httpx.Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:
-    """Return the media type of the reply, and what had to be read of the body to know it."""
+async def _media_type(response: httpx.Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:
+    """Return the media type of the reply, and the part of the body that was read to detect it."""
     if coding := encoding(response.headers):
         raise MalformedResponse(f"the image is compressed ({coding}), which was not asked for")
     kind = media_type(response.headers)
     first = b""
     if not kind:
         first = await anext(chunks, b"")
-        kind = JSON if first.lstrip().startswith(_OPENING_OF_JSON) else IMAGEBYTES
-        logger.warning("an image without a media type was taken for %s", kind)
+        kind = JSON if first.lstrip().startswith(_JSON_START) else IMAGEBYTES
+        logger.warning("an image reply without a Content-Type is treated as %s", kind)
     if kind not in (IMAGEBYTES, JSON):
         raise MalformedResponse(f"the media type {kind} is neither {IMAGEBYTES} nor {JSON}")
     return kind, first
 
 
-async def _fill(sink: ImageSink, first: bytes, chunks: AsyncIterator[bytes]) -> None:
-    """Fill `sink`; a transport that knows sinks has done so when `chunks` end, without any."""
+async def _copy_chunks(sink: ImageSink, first: bytes, chunks: AsyncIterator[bytes]) -> None:
+    """Copy the body into `sink`.
+
+    A transport that supports sinks fills `sink` itself. `chunks` then yields nothing, and ends when
+    the body is complete.
+    """
     sink.write(first)
     async for chunk in chunks:
         sink.write(chunk)
 
 
-class _Text:
-    """A JSON image, parsed off the loop in pieces that are worth a trip to a thread."""
+class _JsonImage:
+    """A JSON image, parsed in a worker thread in pieces of about `_JSON_PIECE` bytes."""
 
     def __init__(
         self,
@@ -174,24 +183,24 @@ class _Text:
         )
         self._new_meter = new_meter
         self._meter: DownloadMeter | None = None
-        self._begun = False
-        self._promised: int | None = None
+        self._started = False
+        self._content_length: int | None = None
 
     def expect(self, headers: Mapping[str, str]) -> None:
-        """Take note of what `headers` say of the body."""
-        self._begun = True
-        self._promised = content_length(headers)
+        """Expect a body with the length that `headers` state, if any."""
+        self._started = True
+        self._content_length = content_length(headers)
         self._meter = self._new_meter(None) if self._new_meter else None
 
     @property
-    def shortage(self) -> IncompleteImage | None:
-        """What is missing of a text that has begun and was broken off."""
-        return IncompleteImage(self.nbytes, self._promised) if self._begun else None
+    def truncation_error(self) -> IncompleteImage | None:
+        """The error for a body that ended now; None if no body has begun."""
+        return IncompleteImage(self.nbytes, self._content_length) if self._started else None
 
     async def read(
         self, first: bytes, chunks: AsyncIterator[bytes], stall: StallGuard
     ) -> tuple[Pixels, ImageMetadata]:
-        """Return the image."""
+        """Read and parse `first` and `chunks`; return the image."""
         piece = bytearray(first)
         self.nbytes = len(first)
         async for chunk in chunks:
@@ -203,27 +212,27 @@ class _Text:
         await self._parse(bytes(piece), stall)
         if self._meter is not None:
             self._meter.finish(self.nbytes)
-        stall.busy = True  # all has come; the rest is ours
+        stall.paused = True  # the body is complete
         return await to_thread.run_sync(self._parser.close)
 
     async def _parse(self, piece: bytes, stall: StallGuard) -> None:
-        stall.busy = True
+        stall.paused = True
         await to_thread.run_sync(self._parser.feed, piece)
-        stall.busy = False
+        stall.paused = False
         if self._meter is not None:
             self._meter.update(self.nbytes)
 
 
 async def _row_major(array: Pixels) -> Pixels:
-    """Copy `array` off the loop, in blocks; a cancelled caller waits for one of them."""
+    """Copy `array` in worker threads, slab by slab; cancellation waits for the current slab."""
     target = np.empty(row_major_shape(array.shape), array.dtype)
     blocks = transpose_blocked(array, target)
-    while await to_thread.run_sync(_advance, blocks):
+    while await to_thread.run_sync(_next_step, blocks):
         pass
     return target
 
 
-def _advance(blocks: Iterator[None]) -> bool:
+def _next_step(blocks: Iterator[None]) -> bool:
     return next(blocks, blocks) is None
 
 
@@ -231,8 +240,8 @@ async def _unchanged(array: Pixels) -> Pixels:
     return array
 
 
-COLUMNS: Final = Layout(Columns, _unchanged)
-"""ASCOM's order `[x, y(, plane)]`: the bytes of the wire are the memory of the array."""
+ASCOM_ORDER: Final = Layout(AscomOrderBuffer, _unchanged)
+"""ASCOM's order `[x, y(, plane)]`; the body is received directly into the array."""
 
-ROWS: Final = Layout(ColumnSlabs, _row_major)
-"""Rows first, `[y, x(, plane)]`, C-contiguous."""
+ROW_MAJOR: Final = Layout(RowMajorBuffer, _row_major)
+"""Row-major order `[y, x(, plane)]`, C-contiguous."""

@@ -1,6 +1,6 @@
-"""From ASCOM's order `[x, y(, plane)]` to rows first, `[y, x(, plane)]`, through the caches. Pure.
+"""Cache-friendly conversion from ASCOM's order `[x, y(, plane)]` to `[y, x(, plane)]`. Pure.
 
-Why these block sizes: docs/decisions/0003-row-major.md.
+The reasons for the block sizes: docs/decisions/0003-row-major.md.
 """
 
 from __future__ import annotations
@@ -17,34 +17,37 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 SLAB_BYTES: Final = 4 << 20
-"""What is received before it is put into its place: it stays in the cache until then."""
+"""The size of a slab: columns that are received before they are transposed. A slab is small
+enough to stay in the processor's cache until then."""
 
-# Bytes in one read while the system provides the memory of the array.
+# The largest read, in bytes, while the array's pages are not mapped yet.
 _FIRST_READS: Final = 64 << 10
 
-# Bytes that a slab writes into each row: few visits to each page of the array.
+# Bytes that a slab writes into each row: so many that each page of the array is visited only a few
+# times.
 _SLAB_ROW: Final = 1024
 
 # Bytes that a tile writes into each row, and reads from each column.
 _TILE_ROW: Final = 256
 _TILE_COLUMN: Final = 2048
 
-# Columns whose distance is a power of two would fight for the same few lines of the cache.
+# Bytes between the columns of a tile. Without them, columns whose distance is a power of two would
+# be mapped to the same few cache lines.
 _PADDING: Final = 64
 
-# Up to so many planes, one strided copy for each is faster than an inner loop over planes.
+# Up to this number of planes, one strided copy per plane is faster than an inner loop over planes.
 _FEW_PLANES: Final = 4
 
 
 def row_major_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return `(y, x(, plane))` for the shape `(x, y(, plane))`, or the other way round."""
+    """Return the shape with the first two dimensions swapped."""
     return (shape[1], shape[0], *shape[2:])
 
 
 def transpose_blocked(source: NDArray[Any], target: NDArray[Any]) -> Iterator[None]:
     """Copy `source`, `[x, y(, plane)]`, into `target`, `[y, x(, plane)]`; both C-contiguous.
 
-    Works while it is iterated, a few milliseconds a step, and can be abandoned between steps.
+    A generator: each step copies one slab, in a few milliseconds. It may be abandoned at any step.
     """
     blocks = _Blocks(source.shape, source.dtype)
     columns, rows = _with_planes(source), _with_planes(target)
@@ -53,11 +56,11 @@ def transpose_blocked(source: NDArray[Any], target: NDArray[Any]) -> Iterator[No
         yield
 
 
-class ColumnSlabs:
-    """Takes pixels in ASCOM's order, byte by byte if need be, into a row-major array.
+class RowMajorBuffer:
+    """Receives pixels in ASCOM's order, in pieces of any size, into a row-major array.
 
-    Allocates the array and one slab of about `slab_bytes`; no second frame. `array` has the
-    shape `(y, x(, plane))`, is C-contiguous, and is complete when `missing` is 0.
+    Allocates the array and one slab of about `slab_bytes`, but no second frame. `array` has the
+    shape `(y, x(, plane))`, is C-contiguous, and is complete when `missing`, in bytes, is 0.
     """
 
     def __init__(
@@ -71,31 +74,32 @@ class ColumnSlabs:
         columns, rows = self._blocks.slab_shape(slab_bytes)
         self._memory = np.empty(columns * rows * self._blocks.pixel_bytes, np.uint8)
         self._unmapped: NDArray[np.uint8] = self.array.reshape(-1).view(np.uint8)
-        self._mapped_per_byte = -(-self.array.nbytes // self._memory.nbytes)
+        self._share_per_byte = -(-self.array.nbytes // self._memory.nbytes)
         self._free: memoryview
         self._open_slab()
 
     def get_buffer(self) -> memoryview:
-        """Return the memory for the next bytes; empty when all have been received."""
+        """Return memory for the next bytes; empty when all have been received."""
         return self._free[:_FIRST_READS] if self._unmapped.size else self._free
 
     def received(self, count: int) -> None:
-        """Take note that the first `count` bytes of the buffer have been filled.
+        """Accept the first `count` bytes of the buffer, which the caller has filled.
 
-        Takes one or two milliseconds when that fills the slab, else next to nothing.
+        A call that fills the slab transposes it, in a few milliseconds. Others return at once.
         """
         self.missing -= count
         self._free = self._free[count:]
         if self._unmapped.size:
-            self._map(count * self._mapped_per_byte)
+            self._touch_pages(count * self._share_per_byte)
         if not self._free and self._slab.size:
-            self._blocks.transpose(self._slab, self._place)
+            self._blocks.transpose(self._slab, self._target)
             self._open_slab()
 
-    def _map(self, share: int) -> None:
-        """Have the system provide some of the array's memory, while the first slab comes in.
+    def _touch_pages(self, share: int) -> None:
+        """Write to the next `share` bytes' pages of the array, so that the system maps them.
 
-        That slab reaches into every row, and would have to wait for all of the memory at once.
+        Done in small shares while the first slab is received. That slab writes into every row:
+        without this, its transposition would have to wait until all pages are mapped.
         """
         self._unmapped[: share : mmap.PAGESIZE] = 0
         self._unmapped = self._unmapped[share:]
@@ -103,15 +107,15 @@ class ColumnSlabs:
     def _open_slab(self) -> None:
         nothing = slice(0)
         xs, ys = next(self._slabs, (nothing, nothing))
-        self._place = self._rows[ys, xs]
-        filled = self._memory[: self._place.nbytes]
+        self._target = self._rows[ys, xs]
+        filled = self._memory[: self._target.nbytes]
         self._free = filled.data
-        shape = row_major_shape(self._place.shape)
+        shape = row_major_shape(self._target.shape)
         self._slab: NDArray[Any] = filled.view(self.array.dtype).reshape(shape)
 
 
 class _Blocks:
-    """How images of one shape are cut, and the tile through which the blocks pass."""
+    """The division of an image into slabs and tiles, and the temporary memory of one tile."""
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._width, self._height, *rest = shape
@@ -124,35 +128,35 @@ class _Blocks:
         self._tile: NDArray[Any] = np.empty((self._columns, self._run + padding, planes), dtype)
 
     def slab_shape(self, slab_bytes: int) -> tuple[int, int]:
-        """Return how many columns of how many rows are contiguous in about `slab_bytes`."""
+        """Return the columns and rows of a slab: contiguous pixels, about `slab_bytes`."""
         pixels = max(1, slab_bytes // self.pixel_bytes)
         columns = min(self._slab_columns, self._width, max(1, pixels // self._height))
         return columns, min(self._height, pixels) if columns == 1 else self._height
 
     def slabs(self, slab_bytes: int) -> Iterator[tuple[slice, slice]]:
-        """Yield the x and y of each slab, in the order of transmission."""
+        """Yield the x and y slices of each slab, in the order of transmission."""
         columns, rows = self.slab_shape(slab_bytes)
-        for xs in self._cuts(self._width, columns):
-            for ys in self._cuts(self._height, rows):
+        for xs in self._slices(self._width, columns):
+            for ys in self._slices(self._height, rows):
                 yield xs, ys
 
     def transpose(self, source: NDArray[Any], target: NDArray[Any]) -> None:
-        """Copy a slab `[x, y, plane]` to its place, `[y, x, plane]`."""
-        for ys in self._cuts(source.shape[1], self._run):
-            for xs in self._cuts(source.shape[0], self._columns):
+        """Copy a slab `[x, y, plane]` into `target`, `[y, x, plane]`, tile by tile."""
+        for ys in self._slices(source.shape[1], self._run):
+            for xs in self._slices(source.shape[0], self._columns):
                 block = source[xs, ys]
                 tile = self._tile[: block.shape[0], : block.shape[1]]
                 np.copyto(tile, block)
                 _swap_axes(tile, target[ys, xs])
 
     @staticmethod
-    def _cuts(length: int, step: int) -> Iterator[slice]:
+    def _slices(length: int, step: int) -> Iterator[slice]:
         return (slice(start, start + step) for start in range(0, length, step))
 
 
 def _with_planes(image: NDArray[Any]) -> NDArray[Any]:
     if not image.flags.c_contiguous:
-        raise ValueError("the image is not C-contiguous")
+        raise ValueError("the array is not C-contiguous")
     return image.reshape(*image.shape[:2], math.prod(image.shape[2:]))
 
 

@@ -1,4 +1,4 @@
-"""Where the bytes of an ImageBytes reply go: header, gap, pixels, each checked before the next."""
+"""Receives an ImageBytes reply: header, gap, pixels; each part is checked before the next."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ if TYPE_CHECKING:
 _OK: Final = 200
 MAX_ERROR_TEXT: Final = 65536
 
-# Rows are written all over the array: its memory is all in use before much has come. Columns
-# take only what is needed. Nobody but the image's header may have said how much that will be.
-_UNPROMISED_LIMIT: Final = 4 << 20
+# Without a Content-Length only the image's header states the size, and it may be wrong. A row-major
+# array uses all of its memory early, because the first slab writes into every row. Larger images
+# without a length are therefore received in ASCOM's order: that uses memory only as bytes arrive.
+_MAX_ROW_MAJOR_WITHOUT_LENGTH: Final = 4 << 20
 
-Filling: TypeAlias = Generator[memoryview, int, None]
-"""Yields room for the next bytes, and is sent how many of it were filled."""
+Receiver: TypeAlias = Generator[memoryview, int, None]
+"""A generator that yields memory for the next bytes, and is sent how many bytes were written."""
 
 
 class PixelBuffer(Protocol):
-    """Memory for the pixels of one image, filled in the order of transmission."""
+    """Memory for the pixels of one image, filled in the order of transmission.
+
+    `missing` is the number of bytes that have not been received yet.
+    """
 
     missing: int
 
@@ -43,11 +47,11 @@ class PixelBuffer(Protocol):
         ...
 
     def get_buffer(self) -> memoryview:
-        """Return room for the next bytes."""
+        """Return memory for the next bytes."""
         ...
 
     def received(self, count: int) -> None:
-        """Take note that `count` bytes of it were filled."""
+        """Accept the first `count` bytes of the buffer, which the caller has filled."""
         ...
 
 
@@ -55,98 +59,99 @@ NewPixelBuffer: TypeAlias = Callable[[tuple[int, ...], np.dtype[Any]], PixelBuff
 NewMeter: TypeAlias = Callable[[int | None], DownloadMeter]
 
 
-class Columns:
-    """Pixels in ASCOM's order `[x, y(, plane)]`: the bytes of the wire are the array."""
+class AscomOrderBuffer:
+    """Receives pixels directly into an array in ASCOM's order `[x, y(, plane)]`."""
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         memory = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
         self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
         self.missing = memory.nbytes
-        self._room = memory.data
+        self._free = memory.data
 
     def get_buffer(self) -> memoryview:
-        """Return the next of the memory that is still empty."""
-        return self._room
+        """Return the memory that is not filled yet."""
+        return self._free
 
     def received(self, count: int) -> None:
-        """Take note that `count` bytes of it were filled."""
+        """Accept the first `count` bytes of the buffer, which the caller has filled."""
         self.missing -= count
-        self._room = self._room[count:]
+        self._free = self._free[count:]
 
 
 class ImageSink:
-    """Takes the body of an ImageBytes reply as it comes, and allocates only what was checked."""
+    """Receives the body of an ImageBytes reply; allocates the array after checking the header."""
 
     def __init__(
         self,
-        new_pixels: NewPixelBuffer,
+        new_buffer: NewPixelBuffer,
         max_image_bytes: int,
         new_meter: NewMeter | None = None,
         check_transaction_id: CheckTransactionId | None = None,
     ) -> None:
-        self._reply = _Reply(new_pixels, max_image_bytes, new_meter, check_transaction_id)
-        self._filling = _fill(self._reply)
-        self._room = next(self._filling)
+        self._reply = _Reply(new_buffer, max_image_bytes, new_meter, check_transaction_id)
+        self._receiver = _receive(self._reply)
+        self._free = next(self._receiver)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Whether the body is an ImageBytes payload, and shall come here."""
+        """Return whether the body is an ImageBytes payload that this sink accepts."""
         if status != _OK or media_type(headers) != IMAGEBYTES or encoding(headers):
             return False
         self.expect(headers)
         return True
 
     def expect(self, headers: Mapping[str, str]) -> None:
-        """Take note of what `headers` say of the body, before or while it comes."""
+        """Expect a body with the length that `headers` state, if any."""
         self._reply.expected = self._reply.expected or HEADER_SIZE
-        self._reply.promised = content_length(headers)
+        self._reply.content_length = content_length(headers)
 
     def get_buffer(self) -> memoryview:
-        """Return room for the next bytes; never empty."""
-        return self._room
+        """Return memory for the next bytes; never empty."""
+        return self._free
 
     def received(self, nbytes: int) -> None:
-        """Take note that `nbytes` of it were filled; raise what is wrong with them."""
+        """Accept the first `nbytes` of the buffer; raise `AlpacaError` if they are invalid."""
         self._reply.received += nbytes
-        self._room = self._filling.send(nbytes)
+        self._free = self._receiver.send(nbytes)
 
     def write(self, chunk: bytes) -> None:
-        """Copy in a piece of the body that was read elsewhere."""
+        """Copy a piece of the body that the transport has already read."""
         rest = memoryview(chunk)
         while rest:
-            count = min(len(self._room), len(rest))
-            self._room[:count] = rest[:count]
+            count = min(len(self._free), len(rest))
+            self._free[:count] = rest[:count]
             self.received(count)
             rest = rest[count:]
 
-    def let_go(self) -> None:
-        """Give up the memory; nothing can be received any more.
+    def release(self) -> None:
+        """Drop all references to the array; nothing can be received any more.
 
-        The errors of other transports are cycles in some versions of Python, and would keep it.
+        In some versions of Python the exceptions of other transports form reference cycles, which
+        would keep the array alive.
         """
-        self._filling.close()
-        self._room = memoryview(b"")
+        self._receiver.close()
+        self._free = memoryview(b"")
         self._reply.pixels = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes that have come."""
+        """The number of bytes received."""
         return self._reply.received
 
     @property
-    def shortage(self) -> IncompleteImage | None:
-        """What is missing, if anything is."""
+    def truncation_error(self) -> IncompleteImage | None:
+        """The error for a body that ended now; None if the body is complete."""
         received, expected = self._reply.received, self._reply.expected
         return IncompleteImage(received, expected) if received < expected else None
 
     @property
-    def in_columns(self) -> bool:
-        """Whether the pixels lie in ASCOM's order, whatever was asked for."""
-        return isinstance(self._reply.pixels, Columns)
+    def in_ascom_order(self) -> bool:
+        """Whether the pixels are in ASCOM's order; possible also if another order was requested."""
+        return isinstance(self._reply.pixels, AscomOrderBuffer)
 
     def result(self) -> tuple[NDArray[Any], ImageMetadata]:
-        """Return the complete image; raise the device's error, or what is missing."""
-        if self.shortage is not None:
-            raise self.shortage
+        """Return the complete image; raise the device's error or `IncompleteImage`."""
+        if self.truncation_error is not None:
+            raise self.truncation_error
         reply = self._reply
         if reply.pixels is None or reply.metadata is None:
             raise payload_error(reply.header, reply.error_text[: reply.received - HEADER_SIZE])
@@ -156,64 +161,70 @@ class ImageSink:
 
 
 class _Reply:
-    """What has come of a reply. Apart from `ImageSink`, so that no cycle keeps pixels alive."""
+    """The state of a reply.
+
+    Not part of `ImageSink`: its generator would refer to it, a cycle that keeps pixels alive.
+    """
 
     header: ImageHeader
     metadata: ImageMetadata | None = None
     pixels: PixelBuffer | None = None
     meter: DownloadMeter | None = None
-    promised: int | None = None
+    content_length: int | None = None
     received: int = 0
     expected: int = 0
     error_text: bytearray
 
     def __init__(
         self,
-        new_pixels: NewPixelBuffer,
+        new_buffer: NewPixelBuffer,
         max_image_bytes: int,
         new_meter: NewMeter | None,
         check_transaction_id: CheckTransactionId | None,
     ) -> None:
-        self.new_pixels = new_pixels
+        self.new_buffer = new_buffer
         self.max_image_bytes = max_image_bytes
         self.new_meter = new_meter
         self.check_transaction_id = check_transaction_id
 
     def check(self, metadata: ImageMetadata, expected: int) -> None:
-        """Raise unless an image of `expected` bytes with its header is allowed and promised."""
+        """Raise unless the image is within the size limit and fits the Content-Length.
+
+        `expected` is the size of the whole body.
+        """
         if metadata.nbytes > self.max_image_bytes:
             raise MalformedResponse(
                 f"an image of {metadata.nbytes} bytes exceeds the limit of {self.max_image_bytes}"
             )
-        promised = expected if self.promised is None else self.promised
-        if promised < expected:
-            raise IncompleteImage(promised, expected)
-        if promised > expected:
+        length = expected if self.content_length is None else self.content_length
+        if length < expected:
+            raise IncompleteImage(length, expected)
+        if length > expected:
             raise MalformedResponse(
-                f"the image's header describes {expected} bytes, but {promised} are sent"
+                f"the image's header describes {expected} bytes, but {length} are sent"
             )
 
 
-def _fill(reply: _Reply) -> Filling:
+def _receive(reply: _Reply) -> Receiver:
     head = bytearray(HEADER_SIZE)
-    yield from _filled(head)
+    yield from _fill(head)
     reply.header = ImageHeader.unpack(head)
     if reply.check_transaction_id is not None:
         reply.check_transaction_id(reply.header.client_transaction_id)
     if reply.header.error_number:
         reply.error_text = bytearray(MAX_ERROR_TEXT + 1)
-        yield from _filled(reply.error_text)
+        yield from _fill(reply.error_text)
         raise MalformedResponse(f"the error text is longer than {MAX_ERROR_TEXT} bytes")
-    yield from _image(reply, reply.header.metadata(), reply.header.data_start)
+    yield from _receive_image(reply, reply.header.metadata(), reply.header.data_start)
     yield memoryview(bytearray(1))
     raise MalformedResponse("more bytes follow the image than its header describes")
 
 
-def _image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Filling:
+def _receive_image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Receiver:
     reply.check(metadata, data_start + metadata.nbytes)
     reply.metadata = metadata
     reply.expected = data_start + metadata.nbytes
-    yield from _filled(bytearray(data_start - HEADER_SIZE))
+    yield from _fill(bytearray(data_start - HEADER_SIZE))
     reply.pixels = pixels = _allocate(reply, metadata)
     reply.meter = meter = reply.new_meter(metadata.nbytes) if reply.new_meter else None
     while pixels.missing:
@@ -223,18 +234,19 @@ def _image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Filling:
 
 
 def _allocate(reply: _Reply, metadata: ImageMetadata) -> PixelBuffer:
-    """Return memory that fills up as the bytes come, unless somebody vouches for its size."""
-    vouched = reply.promised is not None or metadata.nbytes <= _UNPROMISED_LIMIT
-    receive = reply.new_pixels if vouched else Columns
+    """Return the requested buffer; one in ASCOM's order if only the header states a large size."""
+    small = metadata.nbytes <= _MAX_ROW_MAJOR_WITHOUT_LENGTH
+    size_confirmed = reply.content_length is not None
+    new_buffer = reply.new_buffer if small or size_confirmed else AscomOrderBuffer
     try:
-        return receive(metadata.shape, metadata.dtype)
+        return new_buffer(metadata.shape, metadata.dtype)
     except (MemoryError, OverflowError, ValueError) as error:
         raise MalformedResponse(
-            f"there is no memory for an image of {metadata.nbytes} bytes"
+            f"not enough memory for an image of {metadata.nbytes} bytes"
         ) from error
 
 
-def _filled(memory: bytearray) -> Filling:
-    room = memoryview(memory)
-    while room:
-        room = room[(yield room) :]
+def _fill(memory: bytearray) -> Receiver:
+    free = memoryview(memory)
+    while free:
+        free = free[(yield free) :]

@@ -1,4 +1,4 @@
-"""What the bytes of Alpaca mean: values, replies, images as ImageBytes and as JSON.
+"""The Alpaca wire format: values, JSON replies, and images as ImageBytes or JSON.
 
-Pure: must not know a socket, an event loop, a clock, or who asked.
+Pure functions and classes: no socket, no event loop, no clock, no knowledge of the caller.
 """

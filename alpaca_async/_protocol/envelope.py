@@ -1,4 +1,4 @@
-"""Reply bytes -> value, or the error that the device reported. Pure."""
+"""Decodes a JSON reply into its value, or raises the error that the device reported. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from alpaca_async._errors import MalformedResponse, RequestRejected
 
-from .fields import error_number, properly_named, raise_reported
+from .fields import error_number, raise_reported_error, with_ascom_names
 from .transaction_ids import transaction_id
 from .values import decode_record
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _MAX_QUOTED_BODY: Final = 200
 _MAX_PAGE: Final = 65536
-# What is not closed goes to the end: else each opening would search all of the rest in vain.
+# An unclosed tag matches to the end of the text (`\Z`). Otherwise each opening tag would scan the
+# whole rest without a match: quadratic time.
 _TAGS: Final = re.compile(
     r"<(script|style)\b.*?(?:</\1>|\Z)|<[a-z/!?][^>]*(?:>|\Z)", re.DOTALL | re.IGNORECASE
 )
@@ -33,7 +34,7 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A successful JSON reply; `value` is None where the member returns nothing."""
+    """A successful JSON reply; `value` is None if the member returns nothing."""
 
     value: Any
     client_transaction_id: int
@@ -43,22 +44,22 @@ class Envelope:
 def decode_envelope(
     body: bytes, check_transaction_id: CheckTransactionId | None = None
 ) -> Envelope:
-    """Return the reply in `body`; raise the `AscomError` that it reports.
+    """Return the reply in `body`, or raise the `AscomError` that it reports.
 
-    `check_transaction_id` gets the transaction id that the server echoes, and may refuse the
-    reply, error or not. The error fields come before the value; management replies and small
-    servers leave them out.
+    `check_transaction_id` is called with the echoed transaction id before the error fields are
+    read, and may raise. The error fields are read before the value. Management replies and small
+    servers omit the error fields; that means success.
     """
     fields = _parse(body)
     echoed = transaction_id(fields, "ClientTransactionID")
     if check_transaction_id is not None:
         check_transaction_id(echoed)
-    raise_reported(fields)
+    raise_reported_error(fields)
     return Envelope(fields.get("Value"), echoed, transaction_id(fields, "ServerTransactionID"))
 
 
 def rejection(status: int, body: bytes) -> RequestRejected:
-    """Return the error for an HTTP status other than 200, quoting `body`."""
+    """Return the error for an HTTP status other than 200, with a short quote of `body`."""
     try:
         fields = _parse(body)
         number = error_number(fields)
@@ -76,7 +77,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "the reply is not JSON" if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
-    return properly_named(decode_record(fields))
+    return with_ascom_names(decode_record(fields))
 
 
 def _plain(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The fields of a JSON reply: what they are called, and the error that they report. Pure."""
+"""The fields of a JSON reply: their ASCOM names, and the error that they report. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alpaca_async._errors import ascom_error
 
 from .values import decode, quoted
 
-_PROPER_NAMES: Final = frozenset(
+_ASCOM_NAMES: Final = frozenset(
     {
         "Value",
         "Type",
@@ -19,31 +19,31 @@ _PROPER_NAMES: Final = frozenset(
         "ServerTransactionID",
     }
 )
-_BY_LOWER: Final = {name.lower(): name for name in _PROPER_NAMES}
+_BY_LOWER: Final = {name.lower(): name for name in _ASCOM_NAMES}
 
 
-def properly_named(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a reply with the names that ASCOM gives them, however they are cased.
+def with_ascom_names(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a reply under their ASCOM names, whatever their upper and lower case.
 
-    Some servers write `errorNumber`: an error must not pass for a success. Of a field that comes
-    in several cases the proper one counts.
+    Some servers write `errorNumber`; without this, an error would look like a success. If a field
+    occurs in several spellings, the ASCOM spelling wins.
     """
-    if fields.keys() <= _PROPER_NAMES:
+    if fields.keys() <= _ASCOM_NAMES:
         return fields
-    proper = {name: value for name, value in fields.items() if name in _PROPER_NAMES}
-    return {_BY_LOWER.get(name.lower(), name): value for name, value in fields.items()} | proper
+    exact = {name: value for name, value in fields.items() if name in _ASCOM_NAMES}
+    return {_BY_LOWER.get(name.lower(), name): value for name, value in fields.items()} | exact
 
 
 def error_number(fields: dict[str, Any]) -> int:
-    """Return the number of the error, 0 where there is none."""
+    """Return the error number; 0 if there is no error."""
     number = fields.get("ErrorNumber")
     return 0 if number is None else decode(int, number)
 
 
-def raise_reported(fields: dict[str, Any]) -> None:
-    """Raise the `AscomError` that the fields report, if they do; missing ones report none."""
+def raise_reported_error(fields: dict[str, Any]) -> None:
+    """Raise the `AscomError` that the fields report, if any. Missing error fields mean success."""
     number = error_number(fields)
     message = fields.get("ErrorMessage") or ""
     if number or message:
         text = message if isinstance(message, str) else quoted(message)
-        raise ascom_error(number, text.encode("utf-8", "replace").decode())  # no half surrogates
+        raise ascom_error(number, text.encode("utf-8", "replace").decode())  # no lone surrogates

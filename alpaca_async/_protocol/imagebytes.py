@@ -1,4 +1,4 @@
-"""ImageBytes: the 44-byte header, checked, and the pixels behind it. Pure."""
+"""The ImageBytes format: validates the 44-byte header, and views the pixels after it. Pure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _HEADER: Final = struct.Struct("<iiIIiiiiiii")
 
 HEADER_SIZE: Final = _HEADER.size
-"""Bytes of the header of metadata version 1."""
+"""Size in bytes of the header of metadata version 1."""
 
 MAX_DATA_START: Final = 65536
-"""The farthest offset of the pixels that is believed."""
+"""The largest offset of the pixels that is accepted."""
 
 MAX_PLANES: Final = 1024
-"""The largest number of planes that is believed."""
+"""The largest number of planes that is accepted."""
 
 DTYPES: Final[dict[ImageArrayElementTypes, np.dtype[Any]]] = {
     ImageArrayElementTypes.INT16: np.dtype("<i2"),
@@ -44,10 +44,10 @@ DTYPES: Final[dict[ImageArrayElementTypes, np.dtype[Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What the header of an image says of its pixels.
+    """The description of the pixels in the header of an image.
 
-    `dimension1` is the width, `dimension2` the height, `dimension3` the number of planes,
-    0 for rank 2. A JSON image has the metadata that its ImageBytes form would have.
+    `dimension1` is the width, `dimension2` the height, and `dimension3` the number of planes (0
+    for rank 2). A JSON image has the same metadata as the ImageBytes form of that image.
     """
 
     metadata_version: int
@@ -70,12 +70,12 @@ class ImageMetadata:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all pixels."""
+        """The size of all pixels in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 class ImageHeader(NamedTuple):
-    """The eleven numbers of the header, as they came."""
+    """The eleven numbers of the header, as received."""
 
     metadata_version: int
     error_number: int
@@ -91,7 +91,7 @@ class ImageHeader(NamedTuple):
 
     @classmethod
     def unpack(cls, buffer: ReadableBuffer) -> ImageHeader:
-        """Read the first 44 bytes; `IncompleteImage` if there are fewer."""
+        """Read the first 44 bytes; raise `IncompleteImage` if there are fewer."""
         view = as_bytes(buffer)
         if len(view) < HEADER_SIZE:
             raise IncompleteImage(len(view), HEADER_SIZE)
@@ -101,7 +101,7 @@ class ImageHeader(NamedTuple):
         return header
 
     def metadata(self) -> ImageMetadata:
-        """Return the checked description of the pixels; `MalformedResponse` if contradictory."""
+        """Return the description of the pixels; raise `MalformedResponse` if it is invalid."""
         if not HEADER_SIZE <= self.data_start <= MAX_DATA_START:
             raise MalformedResponse(f"image data cannot start at byte {self.data_start}")
         transmitted = ImageArrayElementTypes(self.transmission_element_type)
@@ -128,13 +128,13 @@ class ImageHeader(NamedTuple):
 def decode_imagebytes(buffer: ReadableBuffer) -> NDArray[Any]:
     """Return the pixels of a complete ImageBytes payload in ASCOM's order `[x, y(, plane)]`.
 
-    Never copies: the array is a view of `buffer`, read-only if that is, of the little-endian
-    dtype in which the pixels were transmitted.
+    The array is a view of `buffer`: nothing is copied, and the array is read-only if `buffer` is.
+    Its dtype is the little-endian type in which the pixels were transmitted.
 
     Raises:
-        AscomError: the payload carries the device's error instead of pixels.
-        IncompleteImage: it ends early.
-        MalformedResponse: its header is contradictory, or bytes are left over.
+        AscomError: the payload contains an error of the device instead of pixels.
+        IncompleteImage: the payload ends early.
+        MalformedResponse: the header is invalid, or bytes follow the pixels.
 
     """
     view = as_bytes(buffer)
@@ -151,18 +151,18 @@ def decode_imagebytes(buffer: ReadableBuffer) -> NDArray[Any]:
 
 
 def pixels(buffer: ReadableBuffer, metadata: ImageMetadata) -> NDArray[Any]:
-    """Return `buffer`, which holds the pixels and nothing else, as an array. Never copies."""
+    """Return an array that is a view of `buffer`, which holds exactly the pixels."""
     return np.frombuffer(buffer, metadata.dtype).reshape(metadata.shape)
 
 
 def as_bytes(buffer: ReadableBuffer) -> memoryview:
-    """Return the memory of `buffer` byte by byte. Never copies."""
+    """Return a view of `buffer` with items of one byte."""
     view = buffer.data if isinstance(buffer, np.ndarray) else memoryview(buffer)
     return view.cast("B") if view.nbytes else memoryview(b"")
 
 
 def payload_error(header: ImageHeader, text: ReadableBuffer) -> AscomError:
-    """Return the device's error whose `text` follows the `header` instead of pixels."""
+    """Return the error that the device sent instead of pixels: `text` follows the `header`."""
     start = max(header.data_start - HEADER_SIZE, 0)
     message = bytes(as_bytes(text)[start:]).decode("utf-8", "replace")
     return ascom_error(header.error_number, message.rstrip("\0"))

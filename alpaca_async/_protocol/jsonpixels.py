@@ -1,7 +1,8 @@
-"""The text of the pixels of a JSON image, chunk by chunk, into one flat array. Pure.
+"""Parses the pixels of a JSON image, chunk by chunk, into one flat array. Pure.
 
-numpy looks at all bytes of a chunk at once: it checks how the brackets nest, and sums up the
-digits of all numbers together. Only numbers that are not plain integers are left to `json`.
+Vectorised with numpy: it classifies all bytes of a chunk, checks the nesting of the brackets, and
+converts the digits of all numbers together. Chunks that contain other numbers than integers of at
+most 18 digits are parsed by `json`.
 """
 
 from __future__ import annotations
@@ -22,21 +23,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Longer than any number has to be: 767 digits settle the most awkward double.
+# The longest number that is accepted, in bytes. No double needs more than 767 significant digits.
 _MAX_NUMBER: Final = 1024
+_TOO_LONG: Final = f"the image holds a number of more than {_MAX_NUMBER} characters"
 
-# The most digits that an int32 and an int64 hold whatever they are.
+# Every integer of 9 digits fits into an int32, every integer of 18 digits into an int64.
 _DIGITS32: Final = 9
 _DIGITS64: Final = 18
 
-# Bytes of text that are left to `json` together.
+# Bytes of text in one call of `json`, which holds the interpreter lock.
 _RUN: Final = 1 << 13
 
-# The most bytes by which the array grows at once: numpy clears them, and holds the interpreter
-# lock meanwhile.
+# The largest growth of the array in one step, in bytes: numpy zeroes them while it holds the
+# interpreter lock.
 _GROWTH: Final = 1 << 20
 
-# What a byte of the pixels' text can be: 0 to 9 are the digits themselves.
+# The kind of each byte: 0 to 9 for the digits, then these. From `_COMMA` on they are delimiters.
 _MINUS, _FLOAT, _SPACE, _COMMA, _OPEN, CLOSE, _FOREIGN = range(10, 17)
 _KINDS: Final = bytes(
     {
@@ -62,27 +64,30 @@ JSON_TYPES: Final = (
 """The element types that a JSON image can have."""
 
 
-class PixelText:
-    """The text of the pixels, from behind its first `[` to its last `]`."""
+class PixelParser:
+    """Parses the text of the pixels, from after the first `[` to the matching `]`.
 
-    def __init__(self, announced: object, max_bytes: int) -> None:
-        self.carried = b""
+    `remainder` is text that was not parsed yet; the caller puts it before the next text.
+    """
+
+    def __init__(self, declared_type: object, max_bytes: int) -> None:
+        self.remainder = b""
         self.nesting = _Nesting()
-        self.numbers = _Numbers(announced, max_bytes)
+        self.numbers = _Numbers(declared_type, max_bytes)
 
     def feed(self, text: bytes) -> bytes | None:
-        """Take text, what was carried first; return what follows the end, None before it."""
+        """Parse text that starts with `remainder`; return what follows the end, None before it."""
         dense = text.translate(None, _WHITESPACE)
-        length = self._take(dense)
+        length = self._parse_numbers(dense)
         if len(dense) < len(text):
             length = _length_with_spaces(text, length)
         if not self.nesting.depth:
             return text[length:]
-        self._carry(text[length:])
+        self._keep(text[length:])
         return None
 
-    def _take(self, text: bytes) -> int:
-        """Add the numbers up to the last delimiter of the pixels; return where that ends."""
+    def _parse_numbers(self, text: bytes) -> int:
+        """Add the numbers up to the last delimiter of the pixels; return the end of that text."""
         kinds = np.frombuffer(text.translate(_KINDS), np.uint8)
         marks = np.flatnonzero(kinds >= _COMMA)
         lengths = np.diff(marks, prepend=-1) - 1
@@ -90,40 +95,41 @@ class PixelText:
         if not size:
             return 0
         end = int(marks[size - 1]) + 1
-        filled = lengths[:size] > 0
-        lengths = lengths[:size][filled]
+        present = lengths[:size] > 0
+        lengths = lengths[:size][present]
         if lengths.size:
-            numbers = _parse(text[:end], kinds[:end], marks[:size][filled], lengths)
+            numbers = _parse(text[:end], kinds[:end], marks[:size][present], lengths)
             self.numbers.append(numbers)
         return end
 
-    def _carry(self, text: bytes) -> None:
-        self.carried = _SPACES.sub(b" ", text)
-        if len(self.carried) > _MAX_NUMBER:
-            raise MalformedResponse("the image holds an endless number")
+    def _keep(self, text: bytes) -> None:
+        self.remainder = _SPACES.sub(b" ", text)
+        if len(self.remainder) > _MAX_NUMBER:
+            raise MalformedResponse(_TOO_LONG)
 
 
 class _Nesting:
-    """Follows the brackets of the pixels, whose first one is open from the start."""
+    """Tracks the brackets and commas of the pixels. The outermost `[` is already open."""
 
     def __init__(self) -> None:
         self.depth = 1
         self.last = _OPEN
         self._rank = 0
-        # By depth: how many arrays (at the rank: numbers) were completed, and how many of them
-        # the first array that holds such has.
+        # Indexed by depth. `_completed`: the number of complete arrays at that depth (at depth
+        # `_rank`: of numbers). `_sizes`: how many of them one array contains.
         self._completed = [0, 0, 0, 0]
         self._sizes = [0, 0, 0, 0]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The lengths of the closed arrays, the outermost first."""
+        """The shape of the complete image, outermost dimension first."""
         return (self._completed[1], *self._sizes[2 : self._rank + 1])
 
     def advance(self, marks: NDArray[np.uint8], lengths: NDArray[np.intp]) -> int:
-        """Take delimiters, and the lengths of the numbers before them, as far as they are ours.
+        """Process delimiters, and the lengths of the numbers before each of them.
 
-        Returns how many that is: all, or those up to the end. Raises unless they make sense.
+        Returns how many delimiters belong to the pixels: all, or those up to the last `]`. Raises
+        `MalformedResponse` if the nesting is invalid.
         """
         brackets, depths, size = self._find_brackets(marks)
         if not size:
@@ -145,7 +151,7 @@ class _Nesting:
     def _find_brackets(
         self, marks: NDArray[np.uint8]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-        """Return the brackets, the depth behind each, and how many delimiters are ours."""
+        """Return the brackets, the depth after each, and the number of delimiters in the pixels."""
         foreign = np.flatnonzero(marks == _FOREIGN)
         size = int(foreign[0]) if foreign.size else marks.size
         brackets = np.flatnonzero(marks[:size] != _COMMA)
@@ -165,43 +171,43 @@ class _Nesting:
         closes: NDArray[np.intp],
         size: int,
     ) -> None:
-        """Raise unless exactly the delimiters without a number before them are to have none."""
-        behind = np.concatenate(([-1] if self.last == CLOSE else [], closes)) + 1
-        expected = np.concatenate((opens, behind[behind < size]))
+        """Raise unless a number is missing exactly before each `[` and directly after each `]`."""
+        after_closes = np.concatenate(([-1] if self.last == CLOSE else [], closes)) + 1
+        expected = np.concatenate((opens, after_closes[after_closes < size]))
         if not np.array_equal(empty, np.sort(expected, kind="stable")):
             raise MalformedResponse("the image holds misplaced brackets or commas")
 
     def _check_depths(self, depths: NDArray[np.intp], numbers: NDArray[np.intp]) -> None:
-        """Take how many numbers there are between two brackets, and how deep that is."""
-        used = depths[numbers > 0]
-        if used.size and not self._rank:
-            self._rank = int(used[0])
+        """Check the depth, and the count of numbers, of each stretch between two brackets."""
+        with_numbers = depths[numbers > 0]
+        if with_numbers.size and not self._rank:
+            self._rank = int(with_numbers[0])
         if self._rank == 1 or depths.max() > min(self._rank or _MAX_RANK, _MAX_RANK):
-            raise MalformedResponse("the image is nested neither 2 nor 3 deep throughout")
-        if (used != self._rank).any():
+            raise MalformedResponse("the image is not nested 2 or 3 levels deep")
+        if (with_numbers != self._rank).any():
             raise MalformedResponse("the image has numbers at different depths")
 
     def _count_closed(self, depths: NDArray[np.intp], totals: NDArray[np.intp]) -> None:
-        """Take the depth behind each closing bracket, and the count of numbers up to it."""
+        """Count the closed arrays. `depths`: after each `]`. `totals`: the numbers before each."""
         for depth in range(self._rank - 1, 0, -1):
             here = depths == depth
-            self._check_even(depth, totals[here])
+            self._check_equal_sizes(depth, totals[here])
             totals = self._completed[depth] + np.cumsum(here)
             self._completed[depth] += int(np.count_nonzero(here))
 
-    def _check_even(self, depth: int, totals: NDArray[np.intp]) -> None:
+    def _check_equal_sizes(self, depth: int, totals: NDArray[np.intp]) -> None:
         if totals.size and not self._completed[depth]:
             self._sizes[depth + 1] = int(totals[0])
         arrays = self._completed[depth] + np.arange(1, totals.size + 1)
         if not np.array_equal(totals, arrays * self._sizes[depth + 1]):
-            raise MalformedResponse("the image is ragged")
+            raise MalformedResponse("the nested arrays of the image differ in length")
 
 
 class _Numbers:
-    """A flat array that grows, of the narrowest type that is announced and has held so far."""
+    """A flat array that grows. It starts with the declared type and is widened if necessary."""
 
-    def __init__(self, announced: object, max_bytes: int) -> None:
-        element = next((known for known in JSON_TYPES if known == announced), None)
+    def __init__(self, declared_type: object, max_bytes: int) -> None:
+        element = next((known for known in JSON_TYPES if known == declared_type), None)
         dtype = DTYPES[element or ImageArrayElementTypes.INT32]
         self.count = 0
         self._max_bytes = max_bytes
@@ -209,7 +215,7 @@ class _Numbers:
         self._array: NDArray[Any] = np.empty(0, dtype)
 
     def append(self, values: NDArray[Any]) -> None:
-        """Add numbers, integer or float64; their kind and range widen the array if need be."""
+        """Append integer or float64 numbers; widen the dtype if it cannot represent them."""
         if values.dtype.kind == "f" and self._expects_integers:
             values = _as_integers(values)
         self._convert(self._type_for(values))
@@ -218,12 +224,12 @@ class _Numbers:
         self.count += values.size
 
     def finish(self, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the numbers; `MalformedResponse` if `dtype` does not hold them exactly."""
+        """Return the numbers as `dtype`; raise `MalformedResponse` if that would change one."""
         self._array.resize(self.count, refcheck=False)
         numbers = self._array
         self._convert(dtype)
         if self._array is not numbers and not (self._array == numbers).all():
-            raise MalformedResponse(f"the image has pixels that are no {dtype.name}")
+            raise MalformedResponse(f"the image has pixels that are not {dtype.name} values")
         return self._array
 
     def _type_for(self, values: NDArray[Any]) -> np.dtype[Any]:
@@ -246,9 +252,9 @@ class _Numbers:
         needed = self.count + more
         self._check_size(needed, self._array.dtype)
         if needed > self._array.size:
-            ample = needed + min(needed // 4, _GROWTH // self._array.itemsize)
+            with_reserve = needed + min(needed // 4, _GROWTH // self._array.itemsize)
             most = self._max_bytes // self._array.itemsize
-            self._array.resize(min(ample, most), refcheck=False)
+            self._array.resize(min(with_reserve, most), refcheck=False)
 
     def _check_size(self, count: int, dtype: np.dtype[Any]) -> None:
         if count * dtype.itemsize > self._max_bytes:
@@ -256,11 +262,11 @@ class _Numbers:
 
 
 def _length_with_spaces(text: bytes, length: int) -> int:
-    """Return how long the first `length` bytes of `text` are if its spaces are counted."""
+    """Return the offset in `text` after its first `length` bytes that are not whitespace."""
     kinds = np.frombuffer(text.translate(_KINDS), np.uint8)
     places = np.flatnonzero(kinds != _SPACE)[:length]
-    number = kinds[places] < _SPACE
-    if ((np.diff(places) > 1) & number[:-1] & number[1:]).any():
+    in_number = kinds[places] < _SPACE
+    if ((np.diff(places) > 1) & in_number[:-1] & in_number[1:]).any():
         raise MalformedResponse("the image has two numbers without a comma between them")
     return int(places[-1]) + 1 if length else 0
 
@@ -268,10 +274,10 @@ def _length_with_spaces(text: bytes, length: int) -> int:
 def _parse(
     text: bytes, kinds: NDArray[np.uint8], ends: NDArray[np.intp], lengths: NDArray[np.intp]
 ) -> NDArray[Any]:
-    """Return the numbers of `text`, which end at `ends` of its kinds: integers or float64."""
+    """Return the numbers of `text` as integers or float64. They end before `ends`."""
     longest = int(lengths.max())
     if longest > _MAX_NUMBER:
-        raise MalformedResponse("the image holds an endless number")
+        raise MalformedResponse(_TOO_LONG)
     if longest > _DIGITS64 or (kinds == _FLOAT).any():
         return _parse_any(text)
     return _parse_integers(kinds, ends, lengths)
@@ -280,12 +286,12 @@ def _parse(
 def _parse_any(text: bytes) -> NDArray[np.float64]:
     numbers = np.concatenate([_parse_run(run) for run in _runs(text.translate(None, b"[]"))])
     if not np.isfinite(numbers).all():
-        raise MalformedResponse("the image holds a number beyond the range of doubles")
+        raise MalformedResponse("the image holds a number outside the range of float64")
     return numbers
 
 
 def _runs(text: bytes) -> Iterator[bytes]:
-    """Cut at commas: `json` holds the interpreter lock for as long as a run takes."""
+    """Split at commas into short runs: `json` holds the interpreter lock while it parses one."""
     rest = text.strip(b",")
     while rest:
         end = rest.find(b",", _RUN)
@@ -307,8 +313,12 @@ def _parse_integers(
     signs = kinds == _MINUS
     negative = signs[starts]
     digits = lengths - negative
-    needless = (kinds[starts + negative] == 0) & (digits > 1)
-    if np.count_nonzero(signs) > np.count_nonzero(negative) or needless.any() or not digits.all():
+    leading_zero = (kinds[starts + negative] == 0) & (digits > 1)
+    if (
+        np.count_nonzero(signs) > np.count_nonzero(negative)
+        or leading_zero.any()
+        or not digits.all()
+    ):
         raise MalformedResponse("the image holds a malformed number")
     numbers = _sum_digits(kinds, ends, digits)
     np.negative(numbers, out=numbers, where=negative)
@@ -318,7 +328,7 @@ def _parse_integers(
 def _sum_digits(
     kinds: NDArray[np.uint8], ends: NDArray[np.intp], digits: NDArray[np.intp]
 ) -> NDArray[Any]:
-    """Return the numbers whose decimal digits stand before `ends`, all first digits at once."""
+    """Return the numbers whose decimal digits end before `ends`, one digit of all at a time."""
     longest = int(digits.max())
     numbers: NDArray[Any] = np.zeros(ends.size, np.int32 if longest <= _DIGITS32 else np.int64)
     counts = digits.astype(np.uint8)
@@ -331,7 +341,7 @@ def _sum_digits(
 
 
 def _as_integers(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Return the values as int64 if that changes none, else as they are."""
+    """Return the values as int64 if all are integral, else unchanged."""
     with np.errstate(invalid="ignore"):
         integers = values.astype(np.int64)
     return integers if (integers == values).all() else values

@@ -1,4 +1,4 @@
-"""What the headers of a reply say of its body: type, length, coding. Pure."""
+"""Reads media type, content coding and length of a body from the reply's headers. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ JSON: Final = "application/json"
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the media type without parameters, in lower case; empty where there is none."""
+    """Return the media type without parameters, in lower case; empty if missing."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def encoding(headers: Mapping[str, str]) -> str:
-    """Return the content coding, such as `gzip`; empty where there is none."""
+    """Return the content coding, such as `gzip`; empty if the body is not encoded."""
     coding = headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return how many bytes the body is to have; None where nothing says so."""
+    """Return the length of the body in bytes; None if the headers do not state it."""
     length = headers.get("Content-Length", "")
     return int(length) if length.isdecimal() and "Transfer-Encoding" not in headers else None

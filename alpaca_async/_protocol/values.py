@@ -1,4 +1,4 @@
-"""JSON value <-> Python value. Takes the harmless deviations of real servers, guesses nothing."""
+"""Converts between JSON values and Python values. Accepts harmless deviations; never guesses."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _BOOLEANS: Final[dict[object, bool]] = {
 
 
 def decode(kind: type[T], raw: object) -> T:
-    """Return `raw` as a `kind`, which is `bool`, `int`, `float`, `str` or an `IntEnum`.
+    """Return `raw` converted to `kind`: `bool`, `int`, `float`, `str` or an `IntEnum`.
 
-    Accepted besides the exact type are integral floats and numeric strings as numbers, and
-    `0`, `1` and `"true"` as booleans. `MalformedResponse` where anything else comes.
+    Besides the exact type, this accepts integral floats and numeric strings as numbers, and `0`,
+    `1` and `"true"` as booleans. Raises `MalformedResponse` for anything else.
     """
     decoder = _int if issubclass(kind, IntEnum) else _DECODERS[kind]
     try:
@@ -62,7 +62,7 @@ def decode_record(raw: object) -> dict[str, Any]:
 
 
 def quoted(raw: object) -> str:
-    """Return a short text of `raw` for an error message."""
+    """Return the `repr` of `raw`, shortened for an error message."""
     text = repr(raw)
     return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 3] + "..."
 
@@ -94,7 +94,7 @@ def _whole(raw: object) -> int:
 def _float(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise TypeError(raw)
-    if isinstance(raw, str) and "_" in raw:  # Python's digit grouping is not JSON's
+    if isinstance(raw, str) and "_" in raw:  # valid for Python, not for JSON
         raise ValueError(raw)
     number = float(raw)
     if not math.isfinite(number):
@@ -117,7 +117,7 @@ _DECODERS: Final[dict[type, Callable[[object], Any]]] = {
 
 
 def encode(value: object) -> str:
-    """Return the text of a form field: `True`, `7`, `0.00001`, or a string as it is."""
+    """Return `value` as the text of a form field: `True`, `7`, `0.00001`; a string unchanged."""
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")
     if isinstance(value, IntEnum):
@@ -126,14 +126,14 @@ def encode(value: object) -> str:
 
 
 def check_bool(name: str, value: bool) -> bool:
-    """Return `value`; `TypeError` unless it is a bool."""
+    """Return `value`; raise `TypeError` unless it is a bool."""
     if isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from a caller
         return value
     raise TypeError(f"{name} must be a bool, not {quoted(value)}")
 
 
 def check_int(name: str, value: int) -> int:
-    """Return `value` as an int of 32 bits; `TypeError` for a bool or a float."""
+    """Return `value` as a 32-bit int; raise `TypeError` for a bool or a float."""
     number = check_index(name, value)
     if not -(2**31) <= number < 2**31:
         raise ValueError(f"{name} must fit 32 bits, not {number}")
@@ -141,14 +141,14 @@ def check_int(name: str, value: int) -> int:
 
 
 def check_index(name: str, value: int) -> int:
-    """Return `value` as an int of any size; `TypeError` for a bool or a float."""
+    """Return `value` as an int of any size; raise `TypeError` for a bool or a float."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{name} must be an int, not {quoted(value)}")
     return value.__index__()
 
 
 def check_float(name: str, value: float) -> float:
-    """Return `value` as a finite float; `TypeError` for a bool or a string."""
+    """Return `value` as a finite float; raise `TypeError` for a bool or a string."""
     if isinstance(value, bool | str) or not hasattr(value, "__float__"):
         raise TypeError(f"{name} must be a number, not {quoted(value)}")
     number = float(value)
@@ -158,7 +158,7 @@ def check_float(name: str, value: float) -> float:
 
 
 def check_duration(name: str, value: float) -> float:
-    """Return `value` as a finite float; `ValueError` if it is negative."""
+    """Return `value` as a finite float; raise `ValueError` if it is negative."""
     number = check_float(name, value)
     if number < 0:
         raise ValueError(f"{name} must not be negative, not {number}")
@@ -166,12 +166,12 @@ def check_duration(name: str, value: float) -> float:
 
 
 def check_limit(name: str, value: float | None) -> float:
-    """Return `value`, seconds, as a float; infinite if it is None. `ValueError` as a duration."""
+    """Return `value` in seconds as a float, infinite for None; raise as `check_duration` does."""
     return math.inf if value is None or value == math.inf else check_duration(name, value)
 
 
 def check_str(name: str, value: str) -> str:
-    """Return `value`; `TypeError` unless it is a string."""
+    """Return `value`; raise `TypeError` unless it is a string."""
     if isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from a caller
         return value
     raise TypeError(f"{name} must be a string, not {quoted(value)}")

@@ -1,4 +1,4 @@
-"""Requests to Alpaca servers: ids, credentials, limits in time, and errors of ours for what fails.
+"""Requests to Alpaca servers: transaction ids, credentials, timeouts, and translation of errors.
 
-Must not know devices, or what the pixels of an image are for.
+Does not know devices, or how images are used.
 """

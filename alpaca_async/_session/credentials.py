@@ -1,4 +1,4 @@
-"""User names and passwords for HTTP Basic: to whom they go, and that nobody else sees them."""
+"""User names and passwords for HTTP Basic: which server gets them, and redaction elsewhere."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 Login: TypeAlias = tuple[str, str]
 Auth: TypeAlias = Login | Mapping[str, Login]
 
-_BLOT: Final = "[secure]"
+_REDACTED: Final = "[secure]"
 
 
 class Credentials:
-    """What proves to servers who we are: the same to all of them, or to each its own."""
+    """HTTP Basic logins: one for all servers, or one for each server."""
 
     def __init__(self, auth: Auth | None) -> None:
         self._for_all = None if auth is None or isinstance(auth, Mapping) else _token(auth)
@@ -32,37 +32,37 @@ class Credentials:
         return "<Credentials>"
 
     def header(self, server: str) -> str | None:
-        """Return the header `Authorization` for a `server`, an origin."""
+        """Return the `Authorization` header for `server`, an origin; None if it gets no login."""
         token = self._for_one.get(server, self._for_all)
         return None if token is None else f"Basic {token}"
 
-    def blot_out(self, body: bytes) -> bytes:
-        """Return `body` without the credentials, which debugging pages repeat."""
+    def redact(self, body: bytes) -> bytes:
+        """Return `body` without the credentials: debug pages of servers repeat request headers."""
         for token in self._tokens:
-            body = body.replace(token.encode(), _BLOT.encode())
+            body = body.replace(token.encode(), _REDACTED.encode())
         return body
 
-    def blot_out_of(self, error: AlpacaError) -> None:
-        """Remove the credentials from all texts of `error`, which may quote a driver."""
+    def redact_error(self, error: AlpacaError) -> None:
+        """Remove the credentials from all texts of `error`, which may quote a reply."""
         for token in self._tokens:
-            error.args = tuple(_without(token, item) for item in error.args)
+            error.args = tuple(_replace_token(token, item) for item in error.args)
             for name, item in vars(error).items():
-                setattr(error, name, _without(token, item))
+                setattr(error, name, _replace_token(token, item))
 
     @property
     def _tokens(self) -> tuple[str, ...]:
         return tuple(filter(None, (self._for_all, *self._for_one.values())))
 
 
-def _without(token: str, item: object) -> object:
-    return item.replace(token, _BLOT) if isinstance(item, str) else item
+def _replace_token(token: str, item: object) -> object:
+    return item.replace(token, _REDACTED) if isinstance(item, str) else item
 
 
 def _token(login: Login) -> str:
     user, password = login
     if ":" in user:
-        raise ValueError("a user name for HTTP Basic must not hold a colon")
+        raise ValueError("a user name for HTTP Basic must not contain a colon")
     try:
         return b64encode(f"{user}:{password}".encode()).decode()
-    except UnicodeEncodeError:  # repeats what it could not encode
+    except UnicodeEncodeError:  # its message would contain the password
         raise ValueError("a user name or password cannot be encoded as UTF-8") from None

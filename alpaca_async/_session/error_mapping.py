@@ -1,4 +1,4 @@
-"""What goes wrong with a request becomes an error of ours, with its server and member."""
+"""Translates the errors of a request into `AlpacaError`, with server and member."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alpaca_async._errors import (
 )
 from alpaca_async._http.tls import tls_failure
 
-from .sending import SENDING_ERRORS, ForeignError
+from .sending import SENDING_ERRORS, WrappedClientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,20 +37,23 @@ _NEVER_SENT: Final = (
 _TIMEOUT_REASONS: Final[dict[type[BaseException], str]] = {
     httpx.ConnectTimeout: "no connection within {establish:g} s",
     httpx.PoolTimeout: "all connections to this server stayed in use",
-    httpx.WriteTimeout: "the server did not take the request in time",
-    httpx.ReadTimeout: "the server fell silent",
+    httpx.WriteTimeout: "the server did not read the request in time",
+    httpx.ReadTimeout: "the server sent no data in time",
     TimeoutError: "no complete reply in time",
 }
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A command on its way: `sent` is true as soon as a byte of it may have left."""
+    """An attempt to send a command. `sent` is true once a byte of it may have been sent."""
 
     sent: bool = False
 
     async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Follow the transport, which calls this as its `trace` extension."""
+        """Update `sent`. The transport calls this as its `trace` extension.
+
+        A connection event resets `sent`: `ClientSender` sets it before the transport connects.
+        """
         if event.endswith("send_request_headers.started"):
             self.sent = True
         elif event.startswith("connection.connect_"):
@@ -58,10 +61,11 @@ class Attempt:
 
 
 class ErrorMapping:
-    """Gives every error its server and member, and turns those of others into ours.
+    """Adds server and member to our errors, and translates foreign exceptions into ours.
 
-    Not a generator: in some versions of Python the error would form a cycle with its own
-    traceback, and keep all memory of a download until that is collected.
+    A context manager class instead of a generator function: with a generator, in some versions of
+    Python the error forms a reference cycle with its traceback. That would keep the memory of a
+    download until the garbage collector runs.
     """
 
     __slots__ = ("_attempt", "_credentials", "_establish", "_member", "_server")
@@ -86,16 +90,16 @@ class ErrorMapping:
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, AlpacaError):
-            error.outcome_unknown = self._attempt.sent and tells_nothing(error)
-            self._credentials.blot_out_of(error)
+            error.outcome_unknown = self._attempt.sent and is_server_failure(error)
+            self._credentials.redact_error(error)
             error.at(self._server, self._member)
         elif isinstance(error, (TimeoutError, *SENDING_ERRORS)):
-            # No variable may hold what is raised: it would be the cycle again.
-            raise self._ours(error) from (
-                error.__cause__ if isinstance(error, ForeignError) else error
+            # Do not assign the new error to a variable: that would create the cycle again.
+            raise self._translated(error) from (
+                error.__cause__ if isinstance(error, WrappedClientError) else error
             )
 
-    def _ours(self, error: BaseException) -> TransportError:
+    def _translated(self, error: BaseException) -> TransportError:
         timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
         kind = TransportTimeout if timed_out else TransportError
         sent = self._attempt.sent and not isinstance(error, _NEVER_SENT)
@@ -107,7 +111,7 @@ class ErrorMapping:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             return tls_failure(cause)
-        if isinstance(cause, socket.gaierror):  # its numbers are not those of the system
+        if isinstance(cause, socket.gaierror):  # its numbers are not errno values
             return str(cause.strerror or cause).lower()
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
@@ -115,14 +119,15 @@ class ErrorMapping:
 
 
 def member_of(path: str) -> str:
-    """Return the name that errors give to `path`, such as `camera/0/gain`."""
+    """Return the name of `path` in errors, such as `camera/0/gain`."""
     return path.removeprefix("api/v1/")
 
 
-def tells_nothing(error: AlpacaError) -> bool:
-    """Whether a reply that is `error` comes from a server that cannot tell what its device does.
+def is_server_failure(error: AlpacaError) -> bool:
+    """Whether `error` means that the server failed, so that the state of the device is unknown.
 
-    A server that cannot do what it is asked for says so by 4xx, or by an error number.
+    True for HTTP status 5xx without an Alpaca error number, and for malformed replies. A server
+    that cannot execute a request reports status 4xx or an error number; that is a valid answer.
     """
     if isinstance(error, RequestRejected):
         return error.status >= _SERVER_ERROR and not error.number

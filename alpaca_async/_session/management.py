@@ -1,4 +1,4 @@
-"""The management API of a server: what it is, and which devices it has."""
+"""The management API of a server: its description and its devices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ServerDescription:
-    """What a server says of itself; empty where it says nothing."""
+    """The description of a server; fields that it does not report are empty."""
 
     server_name: str = ""
     manufacturer: str = ""
@@ -28,7 +28,7 @@ class ServerDescription:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredDevice:
-    """A device of a server; `unique_id` stays the same when its address or number changes."""
+    """A device of a server; `unique_id` stays the same if its address or number changes."""
 
     device_name: str
     device_type: str
@@ -37,17 +37,17 @@ class ConfiguredDevice:
 
 
 async def get_api_versions(session: Session, server: str) -> list[int]:
-    """Return the versions of the Alpaca API that `server` speaks."""
+    """Return the versions of the Alpaca API that `server` supports."""
     return await _read(session, server, "management/apiversions", decode_integers)
 
 
 async def get_server_description(session: Session, server: str) -> ServerDescription:
-    """Return what `server` says of itself."""
+    """Return the description of `server`."""
     return await _read(session, server, "management/v1/description", _server_description)
 
 
 async def get_configured_devices(session: Session, server: str) -> list[ConfiguredDevice]:
-    """Return the devices of `server`, of all types."""
+    """Return all devices of `server`, of every type."""
     return await _read(session, server, "management/v1/configureddevices", _configured_devices)
 
 
@@ -60,7 +60,7 @@ async def _read(session: Session, server: str, path: str, decoder: Callable[[obj
 
 
 def _server_description(raw: object) -> ServerDescription:
-    if isinstance(raw, str):  # as INDI's server answers
+    if isinstance(raw, str):  # the INDI server returns a plain string
         return ServerDescription(server_name=raw)
     fields = decode_record(raw)
     return ServerDescription(

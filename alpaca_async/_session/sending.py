@@ -1,4 +1,4 @@
-"""How requests are built and sent: over connections of our own, or by a caller's httpx client."""
+"""Builds and sends requests: over our own connections, or with a caller's httpx client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Kind: TypeAlias = Literal["value", "image", "command"]
 
 _VERBS: Final[dict[Kind, str]] = {"value": "GET", "image": "GET", "command": "PUT"}
 _COMMON_HEADERS: Final = {
-    # A compressed body could end early, or grow without bound, unseen.
+    # In a compressed body a truncation, or an unlimited size, would not be detected.
     "Accept-Encoding": "identity",
     "User-Agent": f"alpaca_async/{__version__}",
 }
@@ -35,32 +35,35 @@ _HEADERS: Final[dict[Kind, dict[str, str]]] = {
         "Content-Type": "application/x-www-form-urlencoded",
     },
 }
-_TEMPLATES: Final = 4096
+_MAX_TEMPLATES: Final = 4096
 
 SENDING_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-"""What a wire raises besides our own errors."""
+"""The exceptions that a `Sender` raises besides `AlpacaError`."""
 
 
 class Sender(Protocol):
-    """Builds and sends requests; `parameters` are the query of a GET, the form of a command."""
+    """Builds and sends requests; `parameters` are the query of a GET, or the form of a PUT."""
 
     def request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
     ) -> httpx.Request:
-        """Return a request for `path` of `server`, an origin."""
+        """Return a request for `path` on `server`, an origin."""
         ...
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head is there; raise `SENDING_ERRORS`, as its body does."""
+        """Return the response once its head has arrived.
+
+        This and reading the body may raise `SENDING_ERRORS`.
+        """
         ...
 
     async def aclose(self) -> None:
-        """Close what is our own."""
+        """Close the connections that this sender owns."""
         ...
 
 
 class DirectSender:
-    """Sends over connections of our own, past the layers of an httpx client."""
+    """Sends over our own connections, without the layers of an httpx client."""
 
     def __init__(
         self,
@@ -73,20 +76,20 @@ class DirectSender:
             verify=verify, connections_per_server=connections_per_server
         )
         self._credentials = credentials
-        # To parse a URL costs as much as all else that is done for a small request.
-        self._template = lru_cache(_TEMPLATES)(self._new_template)
+        # Cached: parsing a URL costs as much as the rest of a small request.
+        self._template = lru_cache(_MAX_TEMPLATES)(self._new_template)
 
     def request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
     ) -> httpx.Request:
-        """Return a request whose target is apart from its URL, in the extension `target`."""
+        """Return a request with path and query in the extension `target`; its URL has no query."""
         url, headers = self._template(kind, server, path)
         if kind == "command":
             extensions["target"] = url.raw_path
             stream = httpx.ByteStream(parameters.encode())
         else:
             extensions["target"] = b"%s?%s" % (url.raw_path, parameters.encode())
-            stream = _NOTHING
+            stream = _EMPTY
         request = httpx.Request(
             _VERBS[kind], url, headers=headers, stream=stream, extensions=extensions
         )
@@ -109,7 +112,7 @@ class DirectSender:
 
 
 class ClientSender:
-    """Sends by an `httpx.AsyncClient` of the caller's, with whatever that adds."""
+    """Sends with the caller's `httpx.AsyncClient`, which may add headers, cookies and hooks."""
 
     def __init__(self, credentials: Credentials, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -118,7 +121,7 @@ class ClientSender:
     def request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
     ) -> httpx.Request:
-        """Return a request with the caller's own headers and cookies."""
+        """Return a request with the headers and cookies of the caller's client."""
         url = f"{server}/{path}"
         command = kind == "command"
         return self._http.build_request(
@@ -130,65 +133,66 @@ class ClientSender:
         )
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head is there; redirects are not followed.
+        """Return the response once its head has arrived; redirects are not followed.
 
-        Not every transport traces: the request counts as sent until one says that it connects.
+        Not every transport emits trace events. So the request counts as sent from the start, until
+        a transport reports that it is still connecting.
         """
         if (trace := request.extensions.get("trace")) is not None:
             await trace("send_request_headers.started", {})
         if self._http.is_closed:
             raise TransportError("the client is closed")
-        with _ForeignErrors():
+        with _WrappingErrors():
             response = await self._http.send(request, stream=True, follow_redirects=False)
-            response.stream = _ForeignStream(response.stream)
+            response.stream = _ClientStream(response.stream)
             return response
 
     async def aclose(self) -> None:
-        """Leave the client to its owner."""
+        """Do nothing: the caller owns the client and closes it."""
 
 
-class ForeignError(httpx.TransportError):
-    """Its cause is what a caller's client raised, and is not an error of httpx or of sockets."""
+class WrappedClientError(httpx.TransportError):
+    """Wraps an exception of the caller's client that is not in `SENDING_ERRORS`: its cause."""
 
 
-class _ForeignErrors:
-    """Gives what a caller's client raises a name that is known here."""
+class _WrappingErrors:
+    """Wraps unexpected exceptions of the caller's client in `WrappedClientError`."""
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        # `ProgressFailed` comes from a sink, `StopAsyncIteration` is the end of a stream.
         known = (AlpacaError, *SENDING_ERRORS, ProgressFailed, StopAsyncIteration)
-        # The last two are a sink's, and the end of a stream.
         if isinstance(error, Exception) and not isinstance(error, known):
-            raise ForeignError(str(error) or type(error).__name__) from error
+            raise WrappedClientError(str(error) or type(error).__name__) from error
 
 
-class _ForeignStream(httpx.AsyncByteStream):
-    """The body of a reply that came by a caller's client."""
+class _ClientStream(httpx.AsyncByteStream):
+    """The body of a response of the caller's client."""
 
     def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
-        self._stream = cast("httpx.AsyncByteStream", stream)  # httpx has seen to it
+        self._stream = cast("httpx.AsyncByteStream", stream)  # httpx ensures this type
         self._parts: AsyncIterator[bytes] | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        with _ForeignErrors():
+        with _WrappingErrors():
             if self._parts is None:
                 self._parts = aiter(self._stream)
             return await anext(self._parts)
 
     async def aclose(self) -> None:
-        self._parts = None  # else it stays with the response, and all that it refers to
-        with _ForeignErrors():
+        self._parts = None  # otherwise the response keeps it, and all objects that it refers to
+        with _WrappingErrors():
             await self._stream.aclose()
 
 
-_NOTHING: Final = httpx.ByteStream(b"")
+_EMPTY: Final = httpx.ByteStream(b"")
 
 
 def _headers(kind: Kind, authorization: str | None) -> httpx.Headers:
-    secret = {} if authorization is None else {"Authorization": authorization}
-    return httpx.Headers(_COMMON_HEADERS | secret | _HEADERS[kind])
+    authentication = {} if authorization is None else {"Authorization": authorization}
+    return httpx.Headers(_COMMON_HEADERS | authentication | _HEADERS[kind])

@@ -281,7 +281,7 @@ class Session:
             body += chunk
             if len(body) > MAX_REPLY_BYTES:
                 raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
-        return self._credentials.blot_out(bytes(body))
+        return self._credentials.redact(bytes(body))
 
 
 def _client_id(number: int | None) -> int:

@@ -1,4 +1,4 @@
-"""How fast an image has to come: silence is the transport's matter, a trickle is ours."""
+"""Detects downloads that trickle; the transport's read timeout detects complete silence."""
 
 from __future__ import annotations
 
@@ -12,65 +12,66 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-SLOWEST: Final = 256
-"""Bytes a second: less than any camera's network has, more than a server that only seems alive."""
+MIN_BYTES_PER_SECOND: Final = 256
+"""Any real network is faster; a hanging server that still sends a few bytes is slower."""
 
 
 class StallGuard:
-    """Ends the block that it is the context of where an image does not come on.
+    """Raises `TransportTimeout` in its `async with` block when a download trickles or never starts.
 
-    Looks every `window` seconds whether `received()`, the bytes of the body so far, has grown by
-    as much as `SLOWEST` asks for; first two windows after the request left, so that one of them is
-    for the wait. `busy` is to be set while it is us who keep the server waiting. One timer, and no
-    work for what comes.
+    Every `window` seconds it checks that `received()`, the bytes of the body so far, has grown by
+    at least `MIN_BYTES_PER_SECOND`. The first check is two windows after `begin`: one window is for
+    the wait for the first byte. Set `paused` while the client itself does not read. The cost is one
+    timer, and nothing per received byte.
     """
 
     def __init__(self, window: float, received: Callable[[], int]) -> None:
-        self.busy = False
+        self.paused = False
         self._window = window
         self._received = received
-        self._seen = 0
-        self._limit = asyncio.timeout(None)
+        self._last_received = 0
+        self._timeout = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        await self._limit.__aenter__()
+        await self._timeout.__aenter__()
         return self
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._cancel()
         try:
-            await self._limit.__aexit__(kind, error, trace)
+            await self._timeout.__aexit__(kind, error, traceback)
         except TimeoutError as late:
             raise TransportTimeout(
-                f"the image came more slowly than {SLOWEST} bytes a second for {self._window:g} s"
+                f"the image came more slowly than {MIN_BYTES_PER_SECOND} bytes a second"
+                f" for {self._window:g} s"
             ) from late
 
     async def trace(self, event: str, _info: Mapping[str, Any]) -> None:
-        """Follow the transport, which calls this as its `trace` extension."""
+        """Start when the request is sent. The transport calls this as its `trace` extension."""
         if event.endswith(".send_request_headers.started"):
             self.begin()
 
     def begin(self) -> None:
-        """Start to look; what came until now was nothing of the image."""
+        """Start or restart the checks; the first is after two windows."""
         self._cancel()
-        self._look_after(2 * self._window)
+        self._schedule_check(2 * self._window)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         received = self._received()
-        if self.busy or received - self._seen >= SLOWEST * self._window:
-            self._seen = received
-            self._look_after(self._window)
+        if self.paused or received - self._last_received >= MIN_BYTES_PER_SECOND * self._window:
+            self._last_received = received
+            self._schedule_check(self._window)
         else:
-            self._limit.reschedule(asyncio.get_running_loop().time())
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
-    def _look_after(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+    def _schedule_check(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._check)
 
     def _cancel(self) -> None:
         if self._timer is not None:

@@ -17,7 +17,7 @@ from alpaca_async._errors import (
     TransportError,
 )
 from alpaca_async._progress import Progress
-from alpaca_async._session.error_mapping import tells_nothing
+from alpaca_async._session.error_mapping import is_server_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -272,4 +272,4 @@ class ImageWait:
 
 def _is_lost(error: AlpacaError) -> bool:
     """Whether `error` says nothing of the camera: the network's, or a server's in distress."""
-    return isinstance(error, TransportError) or tells_nothing(error)
+    return isinstance(error, TransportError) or is_server_failure(error)

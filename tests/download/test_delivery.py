@@ -21,11 +21,11 @@ SLOW = Delivery(latency=0.01, transfer=4.0, nbytes=10_000_000)
 
 def record_of(*deliveries: Delivery) -> tuple[DeliveryRecord, list[str]]:
     record = DeliveryRecord()
-    said = [record.add(delivery) for delivery in deliveries]
-    return record, [each for each in said if each is not None]
+    warnings = [record.add(delivery) for delivery in deliveries]
+    return record, [each for each in warnings if each is not None]
 
 
-def test_without_deliveries_there_is_nothing_to_tell() -> None:
+def test_without_deliveries_there_are_no_statistics() -> None:
     assert DeliveryRecord().statistics is None
 
 
@@ -45,14 +45,14 @@ def test_only_the_last_hundred_count() -> None:
     assert (statistics.count, statistics.slowest) == (100, USUAL.seconds)
 
 
-def test_three_slow_ones_in_a_row_are_worth_one_word() -> None:
-    _, said = record_of(*[USUAL] * 5, *[SLOW] * 5)
-    assert said == ["3 images in a row were slow, the last with 2.5 instead of 10.0 MB/s"]
+def test_three_slow_ones_in_a_row_give_one_warning() -> None:
+    _, warnings = record_of(*[USUAL] * 5, *[SLOW] * 5)
+    assert warnings == ["3 images in a row were slow, the last with 2.5 instead of 10.0 MB/s"]
 
 
-def test_after_a_good_one_it_is_said_again() -> None:
-    _, said = record_of(*[USUAL] * 9, *[SLOW] * 3, USUAL, *[SLOW] * 3)
-    assert len(said) == 2
+def test_after_a_fast_one_the_warning_is_repeated() -> None:
+    _, warnings = record_of(*[USUAL] * 9, *[SLOW] * 3, USUAL, *[SLOW] * 3)
+    assert len(warnings) == 2
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_after_a_good_one_it_is_said_again() -> None:
         [*[USUAL] * 5, *[Delivery(0.01, 2.9, USUAL.nbytes)] * 5],
         [*[Delivery(0.0, 0.001, 1_000_000)] * 5, *[Delivery(0.0, 0.4, 1_000_000)] * 5],
     ],
-    ids=["not in a row", "no habit yet", "not slow enough", "nobody notices"],
+    ids=["not in a row", "too few before", "not slow enough", "too short to notice"],
 )
-def test_otherwise_nothing_is_said(deliveries: list[Delivery]) -> None:
+def test_otherwise_there_is_no_warning(deliveries: list[Delivery]) -> None:
     assert record_of(*deliveries)[1] == []
 
 
-async def test_a_camera_tells_how_its_images_came(camera: AsyncCamera) -> None:
+async def test_a_camera_has_statistics_of_its_downloads(camera: AsyncCamera) -> None:
     image = await camera.expose(0.01)
     await camera.get_image_array()
     statistics = camera.delivery_statistics

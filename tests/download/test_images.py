@@ -32,8 +32,8 @@ from alpaca_async import (
     TransportTimeout,
 )
 from alpaca_async._device import imaging as imaging_module
-from alpaca_async._download.download import COLUMNS
-from alpaca_async._download.sink import MAX_ERROR_TEXT, Columns
+from alpaca_async._download.download import ASCOM_ORDER
+from alpaca_async._download.sink import MAX_ERROR_TEXT, AscomOrderBuffer
 from alpaca_async._protocol.imagebytes import DTYPES
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
@@ -49,7 +49,7 @@ IMAGEBYTES = "application/imagebytes"
 
 
 def ramp(*shape: int, dtype: str = "<u2") -> NDArray[Any]:
-    """Pixels that are all different."""
+    """Return pixels that are all different."""
     return np.arange(np.prod(shape)).astype(dtype).reshape(shape)
 
 
@@ -73,7 +73,7 @@ def until_close(body: bytes) -> bytes:
 
 
 class OneImage:
-    """A server whose every image is the same reply, and a camera of it."""
+    """A server that answers every image request with the same reply, and a camera on it."""
 
     def __init__(self, reply: Reply, **options: Any) -> None:  # noqa: ANN401 - AlpacaClient's
         replies = {"imagearray": reply, "imagearrayvariant": reply}
@@ -93,7 +93,7 @@ class OneImage:
 @pytest.mark.parametrize(("kind", "dtype"), DTYPES.items())
 @pytest.mark.parametrize("shape", [(3, 7), (3, 7, 3)])
 @pytest.mark.parametrize("data_start", [44, 51, 4000])
-async def test_every_type_rank_and_data_start_arrives_bit_by_bit(
+async def test_every_type_rank_and_data_start_arrives_unchanged(
     kind: ImageArrayElementTypes, dtype: np.dtype[Any], shape: tuple[int, ...], data_start: int
 ) -> None:
     expected = ramp(*shape).astype(dtype)
@@ -128,7 +128,7 @@ async def test_the_array_is_a_view_of_a_buffer_of_exactly_its_size() -> None:
 @pytest.mark.parametrize("transport", ["direct", "httpx"])
 @pytest.mark.parametrize("framing", [chunked, until_close, with_length])
 @pytest.mark.parametrize("contiguous", [True, False])
-async def test_every_framing_gives_the_same_image_through_every_transport(
+async def test_every_framing_gives_the_same_image_over_every_transport(
     transport: str, framing: Callable[[bytes], bytes], contiguous: bool
 ) -> None:
     expected = ramp(100, 130)
@@ -141,7 +141,9 @@ async def test_every_framing_gives_the_same_image_through_every_transport(
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(1, 3000), max_size=6), contiguous=st.booleans())
-async def test_any_cut_of_the_reply_gives_the_same_image(cuts: list[int], contiguous: bool) -> None:
+async def test_a_reply_in_any_pieces_gives_the_same_image(
+    cuts: list[int], contiguous: bool
+) -> None:
     expected = ramp(33, 31)
     reply = http(image(expected, data_start=47), IMAGEBYTES)
 
@@ -173,12 +175,12 @@ async def test_a_json_image_is_the_same_image(content_type: str, contiguous: boo
 
 
 @pytest.mark.parametrize("content_type", ["application/ImageBytes; charset=utf-8", ""])
-async def test_a_media_type_with_parameters_or_without_a_name_is_tolerated(
+async def test_a_media_type_with_parameters_and_a_missing_one_are_accepted(
     content_type: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with OneImage(http(image(ramp(3, 7)), content_type)) as camera:
         np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
-    assert ("taken for application/imagebytes" in caplog.text) == (not content_type)
+    assert ("treated as application/imagebytes" in caplog.text) == (not content_type)
 
 
 GOOD = image(ramp(3, 7))
@@ -232,7 +234,7 @@ async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
         np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
 
 
-async def test_the_longest_error_text_is_the_devices_error() -> None:
+async def test_the_longest_error_text_is_accepted_a_longer_one_is_malformed() -> None:
     longest = b"x" * MAX_ERROR_TEXT
     replies = [imagebytes(text, error=1035) for text in (longest + b"x", longest)]
     async with OneImage(lambda _: http(replies.pop(), IMAGEBYTES)) as camera:
@@ -250,18 +252,18 @@ async def test_an_image_above_the_limit_is_refused_before_it_is_allocated() -> N
             await camera.get_image_array()
 
 
-async def test_a_stalled_image_ends_at_the_stall_limit() -> None:
+async def test_a_stalled_image_ends_at_the_stall_timeout() -> None:
     async def stall(_: Request) -> AsyncIterator[bytes]:
         yield http(GOOD, IMAGEBYTES)[:-10]
         await asyncio.sleep(30)
 
     async with OneImage(stall, timeouts=Timeouts(stall=0.1)) as camera:
-        with pytest.raises(TransportTimeout, match="silent"):
+        with pytest.raises(TransportTimeout, match="sent no data"):
             await asyncio.wait_for(camera.get_image_array(), 5)
 
 
 @pytest.mark.parametrize("contiguous", [True, False])
-async def test_progress_of_a_download_ends_with_all_bytes(contiguous: bool) -> None:
+async def test_progress_of_a_download_ends_at_the_total(contiguous: bool) -> None:
     seen: list[Progress] = []
     async with OneImage(http(image(ramp(200, 100)), IMAGEBYTES)) as camera:
         await camera.get_image(contiguous=contiguous, progress=seen.append)
@@ -271,7 +273,7 @@ async def test_progress_of_a_download_ends_with_all_bytes(contiguous: bool) -> N
     assert [p.bytes_received for p in seen] == sorted(p.bytes_received for p in seen)
 
 
-async def test_progress_of_a_json_image_ends_with_all_bytes_of_its_text() -> None:
+async def test_progress_of_a_json_image_ends_at_the_length_of_its_text() -> None:
     seen: list[Progress] = []
     text = json.dumps({"Type": 2, "Rank": 2, "Value": ramp(300, 300).tolist()}).encode()
     async with OneImage(http(text)) as camera:
@@ -281,7 +283,7 @@ async def test_progress_of_a_json_image_ends_with_all_bytes_of_its_text() -> Non
     assert (seen[-1].bytes_received, seen[-1].fraction) == (len(text), 1)
 
 
-async def test_an_error_in_a_progress_function_reaches_the_caller_as_it_is() -> None:
+async def test_an_error_in_a_progress_callback_reaches_the_caller_unchanged() -> None:
     def broken(_: Progress) -> None:
         raise OSError("mine")
 
@@ -292,7 +294,7 @@ async def test_an_error_in_a_progress_function_reaches_the_caller_as_it_is() -> 
         assert (await camera.get_image()).data.shape == (7, 3)
 
 
-async def test_an_error_in_a_progress_function_passes_a_callers_client_as_it_is() -> None:
+async def test_an_error_in_a_progress_callback_passes_an_injected_client_unchanged() -> None:
     def broken(_: Progress) -> None:
         raise OSError("mine")
 
@@ -302,7 +304,7 @@ async def test_an_error_in_a_progress_function_passes_a_callers_client_as_it_is(
                 await camera.get_image(progress=broken)
 
 
-async def test_at_most_max_downloads_run_at_once_and_none_waits_for_a_poll() -> None:
+async def test_at_most_max_downloads_run_at_once() -> None:
     running, most = 0, 0
 
     async def slow(_: Request) -> AsyncIterator[bytes]:
@@ -331,7 +333,7 @@ def test_downloads_are_limited_in_one_event_loop_after_another() -> None:
     asyncio.run(client.aclose())
 
 
-async def test_a_client_that_is_closed_begins_no_download_that_waited() -> None:
+async def test_a_closed_client_starts_no_waiting_download() -> None:
     async def slow(_: Request) -> bytes:
         await asyncio.sleep(0.1)
         return http(GOOD, IMAGEBYTES)
@@ -347,7 +349,7 @@ async def test_a_client_that_is_closed_begins_no_download_that_waited() -> None:
     assert server.count("imagearray") == 1
 
 
-async def test_an_image_waits_for_those_before_it_however_long_they_take() -> None:
+async def test_the_wait_for_earlier_images_does_not_count_as_a_stall() -> None:
     async def slow(_: Request) -> AsyncIterator[bytes]:
         reply = http(GOOD, IMAGEBYTES)
         for start in range(0, len(reply), 20):
@@ -359,7 +361,7 @@ async def test_an_image_waits_for_those_before_it_however_long_they_take() -> No
         await asyncio.gather(*(camera.get_image_array() for _ in range(3)))
 
 
-async def test_a_rejection_that_drips_ends_at_the_limit_of_a_reply() -> None:
+async def test_a_rejection_that_trickles_ends_at_the_reply_timeout() -> None:
     async def drip(_: Request) -> AsyncIterator[bytes]:
         yield b"HTTP/1.1 500 Oops\r\nContent-Length: 1000\r\n\r\n"
         while True:
@@ -387,18 +389,18 @@ async def silent(_: Request) -> AsyncIterator[bytes]:
     [http(LARGE, IMAGEBYTES), chunked(LARGE + b"x"), broken_off, silent],
     ids=["good", "too long", "broken off", "silent"],
 )
-async def test_no_pixels_outlive_the_image_or_its_error(
+async def test_pixels_are_freed_with_the_image_or_its_error(
     reply: Reply, injected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memories: list[weakref.ref[Any]] = []
 
-    def spied(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Columns:
-        memory = Columns(shape, dtype)
+    def recording(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AscomOrderBuffer:
+        memory = AscomOrderBuffer(shape, dtype)
         memories.append(weakref.ref(memory.array))
         return memory
 
-    layout = replace(COLUMNS, receive=spied)
-    monkeypatch.setattr(imaging_module, "COLUMNS", layout)
+    layout = replace(ASCOM_ORDER, new_buffer=recording)
+    monkeypatch.setattr(imaging_module, "ASCOM_ORDER", layout)
     async with httpx.AsyncClient() as own:
         options = {"http": own if injected else None, "timeouts": Timeouts(stall=0.2)}
         async with OneImage(reply, **options) as camera:
@@ -421,11 +423,11 @@ async def test_an_image_survives_asarray_and_its_copy_semantics() -> None:
     assert np.asarray(found, dtype=float).dtype == float
 
 
-async def test_a_header_alone_is_given_no_memory_and_no_layout_that_takes_it(
+async def test_a_large_image_without_a_length_is_received_in_ascom_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without a length nobody vouches for what the header says."""
-    monkeypatch.setattr("alpaca_async._download.sink._UNPROMISED_LIMIT", 1000)
+    """Without a Content-Length nothing confirms the size in the header."""
+    monkeypatch.setattr("alpaca_async._download.sink._MAX_ROW_MAJOR_WITHOUT_LENGTH", 1000)
     expected = ramp(300, 200)
     async with OneImage(chunked(image(expected))) as camera:
         found = await camera.get_image()
@@ -434,14 +436,14 @@ async def test_a_header_alone_is_given_no_memory_and_no_layout_that_takes_it(
 
 
 @pytest.mark.parametrize("shape", [(2**31 - 1, 2**31 - 1), (2**31 - 1, 2**31 - 1, 1024)])
-async def test_an_image_that_no_memory_holds_is_refused(shape: tuple[int, ...]) -> None:
+async def test_an_image_too_large_for_memory_is_refused(shape: tuple[int, ...]) -> None:
     async with OneImage(chunked(imagebytes(bytes(99), *shape)), max_image_bytes=2**99) as camera:
-        with pytest.raises(MalformedResponse, match="there is no memory for an image"):
+        with pytest.raises(MalformedResponse, match="not enough memory for an image"):
             await camera.get_image()
 
 
 @pytest.mark.parametrize("place", ["transpose_blocked", "ImageJsonParser.feed"])
-async def test_memory_that_runs_out_later_refuses_the_image(
+async def test_a_memory_error_later_refuses_the_image(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = json.dumps({"Type": 2, "Rank": 2, "Value": [[1, 2]]}).encode()
@@ -449,12 +451,12 @@ async def test_memory_that_runs_out_later_refuses_the_image(
         monkeypatch.setattr(
             f"alpaca_async._download.download.{place}", Mock(side_effect=MemoryError)
         )
-        with pytest.raises(MalformedResponse, match="camera/0/imagearray: there is no memory"):
+        with pytest.raises(MalformedResponse, match="camera/0/imagearray: not enough memory"):
             await camera.get_image()
 
 
-@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="numpy 2 came with it")
-async def test_an_array_that_would_need_a_copy_is_refused_if_there_must_be_none() -> None:
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="new in numpy 2")
+async def test_copy_false_is_refused_if_the_array_needs_a_copy() -> None:
     async with OneImage(http(GOOD, IMAGEBYTES)) as camera:
         found = await camera.get_image()
     assert np.shares_memory(np.array(found, copy=False), found.data)

@@ -1,4 +1,4 @@
-"""Rows first: the same pixels, whatever the shape, the dtype, the slabs and the cuts."""
+"""Row-major conversion: the same pixels for every shape, dtype, slab size and piece size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_async._download import rowmajor
-from alpaca_async._download.rowmajor import ColumnSlabs, row_major_shape, transpose_blocked
+from alpaca_async._download.rowmajor import RowMajorBuffer, row_major_shape, transpose_blocked
 from alpaca_async._protocol.imagebytes import DTYPES
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ shapes = (
 
 
 def image(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return pixels that differ from their neighbours in every direction."""
+    """Return pixels that differ from their neighbours in all directions."""
     return np.random.default_rng(0).integers(0, 1 << 24, shape).astype(dtype)
 
 
-def receive(source: NDArray[Any], slabs: ColumnSlabs, sizes: list[int]) -> None:
-    """Write the bytes of `source` as a socket would, at most one of `sizes` at a time."""
+def receive(source: NDArray[Any], slabs: RowMajorBuffer, sizes: list[int]) -> None:
+    """Write the bytes of `source` as a socket would, in pieces of at most `sizes`, in turn."""
     data = memoryview(source.tobytes())
     turn = 0
     while slabs.missing:
@@ -50,7 +50,7 @@ def receive(source: NDArray[Any], slabs: ColumnSlabs, sizes: list[int]) -> None:
 
 
 @given(shape=shapes, dtype=dtypes)
-def test_transposition_swaps_x_and_y_alone(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def test_transposition_swaps_only_x_and_y(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     source = image(shape, dtype)
     target = np.empty(row_major_shape(shape), dtype)
     for _ in transpose_blocked(source, target):
@@ -64,26 +64,26 @@ def test_transposition_swaps_x_and_y_alone(shape: tuple[int, ...], dtype: np.dty
     slab_bytes=st.integers(100, 5000) | st.just(rowmajor.SLAB_BYTES),
     sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=5).map(lambda some: [*some, 9999]),
 )
-def test_slabs_give_rows_whatever_their_size_and_the_cuts(
+def test_slabs_of_any_size_in_any_pieces_give_rows(
     shape: tuple[int, ...], dtype: np.dtype[Any], slab_bytes: int, sizes: list[int]
 ) -> None:
     source = image(shape, dtype)
-    slabs = ColumnSlabs(shape, dtype, slab_bytes=slab_bytes)
+    slabs = RowMajorBuffer(shape, dtype, slab_bytes=slab_bytes)
     receive(source, slabs, sizes)
     assert slabs.array.flags.c_contiguous
     assert slabs.array.dtype == dtype
     np.testing.assert_array_equal(slabs.array, source.swapaxes(0, 1), strict=True)
 
 
-def test_slabs_take_single_bytes() -> None:
+def test_slabs_accept_single_bytes() -> None:
     source = image((5, 3, 2), np.dtype("<i4"))
-    slabs = ColumnSlabs((5, 3, 2), "<i4", slab_bytes=40)
+    slabs = RowMajorBuffer((5, 3, 2), "<i4", slab_bytes=40)
     receive(source, slabs, [1])
     np.testing.assert_array_equal(slabs.array, source.swapaxes(0, 1))
 
 
-def test_the_buffer_is_empty_when_all_has_come() -> None:
-    slabs = ColumnSlabs((2, 3), np.uint8)
+def test_the_buffer_is_empty_when_all_bytes_have_arrived() -> None:
+    slabs = RowMajorBuffer((2, 3), np.uint8)
     assert len(slabs.get_buffer()) == slabs.missing == 6
     slabs.received(0)
     assert len(slabs.get_buffer()) == 6
@@ -94,12 +94,12 @@ def test_the_buffer_is_empty_when_all_has_come() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4000, 3000), (2, 8_000_000), (8_000_000, 2), (900, 900, 3)])
-def test_a_slab_stays_small_beside_the_frame(shape: tuple[int, ...]) -> None:
-    slabs = ColumnSlabs(shape, np.uint16)
+def test_a_slab_is_small_compared_with_the_frame(shape: tuple[int, ...]) -> None:
+    slabs = RowMajorBuffer(shape, np.uint16)
     assert 0 < len(slabs.get_buffer()) <= rowmajor.SLAB_BYTES
 
 
-def test_a_step_of_the_transposition_is_a_slab_and_no_more() -> None:
+def test_a_step_of_the_transposition_copies_exactly_one_slab() -> None:
     source = image((3000, 400), np.dtype("<u2"))
     target = np.zeros((400, 3000), "<u2")
     for _ in islice(transpose_blocked(source, target), 2):
@@ -116,9 +116,9 @@ def test_a_target_that_is_not_contiguous_is_refused() -> None:
         next(transpose_blocked(np.zeros((3, 4), np.uint8), rows))
 
 
-def test_the_first_reads_are_small_while_the_memory_is_provided() -> None:
+def test_the_first_reads_are_small_while_pages_are_mapped() -> None:
     source = image((3000, 700), np.dtype("<u2"))
-    slabs = ColumnSlabs(source.shape, source.dtype, slab_bytes=200_000)
+    slabs = RowMajorBuffer(source.shape, source.dtype, slab_bytes=200_000)
     assert len(slabs.get_buffer()) == 65536
     receive(source, slabs, [65536, 9999])
     np.testing.assert_array_equal(slabs.array, source.T)
@@ -127,7 +127,7 @@ def test_the_first_reads_are_small_while_the_memory_is_provided() -> None:
 def test_the_slabs_of_the_widest_image_are_not_listed_in_advance() -> None:
     tracemalloc.start()
     try:
-        slabs = ColumnSlabs((1 << 26, 1), np.uint8)
+        slabs = RowMajorBuffer((1 << 26, 1), np.uint8)
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

@@ -218,18 +218,22 @@ JSON_IMAGES = [
         "a pixel that is not a number", json_image(Value=[[1, float("nan")]]), bad("not a number")
     ),
     unread("a pixel that is text", json_image(Value=[[1, "2"]]), bad("not a number")),
-    unread("rows of different lengths", json_image(Value=[[1, 2], [3]]), bad("ragged")),
+    unread("rows of different lengths", json_image(Value=[[1, 2], [3]]), bad("differ in length")),
     unread("a Rank that is not that of the array", json_image(Rank=3), bad("Rank 3 is nested 2")),
     unread("a Type that JSON images cannot have", json_image(Type=8), bad("cannot be of Type 8")),
     unread(
         "a pixel that the announced type does not hold",
         json_image(Value=[[1, 2**40]]),
-        bad("pixels that are no int32"),
+        bad("pixels that are not int32 values"),
     ),
-    unread("a pixel of five thousand digits", json_image(Value=[[1, 10**4000]]), bad("endless")),
+    unread(
+        "a pixel of five thousand digits",
+        json_image(Value=[[1, 10**4000]]),
+        bad("more than 1024 characters"),
+    ),
     unread("an image nested without end", text(b'{"Value":' + b"[" * 99_999), bad("nested")),
     unread("null in place of the image", json_image(Value=None), bad("holds no image")),
-    unread("several images in one reply", json_image(value=[[3]]), bad("several values")),
+    unread("several images in one reply", json_image(value=[[3]]), bad("more than one `Value`")),
     unread(
         "the device's error in JSON, though ImageBytes were asked for",
         ascom_error(0x40B, "no image"),

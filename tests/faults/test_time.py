@@ -122,7 +122,7 @@ def chunks(start: bytes) -> bytes:
 
 
 TRICKLE = timed_out("more slowly than 256 bytes a second")
-SILENT = timed_out("the server fell silent")
+SILENT = timed_out("the server sent no data in time")
 HEADERS = b"X-More: and more\r\n" * 99
 TEXT = text(b'{"Type":2,"Rank":2,"Value":[[' + b"1," * 900 + b"1]]}")
 PLAIN = {"timeouts": Timeouts(reply=0.08), "connections_per_server": 1}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from alpaca_async import AlpacaError, AscomError, decode_imagebytes
-from alpaca_async._download.download import COLUMNS, ROWS
+from alpaca_async._download.download import ASCOM_ORDER, ROW_MAJOR
 from alpaca_async._download.sink import ImageSink
 from alpaca_async._http.reply import Reply
 
@@ -124,7 +124,7 @@ def _decoded(data: bytes) -> NDArray[Any] | AlpacaError:
 
 def _received(rng: Random, data: bytes, *, rows: bool) -> NDArray[Any] | AlpacaError:
     """Send `data` through the reader of replies, as a connection does."""
-    sink = ImageSink((ROWS if rows else COLUMNS).receive, 2**31)
+    sink = ImageSink((ROW_MAJOR if rows else ASCOM_ORDER).new_buffer, 2**31)
     reply = Reply("GET", sink)
     length, body = _framed(rng, data)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/imagebytes\r\n%b\r\n" % length
@@ -136,7 +136,7 @@ def _received(rng: Random, data: bytes, *, rows: bool) -> NDArray[Any] | AlpacaE
         array, _ = sink.result()
     except AlpacaError as error:
         return error
-    return array.swapaxes(0, 1) if rows and not sink.in_columns else array
+    return array.swapaxes(0, 1) if rows and not sink.in_ascom_order else array
 
 
 def _framed(rng: Random, data: bytes) -> tuple[bytes, bytes]:

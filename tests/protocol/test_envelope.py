@@ -78,14 +78,14 @@ def test_an_error_is_raised_with_its_number_and_text(
         b'{"ErrorNumber": 1.5}',
     ],
 )
-def test_what_is_not_an_envelope_is_malformed(garbage: bytes) -> None:
+def test_a_body_that_is_not_an_envelope_is_malformed(garbage: bytes) -> None:
     with pytest.raises(MalformedResponse) as caught:
         decode_envelope(garbage)
     assert len(str(caught.value)) < 300
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_any_bytes_are_an_envelope_or_an_error_of_ours(raw: bytes) -> None:
+def test_any_bytes_are_an_envelope_or_an_alpaca_error(raw: bytes) -> None:
     with suppress(AlpacaError):
         decode_envelope(raw)
 
@@ -99,7 +99,7 @@ def test_a_rejection_quotes_the_text_of_a_page_without_its_tags() -> None:
 
 
 @pytest.mark.parametrize("opening", [b"<script", b"<", b"<a", b"<style>"])
-def test_a_page_of_openings_takes_no_more_than_its_length(opening: bytes) -> None:
+def test_many_unclosed_tags_take_linear_time(opening: bytes) -> None:
     def seconds(size: int) -> float:
         page = opening * (size // len(opening))
         begun = time.thread_time()
@@ -107,10 +107,10 @@ def test_a_page_of_openings_takes_no_more_than_its_length(opening: bytes) -> Non
         return time.thread_time() - begun
 
     short, long = (min(seconds(size) for _ in range(3)) for size in (8192, 65536))
-    assert long < 8 * 3 * max(short, 0.001)  # the square would be 64 times as much
+    assert long < 8 * 3 * max(short, 0.001)  # quadratic time would be 64 times as much
 
 
-def test_what_is_no_tag_is_quoted() -> None:
+def test_text_that_is_not_a_tag_is_quoted() -> None:
     assert str(rejection(400, b"gain must be < 5 and > 0")).endswith("gain must be < 5 and > 0")
 
 
@@ -120,11 +120,11 @@ def test_a_rejection_with_an_alpaca_error_keeps_its_number() -> None:
     assert "Device not found" in str(error)
 
 
-def test_a_rejection_without_a_body_says_its_status() -> None:
+def test_a_rejection_without_a_body_reports_its_status() -> None:
     assert str(rejection(500, b"")) == "HTTP status 500"
 
 
-def test_fields_in_other_cases_are_read_and_no_error_passes_for_a_success() -> None:
+def test_fields_in_other_upper_and_lower_case_are_read_also_errors() -> None:
     assert decode_envelope(b'{"value": 3, "serverTransactionId": 7}').value == 3
     assert decode_envelope(b'{"value": 3, "VALUE": 4, "Value": 5}').value == 5
     with pytest.raises(NotImplementedException, match="no gain"):

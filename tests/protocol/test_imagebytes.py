@@ -106,7 +106,7 @@ def test_arbitrary_bytes_are_an_alpaca_error(data: bytes) -> None:
     signs=st.sets(st.sampled_from(["error_number", "data_start", "rank", "dimension1"])),
     length=st.integers(0, 60),
 )
-def test_a_lying_header_gives_pixels_of_its_own_shape_or_an_alpaca_error(
+def test_a_wrong_header_gives_pixels_of_its_own_shape_or_an_alpaca_error(
     fields: dict[str, int], signs: set[str], length: int
 ) -> None:
     fields |= {name: -fields[name] for name in signs & fields.keys()}
@@ -115,12 +115,14 @@ def test_a_lying_header_gives_pixels_of_its_own_shape_or_an_alpaca_error(
         array = decode_imagebytes(data)
     except AlpacaError:
         return
-    said = FIELDS | fields
-    shape = (said["dimension1"], said["dimension2"], said["dimension3"])[: said["rank"]]
+    declared = FIELDS | fields
+    shape = (declared["dimension1"], declared["dimension2"], declared["dimension3"])[
+        : declared["rank"]
+    ]
     assert array.shape == shape
-    assert array.dtype == DTYPES[ImageArrayElementTypes(said["transmission_element_type"])]
-    assert said["data_start"] + array.nbytes == len(data)
-    assert said["error_number"] == 0
+    assert array.dtype == DTYPES[ImageArrayElementTypes(declared["transmission_element_type"])]
+    assert declared["data_start"] + array.nbytes == len(data)
+    assert declared["error_number"] == 0
 
 
 def as_array(data: bytes) -> ReadableBuffer:
@@ -155,7 +157,7 @@ def test_every_truncation_is_incomplete() -> None:
             decode_imagebytes(whole[:length])
 
 
-def test_an_incomplete_image_says_how_much_came() -> None:
+def test_an_incomplete_image_reports_how_much_arrived() -> None:
     with pytest.raises(IncompleteImage, match="after 5 of 12 bytes"):
         decode_imagebytes(payload()[:-7])
 
@@ -166,7 +168,7 @@ def test_an_image_that_ends_before_its_start_has_received_nothing() -> None:
     assert caught.value.received == 0
 
 
-def test_bytes_behind_the_image_are_malformed() -> None:
+def test_bytes_after_the_image_are_malformed() -> None:
     with pytest.raises(MalformedResponse, match="1 bytes follow"):
         decode_imagebytes(payload() + b"x")
 
@@ -191,12 +193,12 @@ def test_bytes_behind_the_image_are_malformed() -> None:
         ({"rank": 3}, "do not fit"),
     ],
 )
-def test_a_contradictory_header_is_malformed(changes: dict[str, int], reason: str) -> None:
+def test_an_invalid_header_is_malformed(changes: dict[str, int], reason: str) -> None:
     with pytest.raises(MalformedResponse, match=reason):
         decode_imagebytes(payload(**changes))
 
 
-def test_nothing_is_allocated_for_dimensions_that_lie() -> None:
+def test_nothing_is_allocated_for_wrong_dimensions() -> None:
     huge = 2**31 - 1
     lying = header(rank=3, dimension1=huge, dimension2=huge, dimension3=1024)
     with pytest.raises(IncompleteImage) as caught:
@@ -209,26 +211,26 @@ def test_more_planes_than_any_camera_has_are_refused() -> None:
         decode_imagebytes(header(rank=3, dimension1=1, dimension2=1, dimension3=1025))
 
 
-def test_the_error_of_the_device_comes_before_all_else_in_the_header() -> None:
+def test_the_error_of_the_device_has_priority_over_the_rest_of_the_header() -> None:
     data = header(error_number=0x40B, rank=0, transmission_element_type=0) + "kein Bild ü".encode()
     with pytest.raises(InvalidOperationException, match="kein Bild ü"):
         decode_imagebytes(data)
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"ends with zeros\0\0"])
-def test_any_error_text_is_taken(text: bytes) -> None:
+def test_any_error_text_is_accepted(text: bytes) -> None:
     with pytest.raises(DriverException) as caught:
         decode_imagebytes(header(error_number=1) + text)
     assert not caught.value.message.endswith("\0")
 
 
-def test_an_error_in_an_unknown_version_is_not_believed() -> None:
+def test_an_error_in_an_unknown_version_is_malformed() -> None:
     with pytest.raises(MalformedResponse) as caught:
         decode_imagebytes(header(error_number=1, metadata_version=9))
     assert not isinstance(caught.value, AscomError)
 
 
-def test_the_metadata_knows_shape_and_size() -> None:
+def test_the_metadata_has_shape_size_and_dtype() -> None:
     metadata = ImageHeader.unpack(header(rank=3, dimension3=4)).metadata()
     assert metadata.shape == (3, 2, 4)
     assert metadata.nbytes == 48

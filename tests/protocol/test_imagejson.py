@@ -1,4 +1,4 @@
-"""JSON images: the same as `json` and numpy for every valid text, an error for every other."""
+"""JSON images: equal to `json` and numpy for every valid text, an error for every other text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DTYPES: dict[Any, str] = {1: "<i2", 2: "<i4", 3: "<f8"}
 
 @pytest.fixture(scope="module", autouse=True, params=[1 << 16, 7], ids=["whole", "cut"])
 def chunk(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Look at a whole text at once, and again at 7 bytes at a time."""
+    """Parse each text in one chunk, and again in chunks of 7 bytes."""
     with patch.object(imagejson, "_CHUNK", request.param):
         yield
 
@@ -59,7 +59,7 @@ def refuse(name: str) -> None:
 
 
 def expected(text: bytes) -> NDArray[Any] | None:
-    """Return what `json` and numpy make of a text, None if it is no image."""
+    """Return the result of `json` and numpy for a text; None if it is not an image."""
     try:
         parsed: Any = json.loads(text.decode("utf-8-sig"), parse_constant=refuse)
     except (ValueError, RecursionError):
@@ -163,7 +163,7 @@ def test_a_damaged_text_is_refused_exactly_where_json_refuses_it(
 
 
 @given(body=st.text("[],-.e012 ", max_size=30), cuts=cut_places)
-def test_a_heap_of_brackets_and_digits_is_judged_as_json_judges_it(
+def test_random_brackets_and_digits_are_accepted_or_refused_as_by_json(
     body: str, cuts: tuple[int, ...]
 ) -> None:
     assert_as_expected(reply(f"[[{body}]]"), cuts)
@@ -205,20 +205,20 @@ def test_three_planes_keep_their_order() -> None:
         *("[" * 90, "[" * 500, "[" * 500 + "1" + "]" * 500),
     ],
 )
-def test_a_value_that_is_no_image_is_malformed(value: str) -> None:
+def test_a_value_that_is_not_an_image_is_malformed(value: str) -> None:
     with pytest.raises(MalformedResponse):
         parse(reply(value))
 
 
 @pytest.mark.parametrize("value", ["[[1" + "0" * 400 + "]]", "[[" + "9" * 310 + "]]"])
-def test_an_integer_beyond_the_doubles_is_malformed(value: str) -> None:
+def test_an_integer_outside_the_range_of_float64_is_malformed(value: str) -> None:
     with pytest.raises(MalformedResponse):
         parse(reply(value, "3"))
 
 
 @pytest.mark.parametrize("value", ["[[32768]]", "[[-32769]]", "[[1.5]]"])
-def test_a_pixel_that_int16_does_not_hold_is_malformed(value: str) -> None:
-    with pytest.raises(MalformedResponse, match="no int16"):
+def test_a_pixel_that_int16_cannot_represent_is_malformed(value: str) -> None:
+    with pytest.raises(MalformedResponse, match="not int16 values"):
         parse(reply(value, "1"))
 
 
@@ -239,13 +239,13 @@ def test_a_type_that_json_images_do_not_have_is_malformed(kind: str) -> None:
 
 
 @pytest.mark.parametrize("rank", ["3", "0", "1", '"two"', "2.5", "false"])
-def test_a_rank_that_is_not_that_of_the_nesting_is_malformed(rank: str) -> None:
+def test_a_rank_that_differs_from_the_nesting_is_malformed(rank: str) -> None:
     with pytest.raises(MalformedResponse):
         parse(reply("[[1]]", rank=rank))
 
 
 @pytest.mark.parametrize(("kind", "rank"), [("2.0", "2.0"), ('"2"', '"2"'), ("2", "null")])
-def test_harmless_forms_of_type_and_rank_are_taken(kind: str, rank: str) -> None:
+def test_harmless_forms_of_type_and_rank_are_accepted(kind: str, rank: str) -> None:
     pixels, _ = parse(reply("[[1]]", kind, rank))
     assert pixels.tolist() == [[1]]
 
@@ -257,7 +257,7 @@ def test_harmless_forms_of_type_and_rank_are_taken(kind: str, rank: str) -> None
         *("[[],[[[[[[1]]]]]]]", '[[1],[2,3,"x"]]', '[[11111,22222],"]\\"",null]', "[[1e999],[2]]"),
     ],
 )
-def test_the_error_of_the_device_comes_before_whatever_value_is(value: str) -> None:
+def test_the_error_of_the_device_has_priority_over_any_value(value: str) -> None:
     text = f'{{"Value":{value},"ErrorNumber":1035,"ErrorMessage":"no image"}}'
     with pytest.raises(InvalidOperationException, match="no image") as caught:
         parse(text.encode())
@@ -280,7 +280,7 @@ def test_a_message_of_another_type_is_quoted() -> None:
 
 
 @pytest.mark.parametrize("number", ['"x"', '""', "[]", "false", "1.5"])
-def test_an_error_number_that_is_none_is_malformed(number: str) -> None:
+def test_an_error_number_that_is_not_an_integer_is_malformed(number: str) -> None:
     error = f'"ErrorNumber":{number}'
     with pytest.raises(MalformedResponse):
         parse(f'{{"Type":2,"Value":[[1]],{error}}}'.encode())
@@ -293,7 +293,7 @@ def test_the_case_of_names_does_not_matter() -> None:
         parse(b'{"errorNumber":1035,"errorMessage":"no image"}')
 
 
-def test_the_last_of_several_values_counts() -> None:
+def test_the_last_of_several_values_wins() -> None:
     text = b'{"Type":2,"Value":["x"],"Value":[[1]],"V\\u0061lue":[[2,3]],"a":{"Value":[[4]]}}'
     assert parse(text)[0].tolist() == [[2, 3]]
     with pytest.raises(MalformedResponse, match="holds no image"):
@@ -312,7 +312,7 @@ def test_a_text_without_an_image_is_malformed(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("ending", [b"x", b"}", b"{}", b",", b"[[1]]", b"\x00"])
-def test_text_behind_the_reply_is_malformed(ending: bytes) -> None:
+def test_text_after_the_reply_is_malformed(ending: bytes) -> None:
     with pytest.raises(MalformedResponse):
         parse(reply("[[1]]") + ending)
 
@@ -325,7 +325,7 @@ def test_every_truncation_is_an_incomplete_image() -> None:
         assert (caught.value.received, caught.value.expected) == (length, None)
 
 
-def test_a_head_that_is_no_json_is_refused_before_the_image_has_come() -> None:
+def test_an_invalid_envelope_is_refused_before_the_image_has_arrived() -> None:
     parser = ImageJsonParser(max_image_bytes=100)
     with pytest.raises(MalformedResponse):
         parser.feed(b'{"Type":2,,"Value":[' + b" " * (1 << 16))
@@ -344,7 +344,7 @@ def test_an_endless_envelope_is_malformed(before: bytes, junk: bytes) -> None:
 def test_an_endless_envelope_is_refused_before_it_ends() -> None:
     parser = ImageJsonParser(max_image_bytes=100)
     big = patch.object(imagejson, "_CHUNK", 1 << 16)
-    with big, pytest.raises(MalformedResponse, match="surround"):
+    with big, pytest.raises(MalformedResponse, match="around the image"):
         parser.feed(b'{"Key":"' + b"x" * 400000)
 
 
@@ -353,18 +353,18 @@ def test_deep_nesting_outside_the_image_is_malformed() -> None:
         parse(b'{"a":' + b"[" * 101 + b"]" * 101 + b"}")
 
 
-def test_an_image_larger_than_allowed_is_malformed_and_not_held() -> None:
+def test_an_image_above_the_size_limit_is_malformed() -> None:
     assert parse(reply("[[1,2],[3,4]]"), max_image_bytes=16)[0].nbytes == 16
     with pytest.raises(MalformedResponse, match="larger than 15 bytes"):
         parse(reply("[[1,2],[3,4]]"), max_image_bytes=15)
 
 
-def test_the_limit_holds_for_the_type_that_comes_last() -> None:
+def test_the_size_limit_applies_to_a_type_that_follows_the_pixels() -> None:
     with pytest.raises(MalformedResponse, match="larger than 16 bytes"):
         parse(b'{"Value":[[1,2],[3,4]],"Type":3}', max_image_bytes=16)
 
 
-def test_megabytes_of_space_are_no_harm() -> None:
+def test_large_amounts_of_whitespace_are_accepted() -> None:
     text = reply("[[" + " " * 200000 + "1" + "\n" * 200000 + "," + "2" + "\t" * 200000 + "]]")
     with patch.object(imagejson, "_CHUNK", 1 << 16):
         assert parse(text)[0].tolist() == [[1, 2]]
@@ -372,7 +372,7 @@ def test_megabytes_of_space_are_no_harm() -> None:
 
 @pytest.mark.parametrize("planes", [(), (3,)])
 @pytest.mark.parametrize("high", [200, 65536, 2**31])
-def test_an_image_of_many_chunks_is_whole(planes: tuple[int, ...], high: int) -> None:
+def test_an_image_of_many_chunks_is_complete(planes: tuple[int, ...], high: int) -> None:
     source = np.random.default_rng(1).integers(-high, high, (60, 300, *planes))
     text = reply(json.dumps(source.tolist()), rank=str(source.ndim))
     with patch.object(imagejson, "_CHUNK", 1 << 12):

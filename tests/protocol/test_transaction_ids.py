@@ -1,4 +1,4 @@
-"""Transaction ids: each request has its own, and replies that echo another are noticed."""
+"""Transaction ids: each request has its own, and a reply that echoes another is detected."""
 
 from __future__ import annotations
 
@@ -74,12 +74,14 @@ async def test_a_wrong_echo_is_logged_once_for_each_server(
                 await CALLS[kind](client.camera(server.address))
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 2
-    assert f"http://{first.address} echoed the transaction id 101 for 1;" in warnings[0]
-    assert f"http://{second.address} echoed the transaction id 104 for 4;" in warnings[1]
+    assert f"http://{first.address} echoed the transaction id 101 for request 1;" in warnings[0]
+    assert f"http://{second.address} echoed the transaction id 104 for request 4;" in warnings[1]
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_no_echo_is_not_worth_a_warning(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_missing_echo_is_logged_without_a_warning(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "alpaca_async")
     async with scripted(kind, -1) as server, AlpacaClient() as client:
         await CALLS[kind](client.camera(server.address))
@@ -91,12 +93,12 @@ async def test_no_echo_is_not_worth_a_warning(kind: str, caplog: pytest.LogCaptu
 @pytest.mark.parametrize("kind", ANSWERS)
 @pytest.mark.parametrize("error", [0, 0x401])
 @pytest.mark.parametrize("offset", [1, 100])
-async def test_a_strict_client_refuses_a_wrong_echo_before_anything_else_that_it_says(
+async def test_a_strict_client_refuses_a_wrong_echo_before_it_reads_the_error(
     kind: str, error: int, offset: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with scripted(kind, offset, error=error) as server:
         async with AlpacaClient(strict_ids=True) as client:
-            with pytest.raises(MalformedResponse, match=f"#1 says that it is for #{1 + offset}"):
+            with pytest.raises(MalformedResponse, match=f"#1 has the transaction id {1 + offset}$"):
                 await CALLS[kind](client.camera(server.address))
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -104,13 +106,13 @@ async def test_a_strict_client_refuses_a_wrong_echo_before_anything_else_that_it
 async def test_a_strict_client_refuses_a_reply_without_an_id() -> None:
     async with ScriptedServer({"gain": value(7)}) as server:
         async with AlpacaClient(strict_ids=True) as client:
-            with pytest.raises(MalformedResponse, match="for #0"):
+            with pytest.raises(MalformedResponse, match="has the transaction id 0 "):
                 await client.camera(server.address).set_gain(7)
     assert server.count("gain") == 1
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_a_strict_client_takes_what_is_its_own(kind: str) -> None:
+async def test_a_strict_client_accepts_a_correct_echo(kind: str) -> None:
     async with scripted(kind, 0) as server, AlpacaClient(strict_ids=True) as client:
         await CALLS[kind](client.camera(server.address))
     async with scripted(kind, 0, error=0x401) as server, AlpacaClient(strict_ids=True) as client:
@@ -127,7 +129,7 @@ async def test_a_strict_client_works_with_the_simulated_camera() -> None:
             assert (await camera.expose(0.01)).data.shape == (48, 64)
 
 
-async def test_requests_of_all_kinds_share_one_row_of_numbers() -> None:
+async def test_requests_of_all_kinds_share_one_sequence_of_numbers() -> None:
     async with ScriptedServer(
         {
             "gain": echo(0),
@@ -165,6 +167,6 @@ def test_numbers_are_unique_over_threads() -> None:
 
 
 @pytest.mark.parametrize("client_id", [0, -1, 2**31, True, 1.0, "1\r\nX: y"])
-def test_a_client_id_that_is_none_is_refused(client_id: int) -> None:
+def test_an_invalid_client_id_is_refused(client_id: int) -> None:
     with pytest.raises((TypeError, ValueError), match="client_id"):
         AlpacaClient(client_id=client_id)

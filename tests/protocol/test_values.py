@@ -54,7 +54,7 @@ json_values = st.recursive(
         (CameraStates, 99, 99),
     ],
 )
-def test_exact_values_and_harmless_deviations_are_taken(
+def test_exact_values_and_harmless_deviations_are_accepted(
     kind: type[Any], raw: object, expected: object
 ) -> None:
     value = decode(kind, raw)
@@ -89,9 +89,7 @@ def test_exact_values_and_harmless_deviations_are_taken(
         (CameraStates, "busy"),
     ],
 )
-def test_what_would_have_to_be_guessed_is_refused_with_a_quotation(
-    kind: type[Any], raw: object
-) -> None:
+def test_an_ambiguous_value_is_refused_and_quoted(kind: type[Any], raw: object) -> None:
     with pytest.raises(MalformedResponse, match="is not of type") as caught:
         decode(kind, raw)
     assert len(str(caught.value)) < 200
@@ -109,14 +107,14 @@ def test_any_json_value_is_decoded_to_its_kind_or_refused(kind: type[Any], raw: 
 
 @pytest.mark.parametrize("decoder", [decode_strings, decode_records, decode_integers])
 @pytest.mark.parametrize("raw", [None, "text", 3, {"a": 1}, [None]])
-def test_lists_are_lists_of_what_was_promised(decoder: Any, raw: object) -> None:  # noqa: ANN401
+def test_a_list_with_items_of_another_type_is_refused(decoder: Any, raw: object) -> None:  # noqa: ANN401
     with pytest.raises(MalformedResponse):
         decoder(raw)
     assert decoder([]) == []
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_floats_are_written_as_plain_decimals_that_read_back_the_same(number: float) -> None:
+def test_floats_are_encoded_as_plain_decimals_that_parse_to_the_same_value(number: float) -> None:
     text = encode(number)
     assert set(text) <= set("-.0123456789")
     assert float(text) == number
@@ -126,11 +124,11 @@ def test_floats_are_written_as_plain_decimals_that_read_back_the_same(number: fl
     ("raw", "text"),
     [(True, "True"), (False, "False"), (7, "7"), (CameraStates.ERROR, "5"), ("a=b", "a=b")],
 )
-def test_other_values_are_written_as_dotnet_reads_them(raw: object, text: str) -> None:
+def test_other_values_are_encoded_as_dotnet_parses_them(raw: object, text: str) -> None:
     assert encode(raw) == text
 
 
-def test_an_unknown_number_keeps_its_number_and_its_type() -> None:
+def test_an_unknown_enum_value_keeps_its_number_and_its_type() -> None:
     state = decode(CameraStates, json.loads("17"))
     assert repr(state) == "<CameraStates.UNKNOWN_17: 17>"
 

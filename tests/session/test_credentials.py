@@ -1,4 +1,4 @@
-"""Credentials go to the servers that they are for, and into nothing that anybody reads."""
+"""Credentials are sent only to their servers, and appear in no log, error or repr."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PIXELS = imagebytes(bytes(12), 2, 3)
 
 @asynccontextmanager
 async def logged_in(wire: str) -> AsyncGenerator[AlpacaClient]:
-    """Yield a client with a password, over connections of ours or of httpx."""
+    """Yield a client with a password that uses our own connections or those of httpx."""
     if wire == "ours":
         async with AlpacaClient(auth=LOGIN, timeouts=QUICK) as client:
             yield client
@@ -55,7 +55,7 @@ def authorizations(server: ScriptedServer) -> set[str | None]:
 
 
 @pytest.mark.parametrize("wire", ["ours", "httpx"])
-async def test_credentials_go_with_every_kind_of_request(wire: str) -> None:
+async def test_credentials_are_sent_with_every_kind_of_request(wire: str) -> None:
     replies = {
         "gain": value(1),
         "imagearray": http(PIXELS, "application/imagebytes"),
@@ -83,7 +83,7 @@ async def test_each_server_gets_its_own_credentials_and_no_other() -> None:
     assert authorizations(stranger) == {None}
 
 
-async def test_the_password_of_https_does_not_go_in_the_clear() -> None:
+async def test_a_password_for_https_is_not_sent_over_http() -> None:
     async with ScriptedServer({"gain": value(1)}) as server:
         async with AlpacaClient(auth={f"https://{server.address}": LOGIN}) as client:
             await client.camera(f"http://{server.address}").get_gain()
@@ -106,7 +106,7 @@ async def test_credentials_do_not_follow_a_redirect(wire: str, status: int) -> N
     assert not thief.requests
 
 
-async def test_without_the_password_the_simulated_server_lets_nobody_in() -> None:
+async def test_the_simulated_server_refuses_requests_without_the_password() -> None:
     async with SimulatorServer([SimulatedCamera()], auth=LOGIN) as server:
         for auth in (None, ("observer", "wrong")):
             async with AlpacaClient(auth=auth) as client:
@@ -116,7 +116,7 @@ async def test_without_the_password_the_simulated_server_lets_nobody_in() -> Non
             await client.camera(server.address).connect()
 
 
-# What is printed, kept or sent on
+# Logs, errors and reprs
 
 
 async def silence(_: Request) -> bytes:
@@ -125,7 +125,7 @@ async def silence(_: Request) -> bytes:
 
 
 def debugging_page(request: Request) -> bytes:
-    """Repeat what was asked, as web frameworks do when they are debugged."""
+    """Repeat the request headers, as web frameworks do in debug mode."""
     page = "".join(f"<p>{name}: {text}</p>" for name, text in sorted(request.headers.items()))
     return http(page.encode(), "text/html", status="500 Oops")
 
@@ -172,20 +172,20 @@ async def test_no_failure_shows_the_credentials(
             with pytest.raises(AlpacaError) as caught:
                 await CALLS[call](camera)
     shown = everything(caught.value, ours_only=wire != "ours")
-    assert all(shown[way] for way in ("str", "plain", "locals", "pickle"))
+    assert all(shown[form] for form in ("str", "plain", "locals", "pickle"))
     if (answer, call) == ("driver", "image"):
-        del shown["locals"]  # what the driver itself said, while it was parsed
+        del shown["locals"]  # the parser's frame contains the driver's text
     for secret in SECRETS:
-        for way, text in shown.items():
-            assert secret not in text, way
+        for form, text in shown.items():
+            assert secret not in text, form
         assert secret not in caplog.text
         assert secret not in "".join(map(repr, (client, camera, vars(client), vars(camera))))
 
 
 def everything(error: BaseException, *, ours_only: bool) -> dict[str, str]:
-    """Return all that logs, consoles and crash reporters make of `error`.
+    """Return every text that logs, consoles and crash reporters derive from `error`.
 
-    The frames of httpx are not ours to clean: `ours_only` leaves out their variables.
+    `ours_only` leaves out the variables in frames of httpx, which we cannot redact.
     """
     trace = traceback.TracebackException.from_exception(error, capture_locals=True)
     return {
@@ -225,7 +225,7 @@ def test_a_client_with_a_password_is_neither_pickled_nor_copied() -> None:
         pickle.dumps(client.camera("pi"))
 
 
-async def test_an_image_error_from_a_debugging_driver_shows_nothing() -> None:
+async def test_an_image_error_from_a_debugging_driver_is_redacted() -> None:
     def answer(request: Request) -> bytes:
         text = f"why {request.headers['authorization']}?".encode()
         return http(imagebytes(text, error=0x500, kind=0, rank=0), "application/imagebytes")
@@ -238,19 +238,19 @@ async def test_an_image_error_from_a_debugging_driver_shows_nothing() -> None:
     assert TOKEN not in repr(caught.value.args)
 
 
-async def test_values_are_given_as_they_came() -> None:
+async def test_values_are_not_redacted() -> None:
     async with ScriptedServer({"name": value("correct-horse"), "gain": value(7)}) as server:
         async with AlpacaClient(auth=LOGIN) as client:
             assert await client.camera(server.address).get_name() == "correct-horse"
 
 
-def test_a_user_name_with_a_colon_would_be_another() -> None:
+def test_a_user_name_with_a_colon_is_refused() -> None:
     with pytest.raises(ValueError, match="colon") as caught:
         AlpacaClient(auth=("a:b", "correct-horse"))
     assert "horse" not in str(caught.value)
 
 
-def test_what_cannot_be_encoded_is_not_repeated() -> None:
+def test_a_password_that_cannot_be_encoded_is_not_quoted() -> None:
     with pytest.raises(ValueError, match="UTF-8") as caught:
         AlpacaClient(auth=("a", "horse\ud800"))
     assert "horse" not in "".join(traceback.format_exception(caught.value, chain=True))[-200:]
@@ -263,7 +263,7 @@ def test_the_addresses_of_credentials_are_checked(address: str) -> None:
         AlpacaClient(auth={address: LOGIN})
 
 
-# Nothing from outside
+# No influence of the environment
 
 
 @pytest.fixture
@@ -294,7 +294,7 @@ async def test_the_environment_changes_nothing(
     assert authorizations(server) == {None}
 
 
-async def test_the_test_above_could_fail(
+async def test_the_proxy_of_the_test_above_is_used_by_a_lent_client(
     hostile_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with ScriptedServer({"gain": value(1)}) as proxy:

@@ -1,4 +1,4 @@
-"""Errors are gone with their last name, and all that they refer to: no cycle keeps them."""
+"""Errors are freed with their last reference: no reference cycle keeps them alive."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def no_collector() -> Generator[None]:
 async def errors_of(
     call: Callable[[], Awaitable[object]], kind: type[AlpacaError]
 ) -> list[weakref.ref[Any]]:
-    """Return weak references to the error of a call and, where possible, to what caused it."""
+    """Return weak references to the error of a call and, if possible, to its cause and context."""
     try:
         await call()
     except kind as error:
-        return weakly(error, error.__cause__, error.__context__)
+        return weak_references(error, error.__cause__, error.__context__)
     raise AssertionError(f"no {kind}")
 
 
-def weakly(*errors: BaseException | None) -> list[weakref.ref[Any]]:
+def weak_references(*errors: BaseException | None) -> list[weakref.ref[Any]]:
     return [weakref.ref(error) for error in errors if hasattr(error, "__weakref__")]
 
 
-async def assert_gone(call: Callable[[], Awaitable[object]], kind: type[AlpacaError]) -> None:
+async def assert_freed(call: Callable[[], Awaitable[object]], kind: type[AlpacaError]) -> None:
     with no_collector():
         errors = await errors_of(call, kind)
         await asyncio.sleep(0.01)
@@ -73,7 +73,7 @@ async def assert_gone(call: Callable[[], Awaitable[object]], kind: type[AlpacaEr
 
 @pytest.mark.parametrize("injected", [False, True])
 @pytest.mark.parametrize("kind", REPLIES)
-async def test_no_error_of_a_reply_outlives_its_names(
+async def test_an_error_of_a_reply_is_freed_with_its_last_reference(
     kind: type[AlpacaError], injected: bool
 ) -> None:
     async with (
@@ -81,7 +81,7 @@ async def test_no_error_of_a_reply_outlives_its_names(
         ScriptedServer({"gain": REPLIES[kind]}) as server,
         AlpacaClient(http=own if injected else None, timeouts=QUICK) as client,
     ):
-        await assert_gone(client.camera(server.address).get_gain, kind)
+        await assert_freed(client.camera(server.address).get_gain, kind)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_no_error_of_a_reply_outlives_its_names(
     ids=["JSON", "ImageBytes"],
 )
 @pytest.mark.parametrize("ending", ["silence", "end"])
-async def test_no_error_of_an_image_outlives_its_names(
+async def test_an_error_of_an_image_is_freed_with_its_last_reference(
     content: tuple[bytes, str], ending: str
 ) -> None:
     body, kind = content
@@ -106,10 +106,10 @@ async def test_no_error_of_an_image_outlives_its_names(
         AlpacaClient(timeouts=QUICK) as client,
     ):
         expected = IncompleteImage if ending == "end" else TransportTimeout
-        await assert_gone(client.camera(server.address).get_image, expected)
+        await assert_freed(client.camera(server.address).get_image, expected)
 
 
-async def test_no_timeout_outlives_its_names() -> None:
+async def test_a_timeout_is_freed_with_its_last_reference() -> None:
     async def silence(_: Request) -> bytes:
         await asyncio.sleep(30)
         return b""
@@ -118,4 +118,4 @@ async def test_no_timeout_outlives_its_names() -> None:
         ScriptedServer({"gain": silence}) as server,
         AlpacaClient(timeouts=QUICK) as client,
     ):
-        await assert_gone(client.camera(server.address).get_gain, TransportTimeout)
+        await assert_freed(client.camera(server.address).get_gain, TransportTimeout)

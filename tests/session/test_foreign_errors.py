@@ -1,4 +1,4 @@
-"""Whatever the libraries below raise, and wherever: it comes out as an error of ours."""
+"""Every exception of the underlying libraries becomes an `AlpacaError`."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 LIBRARIES = (httpx, httpcore, h11, anyio, ssl, socket, asyncio)
 NOT_RAISED = (h11.ProtocolError, StopAsyncIteration)
-"""Only a base, and what is no error: the end of a stream."""
+"""A base class that is not raised itself, and the end of a stream, which is not an error."""
 
 REQUEST = httpx.Request("GET", "http://pi:11111/")
 
 
 def errors_of(library: ModuleType) -> list[type[Exception]]:
-    """Return the classes of the errors that a library exports, but for those of no instances."""
+    """Return the exception classes that a library exports and raises."""
     found = {each for each in vars(library).values() if isinstance(each, type)}
     errors = [each for each in found if issubclass(each, Exception)]
     return sorted((each for each in errors if each not in NOT_RAISED), key=repr)
 
 
 def make(kind: type[Exception]) -> Exception:
-    """Return an error of `kind`, whatever that is made of."""
+    """Return an error of `kind`, whatever arguments it needs."""
     if issubclass(kind, httpx.HTTPStatusError):
         return kind("injected", request=REQUEST, response=httpx.Response(500, request=REQUEST))
     for arguments in (("injected",), (), (b"inj", 9), ("injected", 9), (9,)):
@@ -49,7 +49,7 @@ def make(kind: type[Exception]) -> Exception:
             return kind(*arguments)
         except TypeError:
             continue
-    raise AssertionError(f"{kind} needs arguments that nobody thought of")
+    raise AssertionError(f"{kind} needs other arguments")
 
 
 by_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda each: each.__name__)
@@ -62,7 +62,7 @@ def test_every_library_has_errors(library: ModuleType) -> None:
 
 
 class Body(httpx.AsyncByteStream):
-    """Ends, or is closed, by an error."""
+    """A body whose end, or whose closing, raises an error."""
 
     def __init__(self, data: bytes, *, ends: Exception | None, closes: Exception | None) -> None:
         self._data = data
@@ -80,7 +80,7 @@ class Body(httpx.AsyncByteStream):
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Gives a reply, or an error in its place."""
+    """A transport that returns a reply or raises an error."""
 
     def __init__(self, reply: httpx.Response | Exception) -> None:
         self._reply = reply
@@ -192,7 +192,7 @@ async def test_no_error_of_a_broken_connection_escapes(library: ModuleType) -> N
 
 @pytest.mark.parametrize("address", ["xn--a", "a..b", "a" * 70, "_", "pi."])
 @pytest.mark.parametrize("injected", [False, True])
-async def test_an_odd_name_leads_nowhere(
+async def test_an_invalid_host_name_is_a_transport_error(
     address: str, injected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def find_nothing(host: str | bytes, *_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Nothing that a caller passes on becomes a header, another path, or another request."""
+"""No argument of a caller can inject a header, another path, or another request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HOSTILE = [
 
 
 async def bytes_sent_by(call: Callable[[AsyncDevice], Any], device_type: str = "camera") -> bytes:
-    """Return what a call of a device of the server sends, byte by byte."""
+    """Return the bytes that a call of a device sends to the server."""
     requests: list[bytes] = []
 
     async def script(peer: Peer) -> None:
@@ -92,7 +92,7 @@ EXPECTED_HEADERS = {
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-async def test_a_request_is_one_line_a_few_headers_and_a_form(text: str) -> None:
+async def test_a_request_has_one_line_the_expected_headers_and_a_form(text: str) -> None:
     if text == "\ud800":
         with pytest.raises(ValueError, match="surrogates"):
             await AsyncDevice("pi", "camera").action(text)
@@ -107,7 +107,7 @@ async def test_a_request_is_one_line_a_few_headers_and_a_form(text: str) -> None
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_an_address_cannot_hold_it(text: str) -> None:
+def test_an_address_with_hostile_text_is_refused(text: str) -> None:
     forms = ["{}", "pi{}", "pi:1{}", "pi/{}", "[::1]{}", "[fe80::1%{}]", "fe80::1%{}", "http://{}"]
     forms += ["http://{}@pi", "{}//pi", "pi:{}"]
     for form in forms:
@@ -126,7 +126,7 @@ GOOD_ORIGINS = {
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("form", ["{}", "camera{}", "{}camera"])
-def test_a_device_type_cannot_hold_it(text: str, form: str) -> None:
+def test_a_device_type_with_hostile_text_is_refused(text: str, form: str) -> None:
     if text:
         with pytest.raises(ValueError, match="device type"):
             AsyncDevice("pi", form.format(text))
@@ -140,8 +140,8 @@ def test_a_device_number_is_an_integer(number: Any) -> None:  # noqa: ANN401 - t
         AsyncCamera("pi", number)
 
 
-class Sly(int):
-    """An integer that looks different in a text."""
+class Disguised(int):
+    """An integer whose text is not a number."""
 
     def __format__(self, _: str) -> str:
         return str(self)
@@ -150,20 +150,20 @@ class Sly(int):
         return "0/abortexposure?"
 
 
-def test_an_integer_of_ones_own_is_written_as_its_number() -> None:
-    camera = AsyncCamera("pi", Sly(3))
+def test_an_int_subclass_appears_in_a_url_as_its_number() -> None:
+    camera = AsyncCamera("pi", Disguised(3))
     assert camera.setup_url == "http://pi:11111/setup/v1/camera/3/setup"
 
 
-async def test_an_integer_of_ones_own_is_sent_as_its_number() -> None:
-    sent = await bytes_sent_by(lambda device: AsyncCamera.set_gain(device, Sly(3)))  # type: ignore[arg-type]
+async def test_an_int_subclass_is_sent_as_its_number() -> None:
+    sent = await bytes_sent_by(lambda device: AsyncCamera.set_gain(device, Disguised(3)))  # type: ignore[arg-type]
     assert sent.partition(b"\r\n\r\n")[2].startswith(b"Gain=3&")
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text("pi.:/@[]%#?\r\n \\0123456789"))
-def test_no_address_leads_elsewhere_than_it_says(text: str) -> None:
-    """As httpx, which has the last word, reads it."""
+def test_no_address_leads_to_another_host(text: str) -> None:
+    """Checked with the URL parser of httpx, which decides where a request goes."""
     import httpx  # noqa: PLC0415 - only here
 
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""What is sent again: a GET, once, where a kept connection was dead. Nothing else ever."""
+"""Retries: a GET is sent again once if a kept-alive connection was dead. Nothing else is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 Do: TypeAlias = "Callable[[AsyncCamera], Awaitable[None]]"
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load certificates takes longer than a test
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # loading certificates takes longer than a test
 
 WITHOUT_A_BYTE = ["reset_before", "close_before", "reset_after", "close_after"]
 WITHIN_THE_REPLY = ["reset_in_head", "reset_midway", "close_midway", "close_between_chunks"]
@@ -36,7 +36,7 @@ ANSWERED = ["http_503_html", "http_500_text", "redirect", "login_page", "truncat
 
 @pytest.fixture
 def simulated() -> SimulatedCamera:
-    """A camera with an image, and time enough for another exposure between two calls."""
+    """A camera with an image; it is fast enough to expose again between two calls."""
     camera = SimulatedCamera(
         width=16, height=12, stars=0, readout_time=0.0, speed_up=1000.0, initially_connected=True
     )
@@ -52,7 +52,7 @@ async def proxy(server: SimulatorServer) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 def limits(request: pytest.FixtureRequest) -> Timeouts:
-    """Short ones where they will be reached."""
+    """Return short timeouts if the fault will cause a timeout."""
     fault = request.node.callspec.params.get("fault")
     return QUICK if fault in WITHOUT_AN_END else Timeouts()
 
@@ -67,7 +67,7 @@ async def camera(proxy: FaultProxy, limits: Timeouts) -> AsyncIterator[AsyncCame
 async def either(
     request: pytest.FixtureRequest, proxy: FaultProxy, limits: Timeouts
 ) -> AsyncIterator[AsyncCamera]:
-    """A camera reached by our own transport, and through the caller's `httpx.AsyncClient`."""
+    """A camera over our own transport, and over an injected `httpx.AsyncClient`."""
     async with httpx.AsyncClient(trust_env=False, verify=NO_TLS, follow_redirects=True) as foreign:
         http = foreign if request.param == "foreign" else None
         async with AlpacaClient(timeouts=limits, http=http) as client:
@@ -111,7 +111,7 @@ async def failure(operation: Awaitable[None]) -> AlpacaError:
 
 @pytest.mark.parametrize("ask", READS)
 @pytest.mark.parametrize("fault", WITHOUT_A_BYTE)
-async def test_a_get_is_sent_again_where_a_kept_connection_was_dead(
+async def test_a_get_is_retried_if_a_kept_alive_connection_was_dead(
     camera: AsyncCamera,
     proxy: FaultProxy,
     ask: Do,
@@ -125,7 +125,7 @@ async def test_a_get_is_sent_again_where_a_kept_connection_was_dead(
 
 @pytest.mark.parametrize("ask", READS)
 @pytest.mark.parametrize("fault", WITHOUT_A_BYTE)
-async def test_it_is_sent_again_only_once(
+async def test_it_is_retried_only_once(
     camera: AsyncCamera,
     proxy: FaultProxy,
     ask: Do,
@@ -139,7 +139,7 @@ async def test_it_is_sent_again_only_once(
 
 @pytest.mark.parametrize("ask", READS)
 @pytest.mark.parametrize("fault", WITHOUT_A_BYTE)
-async def test_on_a_new_connection_it_is_sent_once(
+async def test_on_a_new_connection_it_is_not_retried(
     camera: AsyncCamera,
     proxy: FaultProxy,
     ask: Do,
@@ -152,7 +152,7 @@ async def test_on_a_new_connection_it_is_sent_once(
 
 @pytest.mark.parametrize("fault", WITHIN_THE_REPLY)
 @pytest.mark.parametrize("ask", READS)
-async def test_when_a_byte_of_the_reply_has_come_it_is_not_sent_again(
+async def test_after_a_byte_of_the_reply_it_is_not_retried(
     camera: AsyncCamera,
     proxy: FaultProxy,
     ask: Do,
@@ -169,14 +169,14 @@ async def test_when_a_byte_of_the_reply_has_come_it_is_not_sent_again(
 
 @pytest.mark.parametrize("fault", WITHOUT_A_BYTE + WITHIN_THE_REPLY + WITHOUT_AN_END)
 @pytest.mark.parametrize("give", COMMANDS)
-async def test_a_command_that_left_is_never_sent_again(
+async def test_a_command_that_was_sent_is_never_retried(
     either: AsyncCamera,
     simulated: SimulatedCamera,
     proxy: FaultProxy,
     give: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(either)  # so that a kept connection is used
+    await ask_in_peace(either)  # so that a kept-alive connection is used
     proxy.add(fault)
     error = await failure(give(either))
     assert isinstance(error, TransportError)
@@ -187,7 +187,7 @@ async def test_a_command_that_left_is_never_sent_again(
 
 
 @pytest.mark.parametrize("give", COMMANDS)
-async def test_of_a_command_that_did_not_leave_the_outcome_is_known(
+async def test_the_outcome_of_a_command_that_was_not_sent_is_known(
     either: AsyncCamera,
     proxy: FaultProxy,
     give: Do,
@@ -200,7 +200,7 @@ async def test_of_a_command_that_did_not_leave_the_outcome_is_known(
 
 
 @pytest.mark.parametrize("give", COMMANDS)
-async def test_a_command_does_not_take_a_connection_that_is_known_to_be_dead(
+async def test_a_command_does_not_use_a_connection_that_is_known_to_be_dead(
     camera: AsyncCamera,
     simulated: SimulatedCamera,
     proxy: FaultProxy,
@@ -208,7 +208,7 @@ async def test_a_command_does_not_take_a_connection_that_is_known_to_be_dead(
 ) -> None:
     proxy.add("close_idle", times=1)
     await ask_in_peace(camera)
-    await asyncio.sleep(0.05)  # no byte tells of it: the end has come, and lies in the socket
+    await asyncio.sleep(0.05)  # the FIN has arrived and waits in the socket
     await give(camera)
     assert simulated.count(MEMBERS[give], "PUT") == 1
 
@@ -218,7 +218,7 @@ async def test_a_command_does_not_take_a_connection_that_is_known_to_be_dead(
 
 @pytest.mark.parametrize("fault", WITHOUT_AN_END)
 @pytest.mark.parametrize("ask", READS)
-async def test_silence_is_not_asked_again(
+async def test_a_timeout_is_not_retried(
     camera: AsyncCamera,
     proxy: FaultProxy,
     ask: Do,
@@ -232,7 +232,7 @@ async def test_silence_is_not_asked_again(
 
 @pytest.mark.parametrize("fault", ANSWERED)
 @pytest.mark.parametrize("do", [read, command, start])
-async def test_an_answer_is_an_answer(
+async def test_a_bad_answer_is_not_retried(
     camera: AsyncCamera,
     proxy: FaultProxy,
     do: Do,
@@ -251,7 +251,7 @@ async def test_a_redirect_is_not_followed(
     proxy: FaultProxy,
     do: Do,
 ) -> None:
-    proxy.add("redirect", times=1)  # whoever follows it would get through
+    proxy.add("redirect", times=1)  # a client that follows it would succeed
     error = await failure(do(either))
     assert isinstance(error, RequestRejected)
     assert error.status == 307

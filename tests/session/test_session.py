@@ -49,7 +49,7 @@ async def test_ids_are_unique_and_in_range_under_concurrency() -> None:
     assert 1 <= client.client_id <= 65535
 
 
-async def test_transaction_ids_start_again_after_the_largest(
+async def test_transaction_ids_restart_after_the_largest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(session_module, "MAX_ID", 2)
@@ -74,7 +74,7 @@ async def test_transaction_ids_take_no_memory() -> None:
     assert sum(file.size for file in held) < 6000
 
 
-async def test_two_cameras_poll_a_slow_server_side_by_side() -> None:
+async def test_two_cameras_poll_a_slow_server_concurrently() -> None:
     async def slow(_: Request) -> bytes:
         await asyncio.sleep(0.1)
         return value(True)
@@ -85,14 +85,16 @@ async def test_two_cameras_poll_a_slow_server_side_by_side() -> None:
 
     async with ScriptedServer({"imageready": slow}) as server, AlpacaClient() as client:
         times: list[float] = []
-        while min(times, default=1.0) > 0.65 and len(times) < 3:  # others use this machine, too
+        while (
+            min(times, default=1.0) > 0.65 and len(times) < 3
+        ):  # retry: other processes load the machine
             begun = time.perf_counter()
             await asyncio.gather(*(poll(client.camera(server.address, n)) for n in range(2)))
             times.append(time.perf_counter() - begun)
         assert min(times) <= 0.65
 
 
-async def test_a_silent_server_is_given_up_and_named() -> None:
+async def test_a_silent_server_times_out_and_is_named() -> None:
     async with ScriptedServer({"gain": silence}) as server:
         async with AlpacaClient(timeouts=QUICK) as client:
             begun = time.perf_counter()
@@ -104,7 +106,7 @@ async def test_a_silent_server_is_given_up_and_named() -> None:
     assert not caught.value.outcome_unknown
 
 
-async def test_a_drip_of_bytes_does_not_keep_a_call_alive() -> None:
+async def test_a_trickle_of_bytes_does_not_extend_the_timeout() -> None:
     async def drip(_: Request) -> AsyncIterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
         for __ in range(100):
@@ -118,7 +120,7 @@ async def test_a_drip_of_bytes_does_not_keep_a_call_alive() -> None:
 
 
 async def longest_pause(busy: Awaitable[object]) -> float:
-    """Return for how long the loop worked in one go while it was `busy`, in its own time."""
+    """Return the longest time that the loop was blocked while `busy` ran, in CPU seconds."""
     task = asyncio.ensure_future(busy)
     longest = 0.0
     while not task.done():
@@ -129,8 +131,8 @@ async def longest_pause(busy: Awaitable[object]) -> float:
     return longest
 
 
-async def test_a_reply_in_tiny_chunks_does_not_hold_up_the_loop(client: AlpacaClient) -> None:
-    async def crumbs(_: Request) -> AsyncIterator[bytes]:
+async def test_a_reply_in_tiny_chunks_does_not_block_the_loop(client: AlpacaClient) -> None:
+    async def tiny_chunks(_: Request) -> AsyncIterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         yield b"40000\r\n" + b" " * 2**18 + b"\r\n"
         for _round in range(5):
@@ -138,14 +140,14 @@ async def test_a_reply_in_tiny_chunks_does_not_hold_up_the_loop(client: AlpacaCl
             await asyncio.sleep(0.01)
         yield b'14\r\n{"Value": "reached"}\r\n0\r\n\r\n'
 
-    async with ScriptedServer({"name": crumbs}) as server:
+    async with ScriptedServer({"name": tiny_chunks}) as server:
         camera = client.camera(server.address)
         pause = await longest_pause(camera.get_name())
-        assert pause < 0.15 or sys.gettrace() is not None  # counting lines makes all slower
+        assert pause < 0.15 or sys.gettrace() is not None  # coverage tracing slows it down
         assert await camera.get_name() == "reached"
 
 
-async def test_a_command_without_an_answer_says_that_its_outcome_is_unknown() -> None:
+async def test_a_command_without_an_answer_has_an_unknown_outcome() -> None:
     async with ScriptedServer({"gain": silence}) as server:
         async with AlpacaClient(timeouts=QUICK) as client:
             with pytest.raises(TransportTimeout, match="may have executed") as caught:
@@ -165,7 +167,7 @@ async def test_a_refused_connection_is_a_transport_error_with_a_known_outcome(
     assert server.address in str(caught.value)
 
 
-async def test_a_name_that_nobody_knows_is_said_in_words(
+async def test_an_unknown_host_name_is_reported_in_words(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def find_nothing(*_: object, **__: object) -> None:
@@ -199,7 +201,7 @@ async def test_a_redirect_is_not_followed(client: AlpacaClient) -> None:
         (b"220 smtp ready\r\n\r\n", TransportError, "camera/0/gain: "),
     ],
 )
-async def test_every_bad_answer_is_an_error_that_names_server_member_and_reason(
+async def test_every_bad_answer_raises_with_server_member_and_reason(
     reply: bytes, kind: type[AlpacaError], reason: str, client: AlpacaClient
 ) -> None:
     async with ScriptedServer({"gain": reply}) as server:
@@ -213,9 +215,7 @@ async def test_every_bad_answer_is_an_error_that_names_server_member_and_reason(
 
 
 @pytest.mark.parametrize("coding", ["", "Identity"])
-async def test_a_reply_that_says_that_it_is_not_compressed_is_read(
-    client: AlpacaClient, coding: str
-) -> None:
+async def test_an_identity_content_encoding_is_accepted(client: AlpacaClient, coding: str) -> None:
     reply = http(b'{"Value": 5}', extra=f"Content-Encoding: {coding}\r\n")
     async with ScriptedServer({"gain": reply}) as server:
         assert await client.camera(server.address).get_gain() == 5
@@ -229,7 +229,7 @@ async def test_a_management_reply_of_another_shape_is_malformed(client: AlpacaCl
         assert (await client.get_server_description(server.address)).server_name == "INDI"
 
 
-async def test_an_injected_client_is_used_as_it_is_and_stays_open() -> None:
+async def test_an_injected_client_is_used_unchanged_and_stays_open() -> None:
     seen: list[httpx.Request] = []
 
     async def hook(request: httpx.Request) -> None:
@@ -254,7 +254,7 @@ async def test_an_injected_client_that_is_closed_is_a_transport_error() -> None:
         await AlpacaClient(http=http).camera("127.0.0.1:1").get_gain()
 
 
-async def test_outcome_unknown_is_known_through_any_transport() -> None:
+async def test_outcome_unknown_works_with_an_injected_client() -> None:
     async with ScriptedServer({"gain": silence}) as server:
         async with httpx.AsyncClient() as http, AlpacaClient(http=http, timeouts=QUICK) as client:
             with pytest.raises(TransportTimeout) as caught:
@@ -263,7 +263,7 @@ async def test_outcome_unknown_is_known_through_any_transport() -> None:
 
 
 class Untraced(httpx.AsyncBaseTransport):
-    """A transport that ends each request by an error, and does not know traces."""
+    """A transport that raises an error for each request, and emits no trace events."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -288,7 +288,7 @@ async def test_outcome_unknown_needs_no_trace(error: Exception, unknown: bool) -
     assert caught.value.outcome_unknown is unknown
 
 
-async def test_the_outcome_is_known_where_httpx_found_no_server(unused_tcp_port: int) -> None:
+async def test_the_outcome_is_known_if_httpx_could_not_connect(unused_tcp_port: int) -> None:
     async with httpx.AsyncClient() as http:
         with pytest.raises(TransportError) as caught:
             await AlpacaClient(http=http).camera(f"127.0.0.1:{unused_tcp_port}").set_gain(5)

@@ -1,4 +1,4 @@
-"""Servers with few threads, or with HTTP/1.0: nobody waits for a connection that only rests."""
+"""Servers with few threads, or with HTTP/1.0: idle connections block no request."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 IDLE_TIMEOUT = 5.0
-"""For how long such a server keeps a thread for a connection that rests."""
+"""How long such a server keeps a thread for an idle connection, in seconds."""
 
 STALL = 2.5
-"""Less than that timeout, and more than a busy machine needs for the calls of these tests."""
+"""Seconds: less than that timeout, and more than a loaded machine needs for these tests."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers everything with 7, in HTTP/1.1 and over connections that are kept."""
+    """Answers every request with 7, in HTTP/1.1 with keep-alive."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_TIMEOUT
@@ -54,17 +54,17 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - as there
-        """Be quiet."""
+        """Log nothing."""
 
 
 class OldHandler(Handler):
-    """Closes after each reply."""
+    """Closes the connection after each reply."""
 
     protocol_version = "HTTP/1.0"
 
 
 class Server(socketserver.TCPServer):
-    """A thread serves a connection until that ends; there are no others than `threads`."""
+    """Each connection occupies one of `threads` threads until it is closed."""
 
     allow_reuse_address = True
     request_queue_size = 64
@@ -83,7 +83,7 @@ class Server(socketserver.TCPServer):
         self._pool.submit(self._serve, request, client_address)
 
     def _serve(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as there
-        with suppress(OSError):  # of a client that has gone
+        with suppress(OSError):  # the client closed the connection
             self.finish_request(request, client_address)
         self.shutdown_request(request)
 
@@ -107,7 +107,7 @@ def serving(threads: int, handler: type[Handler] = Handler) -> Generator[Server]
 
 
 async def nine_callers(*clients: AlpacaClient, address: str, rounds: int = 3) -> float:
-    """Return the seconds that the slowest call took, of nine callers for each client."""
+    """Make calls from nine tasks per client; return the seconds of the slowest call."""
     slowest = 0.0
 
     async def call(client: AlpacaClient, number: int) -> None:
@@ -135,7 +135,7 @@ async def test_nine_callers_of_a_server_with_eight_threads(programs: int) -> Non
 
 
 @pytest.mark.parametrize("threads", [1, 8])
-async def test_nine_callers_of_a_server_that_speaks_http_1_0(threads: int) -> None:
+async def test_nine_callers_of_a_server_with_http_1_0(threads: int) -> None:
     with serving(threads, OldHandler) as server:
         async with AlpacaClient() as client:
             assert await nine_callers(client, address=server.address) < STALL
@@ -143,13 +143,13 @@ async def test_nine_callers_of_a_server_that_speaks_http_1_0(threads: int) -> No
 
 
 async def test_nine_callers_of_a_server_with_one_thread() -> None:
-    """Which hears no other connection for as long as one rests."""
+    """Such a server serves no other connection while one is idle."""
     with serving(threads=1) as server:
         async with AlpacaClient() as client:
             assert await nine_callers(client, address=server.address) < STALL
 
 
-async def test_a_connection_that_rests_makes_room_for_one_that_is_not_heard() -> None:
+async def test_an_idle_connection_is_closed_for_one_that_is_not_served() -> None:
     with serving(threads=1) as server:
         async with AlpacaClient() as client:
             camera = client.camera(server.address)
@@ -157,7 +157,7 @@ async def test_a_connection_that_rests_makes_room_for_one_that_is_not_heard() ->
             assert await nine_callers(client, address=server.address, rounds=1) < STALL
 
 
-async def test_connections_rest_where_all_are_heard() -> None:
+async def test_connections_are_kept_alive_if_all_are_served() -> None:
     with serving(threads=8) as server:
         async with AlpacaClient() as client:
             for _ in range(3):

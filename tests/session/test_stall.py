@@ -1,4 +1,4 @@
-"""An image has to come on: neither silence nor a trickle holds one of the places for downloads."""
+"""Stalled downloads: neither silence nor a trickle occupies a download slot for long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from alpaca_async import AlpacaClient, Timeouts, TransportTimeout
 from alpaca_async._protocol.imagejson import ImageJsonParser
-from alpaca_async._session.stall import SLOWEST, StallGuard
+from alpaca_async._session.stall import MIN_BYTES_PER_SECOND, StallGuard
 from tests.scripted import Request, ScriptedServer, http, imagebytes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def good(_: Request) -> bytes:
 
 
 def drip(start: bytes, drops: bytes, step: int = 1) -> Callable[[Request], Answer]:
-    """Return a reply whose `drops` never fall silent, but come `step` by `step`."""
+    """Return a reply whose `drops` arrive steadily, `step` bytes at a time."""
 
     async def pieces(_: Request) -> AsyncIterator[bytes]:
         yield start
@@ -60,7 +60,7 @@ BINARY = CHUNKED + b"application/imagebytes\r\n\r\n"
     ],
     ids=["pixels", "text", "head", "chunk", "image header"],
 )
-async def test_a_trickle_ends_and_frees_its_place(
+async def test_a_trickle_times_out_and_frees_its_slot(
     reply: Callable[[Request], Answer], injected: bool
 ) -> None:
     replies = iter([reply, good])
@@ -90,20 +90,20 @@ async def test_slow_but_steady_is_fast_enough(reply: Reply) -> None:
     np.testing.assert_array_equal(array, PIXELS)
 
 
-async def watch(received: Callable[[], int], *, busy: bool = False) -> None:
+async def watch(received: Callable[[], int], *, paused: bool = False) -> None:
     async with StallGuard(0.01, received) as stall:
-        stall.busy = busy
+        stall.paused = paused
         stall.begin()
         await asyncio.sleep(0.06)
 
 
-async def test_the_server_is_not_blamed_for_what_keeps_us_busy() -> None:
-    await watch(lambda: 0, busy=True)
+async def test_a_paused_guard_does_not_time_out() -> None:
+    await watch(lambda: 0, paused=True)
     with pytest.raises(TransportTimeout):
         await watch(lambda: 0)
 
 
-async def test_the_server_is_not_blamed_for_a_last_step_that_takes_long(
+async def test_a_slow_last_parsing_step_does_not_time_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     close = ImageJsonParser.close
@@ -119,21 +119,21 @@ async def test_the_server_is_not_blamed_for_a_last_step_that_takes_long(
     np.testing.assert_array_equal(found, PIXELS)
 
 
-async def test_the_slowest_pace_is_what_it_says() -> None:
+async def test_the_minimum_rate_is_enforced() -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await watch(lambda: int((loop.time() - begun) * SLOWEST * 1.5) + 1)
+    await watch(lambda: int((loop.time() - begun) * MIN_BYTES_PER_SECOND * 1.5) + 1)
     with pytest.raises(TransportTimeout):
-        await watch(lambda: int((loop.time() - begun) * SLOWEST / 2))
+        await watch(lambda: int((loop.time() - begun) * MIN_BYTES_PER_SECOND / 2))
 
 
-async def test_nothing_is_looked_at_before_the_request_leaves() -> None:
+async def test_nothing_is_checked_before_the_request_is_sent() -> None:
     async with StallGuard(0.001, lambda: 0):
         await asyncio.sleep(0.02)
 
 
-async def test_a_cancellation_stays_one() -> None:
-    task = asyncio.create_task(watch(lambda: 0, busy=True))
+async def test_a_cancellation_is_not_turned_into_a_timeout() -> None:
+    task = asyncio.create_task(watch(lambda: 0, paused=True))
     await asyncio.sleep(0.02)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
