@@ -31,8 +31,6 @@ class Slot:
         if pool is not None:
             pool.release_slot(bulk=self._bulk)
 
-    end = release  # the name that the transport uses
-
 
 class Pool:
     """At most `size` connections, granted first come, first served.
@@ -80,8 +78,6 @@ class Pool:
             if connection.check_usable():
                 return connection
         return None
-
-    turn, take = acquire_slot, take_idle  # the names that the transport uses
 
     def add(self, connection: Connection) -> None:
         """Add a new connection."""

@@ -69,16 +69,18 @@ class DirectTransport(httpx.AsyncBaseTransport):
         origin = _Origin.of(request)
         call = await _Call.of(request)
         pool = self._by_loop.get().pool(origin)
-        turn = await pool.turn(bulk=call.sink is not None, timeout=call.timeouts.get("pool"))
+        slot = await pool.acquire_slot(
+            bulk=call.sink is not None, timeout=call.timeouts.get("pool")
+        )
         try:
             connection, reply = await self._converse(pool, origin, call)
         except BaseException:
-            turn.end()
+            slot.release()
             raise
         if reply.done:
-            turn.end()
+            slot.release()
         else:
-            reply.on_done = turn.end
+            reply.on_done = slot.release
         return httpx.Response(
             reply.status,
             headers=reply.headers,
@@ -103,7 +105,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
         """Get the head of the reply over a rested connection, or else over a new one."""
-        while (connection := pool.take()) is not None:
+        while (connection := pool.take_idle()) is not None:
             reply = self._reply(call)
             await call.announce(connection)
             if connection.closed:

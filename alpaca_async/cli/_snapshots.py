@@ -15,8 +15,7 @@ from ._members import json_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from alpaca_async._camera import AsyncCamera
-    from alpaca_async._camera import AlpacaClient
+    from alpaca_async._camera import AlpacaClient, AsyncCamera
 
 _UNKNOWN: Final = CameraStatus()
 
