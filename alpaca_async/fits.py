@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header, PrimaryHDU  # type: ignore[import-untyped]  # it has no stubs
     from astropy.nddata import CCDData  # type: ignore[import-untyped]  # as above
 
-    from ._pixels.picture import Picture
+    from ._pixels.image_like import ImageLike
 
 __all__ = ["header", "save", "to_ccddata", "to_hdu"]
 
@@ -34,7 +34,7 @@ _RICE_BYTES: Final = 4
 
 
 async def save(
-    image: Picture,
+    image: ImageLike,
     path: str | os.PathLike[str],
     *,
     extra: Mapping[str, Any] | None = None,
@@ -57,7 +57,7 @@ async def save(
     return await in_thread(work)
 
 
-def header(image: Picture, extra: Mapping[str, Any] | None = None) -> Header:
+def header(image: ImageLike, extra: Mapping[str, Any] | None = None) -> Header:
     """Return what is known of the image: a header without the keywords of the array's shape.
 
     `extra` maps keywords to a value or to `(value, comment)`, and wins over the header that was
@@ -67,14 +67,14 @@ def header(image: Picture, extra: Mapping[str, Any] | None = None) -> Header:
     return _header(all_cards(image, extra))
 
 
-def to_hdu(image: Picture, extra: Mapping[str, Any] | None = None) -> PrimaryHDU:
+def to_hdu(image: ImageLike, extra: Mapping[str, Any] | None = None) -> PrimaryHDU:
     """Return the HDU of what `save` writes; colour as `(planes, height, width)`. May be a view."""
     pixels = image.data.astype(pixel_type(image.data), copy=False)
     hdu = load("astropy.io.fits", extra="fits").PrimaryHDU
     return hdu(planes_first(pixels), header(image, extra))
 
 
-def to_ccddata(image: Picture, extra: Mapping[str, Any] | None = None) -> CCDData:
+def to_ccddata(image: ImageLike, extra: Mapping[str, Any] | None = None) -> CCDData:
     """Return the image for astropy and ccdproc: unit adu, the header as its `meta`.
 
     The data are a view of the image's own, with their dtype; colour as `(planes, height, width)`.
@@ -83,7 +83,7 @@ def to_ccddata(image: Picture, extra: Mapping[str, Any] | None = None) -> CCDDat
     return ccddata(planes_first(image.data), unit="adu", meta=header(image, extra))
 
 
-def _save(image: Picture, path: Path, extra: Mapping[str, Any], *, overwrite: bool) -> Path:
+def _save(image: ImageLike, path: Path, extra: Mapping[str, Any], *, overwrite: bool) -> Path:
     if not overwrite:
         refuse_existing(path)
     write = _write_compressed if path.suffix == ".fz" else _write_plain
@@ -93,7 +93,7 @@ def _save(image: Picture, path: Path, extra: Mapping[str, Any], *, overwrite: bo
     return path
 
 
-def _write_plain(file: BinaryIO, image: Picture, cards: list[Card]) -> None:
+def _write_plain(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
     planes, dtype = planes_first(image.data), pixel_type(image.data)
     file.write(_head([*_shape_cards(planes.shape, dtype), *cards]))
     for block in blocks(planes, dtype):
@@ -102,7 +102,7 @@ def _write_plain(file: BinaryIO, image: Picture, cards: list[Card]) -> None:
     file.write(bytes(-planes.size * dtype.itemsize % _RECORD))
 
 
-def _write_compressed(file: BinaryIO, image: Picture, cards: list[Card]) -> None:
+def _write_compressed(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
     fits = load("astropy.io.fits", extra="fits")
     pixels = image.data.astype(pixel_type(image.data), copy=False)
     algorithm = "RICE_1" if _suits_rice(pixels.dtype) else "GZIP_2"

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import PIL.Image
     from numpy.typing import NDArray
 
+    from ._pixels.image_like import ImageLike
     from ._pixels.mosaic import Mosaic
-    from ._pixels.picture import Picture
 
 __all__ = ["Format", "Stretch", "encode", "render", "save"]
 
@@ -44,7 +44,7 @@ _RGB: Final = 3
 
 
 async def save(
-    image: Picture,
+    image: ImageLike,
     path: str | os.PathLike[str],
     *,
     max_size: int | None = 2048,
@@ -64,7 +64,7 @@ async def save(
 
 
 async def encode(
-    image: Picture,
+    image: ImageLike,
     *,
     format: Format = "png",  # noqa: A002 - what everybody calls it
     max_size: int | None = 2048,
@@ -77,7 +77,7 @@ async def encode(
 
 
 def render(
-    image: Picture, *, max_size: int | None = 2048, stretch: Stretch = "auto"
+    image: ImageLike, *, max_size: int | None = 2048, stretch: Stretch = "auto"
 ) -> PIL.Image.Image:
     """Return an 8-bit picture, grey or RGB, stretched so that faint stars show.
 
@@ -98,7 +98,7 @@ def _save(path: Path, make: Callable[[], bytes]) -> Path:
     return path
 
 
-def _encoded(image: Picture, form: Format, max_size: int | None, kind: Stretch) -> bytes:
+def _encoded(image: ImageLike, form: Format, max_size: int | None, kind: Stretch) -> bytes:
     pixels = _pixels(image, max_size, kind)
     check_cancelled()
     return _ENCODERS[form](pixels)
@@ -125,7 +125,7 @@ def _with_pillow(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
     return file.getvalue()
 
 
-def _pixels(image: Picture, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
+def _pixels(image: ImageLike, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
     if max_size is not None and max_size < 1:
         raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
     if kind not in STRETCHES:
@@ -134,7 +134,7 @@ def _pixels(image: Picture, max_size: int | None, kind: Stretch) -> NDArray[np.u
 
 
 @np.errstate(over="ignore", invalid="ignore")  # too large for float32 is infinite
-def _reduced(image: Picture, max_size: int | None) -> NDArray[np.float32]:
+def _reduced(image: ImageLike, max_size: int | None) -> NDArray[np.float32]:
     """Return `(planes, height, width)`, one plane for grey or three for RGB."""
     mosaic = mosaic_of(image)
     if mosaic is None or any(np.less(image.data.shape, mosaic.period)):

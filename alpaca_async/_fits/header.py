@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
-    from alpaca_async._pixels.picture import Picture
+    from alpaca_async._pixels.image_like import ImageLike
 
     from .card import CardValue
 
@@ -24,7 +24,7 @@ _CLOCK_NEVER_SET: Final = 2000
 """A year before this one comes from a clock that nobody set."""
 
 
-def cards_of(image: Picture) -> Iterator[Card]:
+def cards_of(image: ImageLike) -> Iterator[Card]:
     """Yield a card for everything that is known of the image; what is not known is left out."""
     for keyword, value, comment in _all_cards(image):
         storable = _storable(value)
@@ -32,7 +32,7 @@ def cards_of(image: Picture) -> Iterator[Card]:
             yield Card(keyword, storable, comment)
 
 
-def _all_cards(image: Picture) -> Iterator[Card]:
+def _all_cards(image: ImageLike) -> Iterator[Card]:
     yield Card("BUNIT", "adu", "unit of the pixels")
     yield Card("ROWORDER", "TOP-DOWN", "the first row is the top row")
     if image.exposure is not None:
@@ -85,7 +85,7 @@ def _settings_cards(settings: CameraSettings, info: CameraInfo) -> Iterator[Card
     yield Card("READOUTM", _readout_mode(settings, info), "readout mode")
 
 
-def _mosaic_cards(image: Picture) -> Iterator[Card]:
+def _mosaic_cards(image: ImageLike) -> Iterator[Card]:
     mosaic = mosaic_of(image)
     if mosaic is not None:
         yield Card("BAYERPAT", mosaic.name, "colour filters of the sensor")

@@ -15,7 +15,7 @@ from .header import cards_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alpaca_async._pixels.picture import Picture
+    from alpaca_async._pixels.image_like import ImageLike
 
     from .card import CardValue
 
@@ -28,7 +28,7 @@ _RESERVED: Final = pattern(
 _LONG_TEXTS: Final = Card("LONGSTRN", "OGIP 1.0", "texts may go on in CONTINUE")
 
 
-def all_cards(image: Picture, extra: Mapping[str, Any] | None) -> list[Card]:
+def all_cards(image: ImageLike, extra: Mapping[str, Any] | None) -> list[Card]:
     """Return what is known of the image, then what its exposure was given, then `extra`.
 
     Of each keyword the last card counts; those with the value None are left out. Long texts are

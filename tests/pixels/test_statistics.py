@@ -178,7 +178,7 @@ async def test_cancelled_statistics_end_soon(monkeypatch: pytest.MonkeyPatch) ->
         check_cancelled()
 
     monkeypatch.setattr(image_module, "check_cancelled", gate)
-    monkeypatch.setattr(statistics, "_PIECE", 1)
+    monkeypatch.setattr(statistics, "_CHUNK_PIXELS", 1)
     task = asyncio.create_task(image_of(np.zeros((50, 50), "<u2")).statistics())
     assert await asyncio.to_thread(reached.wait, 10)
     task.cancel()
