@@ -24,9 +24,9 @@ _CENTROID_RADIUS: Final = 4
 _SIGMA_PER_MAD: Final = 1.4826
 """Standard deviation of normally distributed noise, in median absolute deviations."""
 _MIN_SIGMAS: Final = 10.0
-"""The least height of a star above its background, in standard deviations of the noise."""
+"""The minimum height of a star above its background, in standard deviations of the noise."""
 _MIN_NEIGHBOUR_RATIO: Final = 0.1
-"""The least mean of the eight neighbours, as a fraction of the peak: rejects hot pixels."""
+"""The minimum mean of the eight neighbours, as a fraction of the peak: rejects hot pixels."""
 _MAX_STARS: Final = 50
 _MAX_CANDIDATES: Final = 500
 
@@ -126,9 +126,11 @@ def _star_radius(
     rings = distances.astype(int).ravel()
     flux = np.bincount(rings, signal.ravel()).astype(np.float64)
     brightness = flux / np.maximum(np.bincount(rings), 1)
-    least = max(noise / 2, peak / 500)
+    threshold = max(noise / 2, peak / 500)
     radii = range(min(len(brightness), _WINDOW_RADIUS))
-    return float(next((radius for radius in radii if brightness[radius] < least), _WINDOW_RADIUS))
+    return float(
+        next((radius for radius in radii if brightness[radius] < threshold), _WINDOW_RADIUS)
+    )
 
 
 def _half_flux_radius(distances: NDArray[np.float64], signal: NDArray[np.float64]) -> float:

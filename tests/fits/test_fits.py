@@ -118,7 +118,7 @@ def written_by_astropy(image: Image, extra: dict[str, Any] | None = None) -> byt
 def written(image: Image, extra: dict[str, Any] | None = None) -> bytes:
     """Return a file of a few pixels, all zero."""
     shape = fits._shape_cards(image.data.shape, image.data.dtype)
-    return fits._head([*shape, *all_cards(image, extra)]) + bytes(2880)
+    return fits._header_bytes([*shape, *all_cards(image, extra)]) + bytes(2880)
 
 
 def cards_in(file: bytes) -> set[tuple[str, Any]]:
@@ -295,7 +295,7 @@ async def test_the_first_row_of_the_array_is_the_first_of_the_file(tmp_path: Pat
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "<f2", "<c8", "O"])
 async def test_pixels_that_fits_does_not_have_are_refused(tmp_path: Path, dtype: str) -> None:
-    with pytest.raises(TypeError, match="no pixels of type"):
+    with pytest.raises(TypeError, match="cannot store pixels of type"):
         await fits.save(image_of(np.zeros((2, 2), dtype)), tmp_path / "a.fits")
     assert names(tmp_path) == []
 
@@ -388,7 +388,7 @@ def test_what_the_camera_does_not_implement_is_left_out() -> None:
 def test_the_start_is_that_of_the_cameras_clock(text: str, expected: str) -> None:
     header: Any = header_with(last_exposure_start_time=text)
     assert header["DATE-OBS"] == expected
-    assert header.comments["DATE-OBS"] == "[UTC] start, by the camera's clock"
+    assert header.comments["DATE-OBS"] == "[UTC] start, camera clock"
     assert "TIMSYER" not in header
 
 
@@ -404,7 +404,7 @@ def test_without_a_credible_start_our_clock_is_taken_with_its_uncertainty(
 ) -> None:
     header: Any = header_with(last_exposure_start_time=text)
     assert header["DATE-OBS"] == "2026-01-02T03:04:05.678"
-    assert header.comments["DATE-OBS"] == "[UTC] start, by our clock +/- 0.0042 s"
+    assert header.comments["DATE-OBS"] == "[UTC] start, computer clock +/- 0.0042 s"
     assert header["TIMSYER"] == 0.0042
 
 
@@ -420,7 +420,7 @@ def test_a_duration_that_cannot_be_is_replaced_by_the_one_asked_for(
 ) -> None:
     header: Any = header_with(last_exposure_duration=reported)
     assert header["EXPTIME"] == header["EXPOSURE"] == 2.0
-    assert header.comments["EXPTIME"] == "[s] exposure time, as asked for"
+    assert header.comments["EXPTIME"] == "[s] exposure time, as requested"
 
 
 @pytest.mark.parametrize(
@@ -580,7 +580,7 @@ def test_the_header_of_the_exposure_wins_over_ours_and_loses_to_extra() -> None:
 async def test_extra_that_cannot_be_in_a_header_is_refused_before_anything_is_written(
     tmp_path: Path, extra: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"FITS|describes"):
+    with pytest.raises(ValueError, match="FITS"):
         await fits.save(frame(), tmp_path / "a.fits", extra=extra)
     assert names(tmp_path) == []
 
