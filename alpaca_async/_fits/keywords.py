@@ -1,4 +1,4 @@
-"""Validates the caller's FITS keywords and merges them with ours. Pure, without astropy."""
+"""Validates the caller's FITS keywords, merges them with the image's. Pure, without astropy."""
 
 from __future__ import annotations
 

@@ -65,9 +65,9 @@ class _ValueCounts(NamedTuple):
 
 def statistics(image: ImageLike, check: Callable[[], object]) -> ImageStatistics:
     """Return the statistics; calls `check` regularly, which may raise to cancel the work."""
-    found = _count_values(image.data, check)
-    values, counts = found
-    median = _median(found)
+    value_counts = _count_values(image.data, check)
+    values, counts = value_counts
+    median = _median(value_counts)
     saturated_value = full_scale(image)
     diameters = _star_diameters(image, saturated_value)
     return ImageStatistics(
@@ -85,8 +85,8 @@ def statistics(image: ImageLike, check: Callable[[], object]) -> ImageStatistics
 def histogram(image: ImageLike, bins: int, check: Callable[[], object]) -> Histogram:
     """Return the histogram from the smallest to the largest value."""
     values, counts = _count_values(image.data, check)
-    found, edges = np.histogram(values, bins, weights=counts)
-    return Histogram(found.astype(np.int64), edges)
+    bin_counts, edges = np.histogram(values, bins, weights=counts)
+    return Histogram(bin_counts.astype(np.int64), edges)
 
 
 def _count_values(data: NDArray[Any], check: Callable[[], object]) -> _ValueCounts:
@@ -120,11 +120,11 @@ def _sort_values(values: NDArray[np.float64], counts: NDArray[np.int64]) -> _Val
     return _ValueCounts(values[order], counts[order])
 
 
-def _median(found: _ValueCounts) -> float:
-    below = np.cumsum(found.counts)
+def _median(value_counts: _ValueCounts) -> float:
+    below = np.cumsum(value_counts.counts)
     total = int(below[-1])
     middle = np.searchsorted(below, [(total - 1) // 2, total // 2], side="right")
-    return float(found.values[middle].mean())
+    return float(value_counts.values[middle].mean())
 
 
 def _star_diameters(image: ImageLike, saturated_value: float) -> list[float]:
