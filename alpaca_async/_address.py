@@ -1,4 +1,4 @@
-"""Where a server is: the forms of an address -> an origin. Pure."""
+"""Converts the address of a server, in any form, to an origin. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 DEFAULT_PORT: Final = 11111
-"""The port of an address that names none."""
+"""The port of an address without a port."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _MAX_PORT: Final = 65535
@@ -23,11 +23,11 @@ def origin(address: str) -> str:
     """Return the origin of `address`, such as `http://192.168.1.20:11111`.
 
     `address` is `host`, `host:port`, `[v6%zone]:port`, a bare IPv6 address, or one of these
-    behind `http://` or `https://`. `ValueError` for anything else; the text of the error does
-    not repeat the address if it may hold a password.
+    after `http://` or `https://`. Raises `ValueError` for anything else; the message does not
+    repeat an address that may contain a password.
     """
     if any(sign in address for sign in _AT_SIGNS):
-        raise ValueError("an address must not hold a user name or password: pass auth= instead")
+        raise ValueError("an address must not contain a user name or password: use auth= instead")
     bracketed = f"[{address}]" if _is_ipv6(address) else address
     match = _ADDRESS.fullmatch(bracketed)
     if match is None:

@@ -1,4 +1,4 @@
-"""Numbers that ASCOM gave names to."""
+"""The enumerations of ASCOM."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class AscomEnum(IntEnum):
-    """An `IntEnum` that keeps a number ASCOM has not named yet, as `UNKNOWN_<number>`."""
+    """An `IntEnum` that accepts numbers unknown to ASCOM, as members `UNKNOWN_<number>`."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -31,7 +31,7 @@ class CameraStates(AscomEnum):
 
 
 class SensorType(AscomEnum):
-    """The colour filters of a sensor; `COLOR` delivers three finished planes."""
+    """The colour filters of a sensor; `COLOR` delivers three colour planes without a mosaic."""
 
     MONOCHROME = 0
     COLOR = 1
@@ -51,7 +51,7 @@ class GuideDirections(AscomEnum):
 
 
 class ImageArrayElementTypes(AscomEnum):
-    """The number types that pixels have, in the camera (`OBJECT` too) and on the wire."""
+    """The types of pixels, in the camera (also `OBJECT`) and in transmission."""
 
     UNKNOWN = 0
     INT16 = 1

@@ -1,15 +1,15 @@
-"""Everything that can go wrong between a caller and a camera.
+"""All errors that the library raises for servers and devices.
 
     AlpacaError
-    ├── TransportError                  no answer: refused, reset, broken off
+    ├── TransportError                  no reply: connection refused, reset or closed
     │   └── TransportTimeout            (also TimeoutError)
     ├── RequestRejected                 an HTTP status other than 200
-    ├── MalformedResponse               an answer that is not what the protocol says
-    │   └── IncompleteImage             fewer pixels than promised
-    ├── OperationFailed                 the device's state says that it did not work
+    ├── MalformedResponse               a reply that violates the protocol
+    │   └── IncompleteImage             fewer bytes than announced
+    ├── OperationFailed                 the device's state shows that the operation failed
     │   ├── OperationTimeout            (also TimeoutError) it did not end in time
-    │   └── ExposureAborted             somebody aborted it
-    └── AscomError                      the device answered with an error number
+    │   └── ExposureAborted             another task aborted the exposure
+    └── AscomError                      the device replied with an error number
         ├── NotImplementedException         0x400
         ├── InvalidValueException           0x401
         ├── ValueNotSetException            0x402
@@ -30,12 +30,12 @@ from typing import Self
 
 
 class AlpacaError(Exception):
-    """The root of all errors of this library.
+    """The base class of all errors of this library.
 
     `server` is the origin of the server (never with credentials), `member` the path of the
-    member below it, such as `camera/0/gain`, `reason` what happened. Either may be empty
-    where bytes were decoded that came from no server. `outcome_unknown` is true when a command
-    had left, and nothing tells that the device did not execute it.
+    member below it, such as `camera/0/gain`, `reason` what happened. `server` and `member` may be
+    empty, for example if decoded bytes did not come from a server. `outcome_unknown` is true if a
+    command was sent and the device may have executed it.
     """
 
     outcome_unknown = False
@@ -47,7 +47,7 @@ class AlpacaError(Exception):
         self.member = member
 
     def at(self, server: str, member: str) -> Self:
-        """Say where the error comes from, and return it."""
+        """Set where the error comes from, and return the error."""
         self.server = server
         self.member = member
         return self
@@ -60,7 +60,7 @@ class AlpacaError(Exception):
 
 
 class TransportError(AlpacaError):
-    """The server could not be reached, or the connection broke."""
+    """The server could not be reached, or the connection failed."""
 
     def __init__(
         self, reason: str = "", *, server: str = "", member: str = "", outcome_unknown: bool = False
@@ -70,13 +70,13 @@ class TransportError(AlpacaError):
 
 
 class TransportTimeout(TransportError, TimeoutError):
-    """The server did not connect, answer or go on sending in time."""
+    """Connecting, a reply, or the next part of a reply took too long."""
 
 
 class RequestRejected(AlpacaError):
-    """The server answered with an HTTP status other than 200.
+    """The server replied with an HTTP status other than 200.
 
-    `status` is that status, `number` the Alpaca error number if the body held one, else 0.
+    `status` is that status, `number` the Alpaca error number if the body contained one, else 0.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class RequestRejected(AlpacaError):
 
 
 class MalformedResponse(AlpacaError):
-    """The answer is not what the protocol says; no part of it is used."""
+    """The reply violates the protocol; no part of it is used."""
 
 
 class IncompleteImage(MalformedResponse):
-    """The image ended after `received` of `expected` bytes; None where nothing said how many."""
+    """The image ended after `received` of `expected` bytes; None if the size was not announced."""
 
     def __init__(
         self,
@@ -117,19 +117,19 @@ class IncompleteImage(MalformedResponse):
 
 
 class OperationFailed(AlpacaError):
-    """The device accepted a command, and its state says that it failed."""
+    """The device accepted a command, but its state shows that the operation failed."""
 
 
 class OperationTimeout(OperationFailed, TimeoutError):
-    """The device goes on answering, but the operation did not end in time."""
+    """The device still replies, but the operation did not end in time."""
 
 
 class ExposureAborted(OperationFailed):
-    """Another task aborted the exposure whose image was waited for."""
+    """Another task aborted the exposure while this one waited for its image."""
 
 
 class AscomError(AlpacaError):
-    """The device answered with error `number` and `message`."""
+    """The device replied with the error `number` and `message`."""
 
     def __init__(
         self, number: int = 0, message: str = "", *, server: str = "", member: str = ""
@@ -142,7 +142,7 @@ class AscomError(AlpacaError):
 
 
 class NotImplementedException(AscomError):
-    """0x400: the device lacks this member."""
+    """0x400: the device does not implement this member."""
 
 
 class InvalidValueException(AscomError):
@@ -158,15 +158,15 @@ class NotConnectedException(AscomError):
 
 
 class ParkedException(AscomError):
-    """0x408: not while the device is parked."""
+    """0x408: not allowed while the device is parked."""
 
 
 class SlavedException(AscomError):
-    """0x409: not while the device is slaved."""
+    """0x409: not allowed while the device is slaved."""
 
 
 class InvalidOperationException(AscomError):
-    """0x40B: not in the device's present state."""
+    """0x40B: not allowed in the device's present state."""
 
 
 class ActionNotImplementedException(AscomError):
@@ -174,11 +174,11 @@ class ActionNotImplementedException(AscomError):
 
 
 class OperationCancelledException(AscomError):
-    """0x40E: somebody cancelled the operation."""
+    """0x40E: the operation was cancelled."""
 
 
 class DriverException(AscomError):
-    """Any other number, as the driver gave it."""
+    """Any other number, as the driver sent it."""
 
 
 _CLASSES: dict[int, type[AscomError]] = {
@@ -198,7 +198,7 @@ _COM_FACILITY = 0x80040000
 
 
 def ascom_error(number: int, message: str) -> AscomError:
-    """Return the error that ASCOM's `number` stands for; the number itself is kept as it came."""
+    """Return the error class of ASCOM's `number`; the error keeps the number as it was sent."""
     unsigned = number & 0xFFFFFFFF
     code = unsigned & 0xFFF if unsigned & 0xFFFFF000 == _COM_FACILITY else number
     return _CLASSES.get(code, DriverException)(number, message)

@@ -1,6 +1,7 @@
-"""What is known of a camera and of one exposure: plain records, without I/O.
+"""Records of the facts of a camera and of an exposure, without I/O.
 
-Annotations are not postponed: web frameworks read them, from modules that lack these names.
+No `from __future__ import annotations`: web frameworks evaluate the annotations in modules that
+do not import these names.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from ._enums import CameraStates, SensorType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraInfo:
-    """The facts of a camera that do not change; None where it does not implement one."""
+    """The constant facts of a camera; None for what it does not implement."""
 
     name: str | None = None
     unique_id: str | None = None
@@ -51,7 +52,7 @@ class CameraInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSettings:
-    """What a caller can set, and what follows from it; None where not implemented."""
+    """The settings of a camera, and what depends on them; None for what it does not implement."""
 
     bin_x: int | None = None
     bin_y: int | None = None
@@ -76,7 +77,7 @@ class CameraSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraStatus:
-    """A moment of a camera; None for what it does not tell, or cannot tell now."""
+    """A snapshot of a camera's state; None for what it does not, or cannot now, report."""
 
     camera_state: CameraStates | None = None
     image_ready: bool | None = None
@@ -94,7 +95,7 @@ class CameraStatus:
     """UTC, by the device's clock."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them: numbers, booleans, texts, None."""
+        """Return the fields as types that JSON can hold: numbers, booleans, strings, None."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         if self.timestamp is not None:
             values["timestamp"] = self.timestamp.isoformat()
@@ -103,24 +104,24 @@ class CameraStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """How an image was exposed; None where the camera does not tell."""
+    """How an image was exposed; None for what the camera does not report."""
 
     duration: float
-    """Seconds, as asked for."""
+    """Seconds, as requested."""
     light: bool
     started: datetime
-    """UTC, our clock: the middle of the StartExposure request."""
+    """UTC, by the clock of this computer: the middle of the StartExposure request."""
     started_uncertainty: float
-    """Seconds: half of what the StartExposure request took."""
+    """Seconds: half the duration of the StartExposure request."""
     last_exposure_start_time: str | None = None
-    """UTC, by the camera's clock, as it came."""
+    """UTC, by the camera's clock, unchanged as the camera sent it."""
     last_exposure_duration: float | None = None
     """Seconds, by the camera's clock."""
     ccd_temperature: float | None = None
-    """°C, read while the exposure ran."""
+    """°C, read during the exposure."""
     cooler_power: float | None = None
-    """Percent, read while the exposure ran."""
+    """Percent, read during the exposure."""
     info: CameraInfo = field(default_factory=CameraInfo)
     settings: CameraSettings = field(default_factory=CameraSettings)
     header: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
-    """What the caller of `expose` wants in the header of a file."""
+    """The FITS keywords that the caller passed to `expose`."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, written in a thread that nobody leaves behind."""
+"""Atomic file writes, and worker threads that finish before a cancellation continues."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Return what `work` returns in a worker thread.
+    """Run `work` in a worker thread and return its result.
 
-    Cancelled, wait for the thread before the cancellation goes on: `work` ends early where it
-    calls `anyio.from_thread.check_cancelled`, and has cleaned up when the caller goes on.
+    On cancellation, wait for the thread first, so that `work` has cleaned up before the caller
+    continues. `work` can end early by calling `anyio.from_thread.check_cancelled`.
     """
     results: list[T] = []
     errors: list[Exception] = []
@@ -32,7 +32,7 @@ async def in_thread(work: Callable[[], T]) -> T:
         except Exception as error:  # noqa: BLE001 - raised below, outside the group
             errors.append(error)
 
-    # Even a task cancelled by asyncio itself waits at the end of its task group.
+    # The task group waits for the thread even if asyncio, not anyio, cancels the task.
     async with create_task_group() as tasks:
         tasks.start_soon(run)
     for error in errors:
@@ -41,25 +41,25 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise `FileExistsError` if there is anything under that name."""
+    """Raise `FileExistsError` if a file, a folder or a link of that name exists."""
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; overwrite=True replaces it")
+        raise FileExistsError(f"{path} exists; pass overwrite=True to replace it")
 
 
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
-    """Open a file that gets its name when the block has ended, and vanishes if that raises.
+    """Open a temporary file that is renamed to `path` at the end of the block.
 
-    Until then it has a name of its own in the same folder, ending in `.part`. Unless
-    `overwrite`, `FileExistsError` if somebody else took the name meanwhile.
+    It is in the same folder, with a name that ends in `.part`, and is deleted if the block
+    raises. Unless `overwrite`, raises `FileExistsError` if `path` was created meanwhile.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    if not path.parent.is_dir():  # else the error would name a file that nobody knows
-        raise FileNotFoundError(ENOENT, f"there is no folder {path.parent}", str(path))
+    if not path.parent.is_dir():  # else the error would name the temporary file
+        raise FileNotFoundError(ENOENT, f"the folder {path.parent} does not exist", str(path))
     try:
         with part.open("xb") as file:
             yield file
-        (_replace if overwrite else _claim)(part, path)
+        (_replace if overwrite else _rename_to_new)(part, path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -68,7 +68,8 @@ def _replace(part: Path, path: Path) -> None:
     part.replace(path)
 
 
-def _claim(part: Path, path: Path) -> None:
+def _rename_to_new(part: Path, path: Path) -> None:
+    """Rename without overwriting; the caller deletes `part`."""
     try:
         os.link(part, path)
     except FileExistsError:

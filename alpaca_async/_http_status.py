@@ -1,4 +1,4 @@
-"""The HTTP status with which a web service passes an error on."""
+"""Maps errors to the HTTP status that a web service returns to its own clients."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _STATUSES: Final[dict[type[BaseException], int]] = {
 
 
 def http_status(error: BaseException) -> int:
-    """Return the HTTP status that tells a web service's own callers of `error`.
+    """Return the HTTP status with which a web service reports `error` to its own clients.
 
-    400 for a wrong value (`ValueError` too), 409 for what the device does not do in its present
-    state, 501 for what it does not have, 503 if it is not connected or out of reach, 504 if it is
-    too late (any `TimeoutError`), 502 for every other `AlpacaError`, 500 for anything else.
+    400 for a wrong value (also `ValueError`), 409 for what the device does not allow in its
+    present state, 501 for what it does not implement, 503 if it is not connected or not
+    reachable, 504 for any `TimeoutError`, 502 for every other `AlpacaError`, 500 for anything else.
     """
-    if isinstance(error, TimeoutError):  # which comes after AlpacaError among the bases of ours
+    if isinstance(error, TimeoutError):  # first, because AlpacaError precedes it in the MRO
         return _GATEWAY_TIMEOUT
     statuses = (_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
     return next(statuses, _INTERNAL_SERVER_ERROR)

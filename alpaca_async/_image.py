@@ -1,4 +1,4 @@
-"""A downloaded image: pixels, what its header said, and how it was exposed."""
+"""A downloaded image: its pixels, metadata and exposure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """An image with rows first, as numpy, FITS and screens have it; the top row is row 0.
+    """An image with the row axis first, as in numpy, FITS and on screens; row 0 is the top row.
 
     `data` has the shape `(height, width)` or `(height, width, planes)` and the little-endian
     dtype in which the pixels were transmitted. `exposure` is None for an image that was only
@@ -43,15 +43,15 @@ class Image:
 
     @property
     def array(self) -> NDArray[Any]:
-        """The same pixels in ASCOM's order `[x, y(, plane)]`; always a view, never a copy."""
+        """The same pixels in ASCOM's axis order `[x, y(, plane)]`; always a view, never a copy."""
         return self.data.swapaxes(0, 1)
 
     @property
     def frame_mismatch(self) -> Literal["swapped", "size"] | None:
         """How width and height differ from NumX and NumY of the exposure's settings.
 
-        `swapped`: the camera confuses its axes; `size`: it delivered another frame than the one
-        that was set. None if they agree, or nobody knows.
+        `swapped`: the camera swapped its axes; `size`: the frame has another size than the one
+        that was set. None if they agree, or if the settings are unknown.
         """
         delivered = self.metadata.shape[:2]
         settings = self.exposure and self.exposure.settings
@@ -62,8 +62,8 @@ class Image:
         return "swapped" if delivered == (settings.num_y, settings.num_x) else "size"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: ANN401
-        """Let `np.asarray(image)` be `image.data`; a copy only where `dtype` or `copy` need one."""
-        if copy is None:  # numpy 1 knows no such value
+        """Return `data`, for `np.asarray(image)`; a copy only if `dtype` or `copy` require one."""
+        if copy is None:  # numpy 1 does not accept None
             return np.asarray(self.data, dtype)
         return np.array(self.data, dtype, copy=copy)
 
@@ -74,31 +74,31 @@ class Image:
         extra: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> Path:
-        """Write a FITS file as `alpaca_async.fits.save` does."""
+        """Write a FITS file, with `alpaca_async.fits.save`."""
         await to_thread.run_sync(import_module, "alpaca_async.fits")
         from . import fits  # noqa: PLC0415 - not needed by all
 
         return await fits.save(self, path, extra=extra, overwrite=overwrite)
 
     def to_ccddata(self, extra: Mapping[str, Any] | None = None) -> CCDData:
-        """Return what `alpaca_async.fits.to_ccddata` does; needs the extra `fits`.
+        """Return the result of `alpaca_async.fits.to_ccddata`; needs the extra `fits`.
 
-        The first call imports astropy, which takes a second: `await asyncio.to_thread(...)` it.
+        The first call imports astropy, which takes a second: use `asyncio.to_thread`.
         """
         from . import fits  # noqa: PLC0415 - not needed by all
 
         return fits.to_ccddata(self, extra)
 
     async def statistics(self) -> ImageStatistics:
-        """Return median, noise, saturation and the sharpness of the stars, computed in a thread.
+        """Return median, noise, saturation and star sharpness, computed in a thread.
 
-        A frame of 61 megapixels takes half a second; one that is not of integers, or of integers
-        in a range wider than 16 bits, some seconds and five times its memory.
+        A frame of 61 megapixels takes half a second. Floating point, or integers in a range wider
+        than 16 bits, take some seconds and five times the memory of the frame.
         """
         return await in_thread(partial(statistics, self, check_cancelled))
 
     async def histogram(self, bins: int = 256) -> Histogram:
-        """Return how many pixels have which values, computed in a thread as `statistics` are."""
+        """Return the histogram of the pixel values, computed in a thread, as `statistics` is."""
         return await in_thread(partial(histogram, self, bins, check_cancelled))
 
     async def preview(
@@ -108,7 +108,10 @@ class Image:
         max_size: int | None = 2048,
         stretch: Stretch = "auto",
     ) -> bytes:
-        """Return a picture as `alpaca_async.preview.encode` does; JPEG, WebP need `preview`."""
+        """Return a picture from `alpaca_async.preview.encode`.
+
+        JPEG and WebP need the extra `preview`.
+        """
         await to_thread.run_sync(import_module, "alpaca_async.preview")
         from . import preview  # noqa: PLC0415 - not needed by all
 
@@ -121,7 +124,10 @@ class Image:
         max_size: int | None = 2048,
         stretch: Stretch = "auto",
     ) -> Path:
-        """Write a picture as `alpaca_async.preview.save` does; JPEG, WebP need `preview`."""
+        """Write a picture with `alpaca_async.preview.save`.
+
+        JPEG and WebP need the extra `preview`.
+        """
         await to_thread.run_sync(import_module, "alpaca_async.preview")
         from . import preview  # noqa: PLC0415 - not needed by all
 

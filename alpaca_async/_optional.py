@@ -1,4 +1,4 @@
-"""Packages that only some uses need: loaded when they do, and named by their extra if missing."""
+"""Lazy imports of optional packages; the error for a missing one names its extra."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def load(module: str, *, extra: str) -> Any:  # noqa: ANN401 - modules without complete types
-    """Return `module`; `ModuleNotFoundError` says how to get it where it is not installed."""
+    """Import `module`; if it is missing, `ModuleNotFoundError` says how to install it."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

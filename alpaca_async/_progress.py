@@ -1,6 +1,7 @@
-"""How far an exposure is, told to a caller's function.
+"""Progress reports of an exposure for the caller's callback.
 
-Annotations are not postponed: web frameworks read them, from modules that lack these names.
+No `from __future__ import annotations`: web frameworks evaluate the annotations in modules that
+do not import these names.
 """
 
 import time
@@ -11,17 +12,18 @@ from typing import Final, Literal, TypeAlias
 from ._enums import CameraStates
 
 _INTERVAL: Final = 0.1
+"""Seconds between two reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A moment of an exposure; None for what is not known."""
+    """The progress of an exposure; None for what is unknown."""
 
     phase: Literal["exposing", "reading", "downloading"]
     fraction: float | None = None
-    """Of the phase, 0 to 1."""
+    """Fraction of the phase, 0 to 1."""
     seconds_left: float | None = None
-    """Of the phase."""
+    """Seconds left of the phase."""
     state: CameraStates | None = None
     bytes_received: int = 0
     bytes_total: int | None = None
@@ -32,7 +34,7 @@ ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
 class ProgressFailed(Exception):
-    """Carries what a caller's function raised past those who would take it for the network's."""
+    """Wraps an exception of the caller's callback, so that it is not taken for a network error."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -40,27 +42,27 @@ class ProgressFailed(Exception):
 
 
 class DownloadMeter:
-    """Reports a growing number of bytes, ten times a second at most and once at the end."""
+    """Reports the bytes received, at most ten times a second and once at the end."""
 
     def __init__(self, callback: ProgressCallback, total: int | None) -> None:
         self._callback = callback
         self._total = total
-        self._begun = self._next_report = time.monotonic()
+        self._started = self._next_report = time.monotonic()
 
     def update(self, received: int) -> None:
-        """Report `received` bytes unless a report was made just now."""
+        """Report `received` bytes, unless the last report was less than 0.1 seconds ago."""
         now = time.monotonic()
         if now >= self._next_report:
             self._next_report = now + _INTERVAL
             self._report(received, now)
 
     def finish(self, received: int) -> None:
-        """Report the end."""
+        """Report the end of the download, with `received` as the total."""
         self._total = received
         self._report(received, time.monotonic())
 
     def _report(self, received: int, now: float) -> None:
-        elapsed = now - self._begun
+        elapsed = now - self._started
         rate = received / elapsed if elapsed > 0 else None
         total = self._total
         progress = Progress(

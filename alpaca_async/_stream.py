@@ -1,4 +1,4 @@
-"""Stream: what an async generator makes, with a definite end."""
+"""Stream: wraps an async generator so that its background work ends reliably."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Stream(Generic[T_co]):
-    """An async iterator; `async with` ends what it does behind the scenes when the block is left.
+    """An async iterator. Used with `async with`, it stops its background work at block exit.
 
-    A bare `async for` that is left early ends it, too, as soon as nothing refers to the stream:
-    at once in CPython, but without waiting for it.
+    A plain `async for` that is left early also stops it, as soon as the stream is garbage
+    collected: at once in CPython, but without waiting until it has ended.
     """
 
     def __init__(self, source: AsyncGenerator[T_co]) -> None:
@@ -34,5 +34,5 @@ class Stream(Generic[T_co]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End it, and wait until nothing of it is left."""
+        """Stop the stream, and wait until its background work has ended."""
         await self._source.aclose()

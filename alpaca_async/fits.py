@@ -1,4 +1,4 @@
-"""Images as FITS files; all but plain files needs the extra `fits` (astropy)."""
+"""Writes images to FITS files. Everything but `save` to plain files needs the extra `fits`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio.from_thread import check_cancelled
 
 from ._files import in_thread, new_file, refuse_existing
-from ._fits.card import Card, fitting_comment, records
+from ._fits.card import Card, card_lines, fitting_comment
 from ._fits.keywords import all_cards
-from ._fits.pixels import blocks, pixel_type, planes_first, zero_of
+from ._fits.pixels import bzero_of, pixel_chunks, pixel_type, planes_first
 from ._optional import load
 
 if TYPE_CHECKING:
@@ -24,66 +24,69 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header, PrimaryHDU  # type: ignore[import-untyped]  # it has no stubs
     from astropy.nddata import CCDData  # type: ignore[import-untyped]  # as above
 
-    from ._pixels.picture import Picture
+    from ._pixels.image_like import ImageLike
 
 __all__ = ["header", "save", "to_ccddata", "to_hdu"]
 
-_RECORD: Final = 2880
-_RICE_BYTES: Final = 4
-"""The largest integers that Rice's algorithm can compress."""
+_BLOCK_BYTES: Final = 2880
+_MAX_RICE_BYTES: Final = 4
+"""The widest integers that the Rice algorithm can compress."""
 
 
 async def save(
-    image: Picture,
+    image: ImageLike,
     path: str | os.PathLike[str],
     *,
     extra: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the image and what is known of it to `path`, and return that.
+    """Write the image and its header to `path`, and return the path.
 
-    The file gets its name when it is complete; failed or cancelled, nothing of it stays.
-    Integers are stored in the narrowest type that holds all values, 16-bit unsigned if
-    possible; bytes and floating point as they are. `extra` is described at `header`.
-    In a file whose name ends in `.fz` each row is compressed, without loss; that needs the extra
-    `fits`. Floating point and 64-bit integers take long there.
+    The file appears under its name only when it is complete; an error or a cancellation leaves
+    no partial file. Integers are stored in the narrowest type that holds all values, 16-bit
+    unsigned if possible; bytes and floating point keep their type. `extra` is as for `header`.
+    If the name ends in `.fz`, each row is compressed without loss. That needs the extra `fits`
+    (astropy), and is slow for floating point and 64-bit integers.
 
     Raises:
-        FileExistsError: there is such a file, and not `overwrite`.
+        FileExistsError: the file exists, and `overwrite` is false.
         ValueError: a keyword or a value of `extra` cannot be in a FITS header.
-        TypeError: FITS has no such pixels.
+        TypeError: FITS cannot store pixels of this type.
     """
     work = partial(_save, image, Path(path), dict(extra or {}), overwrite=overwrite)
     return await in_thread(work)
 
 
-def header(image: Picture, extra: Mapping[str, Any] | None = None) -> Header:
-    """Return what is known of the image: a header without the keywords of the array's shape.
+def header(image: ImageLike, extra: Mapping[str, Any] | None = None) -> Header:
+    """Return the header of the image, without the keywords of the array's shape.
 
-    `extra` maps keywords to a value or to `(value, comment)`, and wins over the header that was
-    given to `expose`, which wins over ours; None leaves a keyword out. Text becomes ASCII.
-    `ValueError` for what cannot be in a FITS header.
+    `extra` maps keywords to a value or to `(value, comment)`. It overrides the header that was
+    given to `expose`, which overrides the library's own keywords. The value None leaves a keyword
+    out. Text is converted to ASCII. Raises `ValueError` for what cannot be in a FITS header.
     """
     return _header(all_cards(image, extra))
 
 
-def to_hdu(image: Picture, extra: Mapping[str, Any] | None = None) -> PrimaryHDU:
-    """Return the HDU of what `save` writes; colour as `(planes, height, width)`. May be a view."""
+def to_hdu(image: ImageLike, extra: Mapping[str, Any] | None = None) -> PrimaryHDU:
+    """Return the HDU that `save` writes, colour as `(planes, height, width)`.
+
+    Its data may be a view of the image's.
+    """
     pixels = image.data.astype(pixel_type(image.data), copy=False)
     hdu = load("astropy.io.fits", extra="fits").PrimaryHDU
     return hdu(planes_first(pixels), header(image, extra))
 
 
-def to_ccddata(image: Picture, extra: Mapping[str, Any] | None = None) -> CCDData:
-    """Return the image for astropy and ccdproc: unit adu, the header as its `meta`.
+def to_ccddata(image: ImageLike, extra: Mapping[str, Any] | None = None) -> CCDData:
+    """Return the image for astropy and ccdproc: unit adu, the header as `meta`.
 
-    The data are a view of the image's own, with their dtype; colour as `(planes, height, width)`.
+    The data are a view of the image's, with the same dtype; colour as `(planes, height, width)`.
     """
     ccddata = load("astropy.nddata", extra="fits").CCDData
     return ccddata(planes_first(image.data), unit="adu", meta=header(image, extra))
 
 
-def _save(image: Picture, path: Path, extra: Mapping[str, Any], *, overwrite: bool) -> Path:
+def _save(image: ImageLike, path: Path, extra: Mapping[str, Any], *, overwrite: bool) -> Path:
     if not overwrite:
         refuse_existing(path)
     write = _write_compressed if path.suffix == ".fz" else _write_plain
@@ -93,30 +96,30 @@ def _save(image: Picture, path: Path, extra: Mapping[str, Any], *, overwrite: bo
     return path
 
 
-def _write_plain(file: BinaryIO, image: Picture, cards: list[Card]) -> None:
+def _write_plain(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
     planes, dtype = planes_first(image.data), pixel_type(image.data)
-    file.write(_head([*_shape_cards(planes.shape, dtype), *cards]))
-    for block in blocks(planes, dtype):
+    file.write(_header_bytes([*_shape_cards(planes.shape, dtype), *cards]))
+    for chunk in pixel_chunks(planes, dtype):
         check_cancelled()
-        file.write(block.data)
-    file.write(bytes(-planes.size * dtype.itemsize % _RECORD))
+        file.write(chunk.data)
+    file.write(bytes(-planes.size * dtype.itemsize % _BLOCK_BYTES))
 
 
-def _write_compressed(file: BinaryIO, image: Picture, cards: list[Card]) -> None:
+def _write_compressed(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
     fits = load("astropy.io.fits", extra="fits")
     pixels = image.data.astype(pixel_type(image.data), copy=False)
     algorithm = "RICE_1" if _suits_rice(pixels.dtype) else "GZIP_2"
     hdu = fits.CompImageHDU(
         planes_first(pixels), _header(cards), compression_type=algorithm, quantize_level=0.0
     )
-    packed = BytesIO()  # astropy takes no file that was opened to be a new one
+    packed = BytesIO()  # astropy rejects a file opened with mode "x"
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(packed, output_verify="exception")
     check_cancelled()
     file.write(packed.getbuffer())
 
 
 def _suits_rice(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "iu" and dtype.itemsize <= _RICE_BYTES
+    return dtype.kind in "iu" and dtype.itemsize <= _MAX_RICE_BYTES
 
 
 def _header(cards: list[Card]) -> Header:
@@ -126,10 +129,10 @@ def _header(cards: list[Card]) -> Header:
     return result
 
 
-def _head(cards: list[Card]) -> bytes:
-    lines = [line for card in cards for line in records(card)]
+def _header_bytes(cards: list[Card]) -> bytes:
+    lines = [line for card in cards for line in card_lines(card)]
     text = "".join([*lines, f"{'END':<80}"])
-    return text.encode("ascii") + b" " * (-len(text) % _RECORD)
+    return text.encode("ascii") + b" " * (-len(text) % _BLOCK_BYTES)
 
 
 def _shape_cards(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Card]:
@@ -140,6 +143,6 @@ def _shape_cards(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Iterator[Card]
     for number, length in enumerate(reversed(shape), 1):
         yield Card(f"NAXIS{number}", length)
     yield Card("EXTEND", True)
-    if zero := zero_of(dtype):
+    if bzero := bzero_of(dtype):
         yield Card("BSCALE", 1)
-        yield Card("BZERO", zero, "added to the numbers of the file")
+        yield Card("BZERO", bzero, "offset added to stored values")

@@ -1,4 +1,4 @@
-"""Images as small 8-bit pictures for people; all but PNG needs the extra `preview` (pillow)."""
+"""Converts images to small 8-bit pictures. All but PNG needs the extra `preview` (pillow)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import PIL.Image
     from numpy.typing import NDArray
 
+    from ._pixels.image_like import ImageLike
     from ._pixels.mosaic import Mosaic
-    from ._pixels.picture import Picture
 
 __all__ = ["Format", "Stretch", "encode", "render", "save"]
 
 Format: TypeAlias = Literal["png", "jpeg", "webp"]
-"""How pictures are encoded: PNG without loss, JPEG and WebP with little."""
+"""The format of a picture: PNG is lossless, JPEG and WebP lose little."""
 
 _SUFFIXES: Final[dict[str, Format]] = {
     ".png": "png",
@@ -44,48 +44,49 @@ _RGB: Final = 3
 
 
 async def save(
-    image: Picture,
+    image: ImageLike,
     path: str | os.PathLike[str],
     *,
     max_size: int | None = 2048,
     stretch: Stretch = "auto",
 ) -> Path:
-    """Write the picture of `render` to `path`, and return that; an old file is replaced.
+    """Write the picture that `render` makes to `path`, and return the path.
 
-    The suffix decides: `.png`, `.jpg`, `.jpeg` or `.webp`, else `ValueError`. The file gets
-    its name when it is complete; failed or cancelled, nothing of it stays.
+    The suffix selects the format: `.png`, `.jpg`, `.jpeg` or `.webp`, else `ValueError`. An
+    existing file is replaced, but only when the new one is complete; an error or a cancellation
+    leaves no partial file.
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise ValueError(f"{target.name!r} ends in none of {', '.join(_SUFFIXES)}")
-    make = partial(_encoded, image, _SUFFIXES[suffix], max_size, stretch)
+        raise ValueError(f"{target.name!r} must end in one of {', '.join(_SUFFIXES)}")
+    make = partial(_encode, image, _SUFFIXES[suffix], max_size, stretch)
     return await in_thread(partial(_save, target, make))
 
 
 async def encode(
-    image: Picture,
+    image: ImageLike,
     *,
-    format: Format = "png",  # noqa: A002 - what everybody calls it
+    format: Format = "png",  # noqa: A002 - the usual name
     max_size: int | None = 2048,
     stretch: Stretch = "auto",
 ) -> bytes:
-    """Return the picture of `render` as the bytes of a file."""
+    """Return the picture that `render` makes, encoded as the bytes of a file."""
     if format not in _ENCODERS:
-        raise ValueError(f"{format!r} is none of {', '.join(_ENCODERS)}")
-    return await in_thread(partial(_encoded, image, format, max_size, stretch))
+        raise ValueError(f"format must be one of {', '.join(_ENCODERS)}, not {format!r}")
+    return await in_thread(partial(_encode, image, format, max_size, stretch))
 
 
 def render(
-    image: Picture, *, max_size: int | None = 2048, stretch: Stretch = "auto"
+    image: ImageLike, *, max_size: int | None = 2048, stretch: Stretch = "auto"
 ) -> PIL.Image.Image:
-    """Return an 8-bit picture, grey or RGB, stretched so that faint stars show.
+    """Return an 8-bit picture, grey or RGB, stretched so that faint stars are visible.
 
-    Neither side is longer than `max_size`: pixels are averaged in blocks of a whole number.
-    Of a mosaic each repetition of the filters becomes one pixel, coloured for RGGB and LRGB.
-    Computes for a few tenths of a second if the frame is large: call it in a thread.
+    Neither side is longer than `max_size`: pixels are averaged in blocks of whole pixels.
+    Each period of a colour filter pattern becomes one pixel, coloured for RGGB and LRGB, else
+    grey. A large frame takes a few tenths of a second: call this in a thread.
     """
-    pixels = _pixels(image, max_size, stretch)
+    pixels = _stretched_pixels(image, max_size, stretch)
     picture: PIL.Image.Image = load("PIL.Image", extra="preview").fromarray(pixels)
     return picture
 
@@ -98,8 +99,8 @@ def _save(path: Path, make: Callable[[], bytes]) -> Path:
     return path
 
 
-def _encoded(image: Picture, form: Format, max_size: int | None, kind: Stretch) -> bytes:
-    pixels = _pixels(image, max_size, kind)
+def _encode(image: ImageLike, form: Format, max_size: int | None, kind: Stretch) -> bytes:
+    pixels = _stretched_pixels(image, max_size, kind)
     check_cancelled()
     return _ENCODERS[form](pixels)
 
@@ -125,44 +126,44 @@ def _with_pillow(pixels: NDArray[np.uint8], form: str, **options: int) -> bytes:
     return file.getvalue()
 
 
-def _pixels(image: Picture, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
+def _stretched_pixels(image: ImageLike, max_size: int | None, kind: Stretch) -> NDArray[np.uint8]:
     if max_size is not None and max_size < 1:
-        raise ValueError(f"max_size is {max_size}, but a picture has at least 1 pixel")
+        raise ValueError(f"max_size must be at least 1 pixel, not {max_size}")
     if kind not in STRETCHES:
-        raise ValueError(f"{kind!r} is none of {', '.join(STRETCHES)}")
-    return stretch(_reduced(image, max_size), full_scale(image), kind)
+        raise ValueError(f"stretch must be one of {', '.join(STRETCHES)}, not {kind!r}")
+    return stretch(_downscale(image, max_size), full_scale(image), kind)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # too large for float32 is infinite
-def _reduced(image: Picture, max_size: int | None) -> NDArray[np.float32]:
-    """Return `(planes, height, width)`, one plane for grey or three for RGB."""
+@np.errstate(over="ignore", invalid="ignore")  # values too large for float32 become infinity
+def _downscale(image: ImageLike, max_size: int | None) -> NDArray[np.float32]:
+    """Return the downscaled `(planes, height, width)`: one plane for grey, three for RGB."""
     mosaic = mosaic_of(image)
     if mosaic is None or any(np.less(image.data.shape, mosaic.period)):
-        means = block_means(image.data, (1, 1), _factors(image.data.shape, (1, 1), max_size))
+        means = block_means(image.data, (1, 1), _block_factors(image.data.shape, (1, 1), max_size))
         planes = means[0, 0]
         return planes if len(planes) == _RGB else _mean(planes)[np.newaxis]
-    factors = _factors(image.data.shape, mosaic.period, max_size)
-    return _colours(block_means(image.data, mosaic.period, factors), mosaic)
+    factors = _block_factors(image.data.shape, mosaic.period, max_size)
+    return _colour_planes(block_means(image.data, mosaic.period, factors), mosaic)
 
 
-def _factors(
+def _block_factors(
     shape: tuple[int, ...], cell: tuple[int, int], max_size: int | None
 ) -> tuple[int, int]:
-    """Return how many cells down and across become a pixel, as many as there are at most."""
+    """Return how many cells down and across become one pixel, at most as many as exist."""
     cells = (shape[0] // cell[0], shape[1] // cell[1])
     factor = 1 if max_size is None else math.ceil(max(cells) / max_size)
     return min(factor, cells[0]), min(factor, cells[1])
 
 
-def _colours(means: NDArray[np.float32], mosaic: Mosaic) -> NDArray[np.float32]:
-    """Average the places of a cell by colour, or all of them where the colours are no RGB."""
+def _colour_planes(means: NDArray[np.float32], mosaic: Mosaic) -> NDArray[np.float32]:
+    """Average the positions of a cell by colour, or all to grey if the filters are not RGB."""
     rows, columns = mosaic.period
-    places: dict[str, list[NDArray[np.float32]]] = {}
+    by_colour: dict[str, list[NDArray[np.float32]]] = {}
     for row, column in np.ndindex(rows, columns):
-        places.setdefault(mosaic.filter_at(row, column), []).append(means[row, column, 0])
-    if not places.keys() >= set("RGB"):
+        by_colour.setdefault(mosaic.filter_at(row, column), []).append(means[row, column, 0])
+    if not by_colour.keys() >= set("RGB"):
         return _mean(means.reshape(-1, *means.shape[2:]))
-    return np.stack([_mean(np.stack(places[letter])) for letter in "RGB"])
+    return np.stack([_mean(np.stack(by_colour[letter])) for letter in "RGB"])
 
 
 def _mean(planes: NDArray[np.float32]) -> NDArray[np.float32]:

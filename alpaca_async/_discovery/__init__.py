@@ -1,4 +1,4 @@
-"""Servers and cameras that nobody named, found by UDP.
+"""Finds servers and cameras in the network, by UDP.
 
-Must not know how a device is used once it is found.
+Must not import the code that uses a device.
 """

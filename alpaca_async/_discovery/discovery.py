@@ -1,4 +1,4 @@
-"""A question over UDP -> the servers that answer it. The only door for datagrams."""
+"""Sends discovery requests and collects the replies. All UDP traffic is here."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from alpaca_async._protocol.values import check_duration, decode, decode_record,
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import finish, wait_for_end
 
-from .interfaces import Destination, everywhere
+from .interfaces import Destination, all_destinations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 Hosts: TypeAlias = Iterable[str] | None
-Where: TypeAlias = Callable[[], Awaitable[Iterable[Destination]]]
+Lookup: TypeAlias = Callable[[], Awaitable[Iterable[Destination]]]
 
 DISCOVERY_PORT: Final = 32227
 
-_QUESTION: Final = b"alpacadiscovery1"
-_ROUNDS: Final = 3
-_ROUND: Final = 0.25
-"""Of the whole time, between two rounds: the last answers have time to come."""
+_REQUEST: Final = b"alpacadiscovery1"
+_ATTEMPTS: Final = 3
+_ATTEMPT_FRACTION: Final = 0.25
+"""The pause between attempts, as a fraction of `timeout`: leaves time for the last replies."""
 _MAX_REPLY: Final = 1024
 _MAX_PORT: Final = 65535
 _MAX_SERVERS: Final = 512
-_MAX_SERVERS_OF_A_HOST: Final = 32
-_MAX_COMPLAINTS: Final = 100
+_MAX_SERVERS_PER_HOST: Final = 32
+_MAX_LOGGED_HOSTS: Final = 100
 _ZONE: Final = re.compile(r"[\w.-]+", re.ASCII)
 
 logger = logging.getLogger("alpaca_async")
@@ -47,10 +47,10 @@ logger = logging.getLogger("alpaca_async")
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredServer:
-    """A server that answered; that it serves cameras is not known yet."""
+    """A server that replied; whether it serves cameras is not known yet."""
 
     host: str
-    """A numeric address, with the zone of one that is link-local."""
+    """A numeric address; a link-local one includes its zone."""
     port: int
 
     @property
@@ -62,13 +62,13 @@ class DiscoveredServer:
 def discover(
     hosts: Hosts = None, *, timeout: float = 2.0, port: int = DISCOVERY_PORT
 ) -> Stream[DiscoveredServer]:
-    """Ask for Alpaca servers, and hand out each as soon as it answers.
+    """Search for Alpaca servers, and yield each as soon as it replies.
 
-    Asks all networks of this host, IPv4 and IPv6, and the host itself; or only `hosts`, names or
-    addresses, a broadcast address among them. The question is sent three times to the UDP port
-    `port`; the stream ends after `timeout` seconds. A server with several addresses comes once
-    for each. What is not an answer is logged and passed over, as are interfaces and hosts that
-    cannot be reached. Leave it with `async with`: nothing stays open then.
+    Searches all networks of this host, IPv4 and IPv6, and the host itself; or only `hosts`: names
+    or addresses, also broadcast addresses. The request is sent three times to the UDP port
+    `port`; the stream ends after `timeout` seconds. A server with several addresses is yielded
+    once for each. Invalid replies are logged and ignored, as are interfaces and hosts that cannot
+    be reached. Use `async with`: leaving the block closes all sockets.
 
     Raises:
         TransportError: no socket can be opened.
@@ -79,21 +79,24 @@ def discover(
         raise ValueError("timeout must be positive")
     if not 0 < port <= _MAX_PORT:
         raise ValueError(f"port must be between 1 and {_MAX_PORT}, not {port}")
-    places: list[Where] = (
-        [_everywhere] if hosts is None else [partial(_resolve, host) for host in hosts]
+    lookups: list[Lookup] = (
+        [_all_destinations] if hosts is None else [partial(_resolve, host) for host in hosts]
     )
-    return Stream(_discover(places, timeout, port))
+    return Stream(_discover(lookups, timeout, port))
 
 
 async def _discover(
-    places: list[Where], timeout: float, port: int
+    lookups: list[Lookup], timeout: float, port: int
 ) -> AsyncGenerator[DiscoveredServer]:
     deadline = asyncio.get_running_loop().time() + timeout
-    answers = _Answers()
-    askers = await _open_askers(answers.hear)
-    tasks = [asyncio.create_task(_ask(askers, place, port, timeout * _ROUND)) for place in places]
+    replies = _Replies()
+    sockets = await _open_sockets(replies.add)
+    tasks = [
+        asyncio.create_task(_send_requests(sockets, lookup, port, timeout * _ATTEMPT_FRACTION))
+        for lookup in lookups
+    ]
     try:
-        while (server := await answers.following(deadline)) is not None:
+        while (server := await replies.next_server(deadline)) is not None:
             yield server
     finally:
         for task in tasks:
@@ -101,27 +104,27 @@ async def _discover(
         try:
             await wait_for_end(*tasks)
         finally:
-            await finish(_close(askers))
+            await finish(_close(sockets))
 
 
-async def _ask(
-    askers: dict[socket.AddressFamily, _Asker], place: Where, port: int, pause: float
+async def _send_requests(
+    sockets: dict[socket.AddressFamily, _DiscoverySocket], lookup: Lookup, port: int, pause: float
 ) -> None:
-    """Send the question to `place`, again and again: datagrams get lost."""
+    """Send the request several times to the result of `lookup`, because datagrams get lost."""
     try:
-        destinations = await place()
+        destinations = await lookup()
     except (OSError, ValueError) as error:
-        logger.warning("not asked for servers: %s", error)
+        logger.warning("no discovery request sent: %s", error)
         return
-    for _ in range(_ROUNDS):
+    for _ in range(_ATTEMPTS):
         for destination in destinations:
-            if (asker := askers.get(destination.family)) is not None:
-                asker.ask(destination, port)
+            if (sock := sockets.get(destination.family)) is not None:
+                sock.send_request(destination, port)
         await asyncio.sleep(pause)
 
 
-async def _everywhere() -> list[Destination]:
-    return await to_thread.run_sync(everywhere)
+async def _all_destinations() -> list[Destination]:
+    return await to_thread.run_sync(all_destinations)
 
 
 async def _resolve(host: str) -> set[Destination]:
@@ -129,125 +132,132 @@ async def _resolve(host: str) -> set[Destination]:
     try:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{quoted(host)} is not known: {error}") from error
+        raise ValueError(f"cannot resolve {quoted(host)}: {error}") from error
     return {Destination(str(address[0]), *map(int, address[3:])) for *_, address in found}
 
 
 # Sockets
 
 
-class _Asker(asyncio.DatagramProtocol):
-    """A socket of one family that asks, and hands on what it hears."""
+class _DiscoverySocket(asyncio.DatagramProtocol):
+    """A UDP socket of one address family: sends requests, and passes replies to `on_reply`."""
 
-    def __init__(self, asking: socket.socket, hear: Callable[[bytes, str], None]) -> None:
-        self._socket = asking
-        self._hear = hear
+    def __init__(self, raw_socket: socket.socket, on_reply: Callable[[bytes, str], None]) -> None:
+        self._socket = raw_socket
+        self._on_reply = on_reply
         self._closed = asyncio.Event()
         self._transport: asyncio.DatagramTransport
 
-    def ask(self, destination: Destination, port: int) -> None:
-        """Send the question; log where there is no way."""
+    def send_request(self, destination: Destination, port: int) -> None:
+        """Send the request; log a destination that cannot be reached."""
         scoped = (0, destination.scope) if destination.family == socket.AF_INET6 else ()
         try:
-            self._socket.sendto(_QUESTION, (destination.host, port, *scoped))
+            self._socket.sendto(_REQUEST, (destination.host, port, *scoped))
         except OSError as error:
-            logger.info("%s cannot be asked for servers: %s", destination.host, error)
+            logger.info("cannot send a discovery request to %s: %s", destination.host, error)
 
     async def aclose(self) -> None:
         """Close the socket."""
         self._transport.abort()
         await self._closed.wait()
 
-    # What asyncio reports
+    # Callbacks of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what closes the socket."""
+        """Keep the transport: it closes the socket."""
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Hand on a reply with its sender, whatever port it comes from."""
-        self._hear(data, _host_of(addr))
+        """Pass on a reply with its sender's address; it may come from any port."""
+        self._on_reply(data, _host_of(addr))
 
     def error_received(self, exc: Exception) -> None:
-        """Go on: one destination of many could not be reached."""
-        logger.debug("while asking for servers: %s", exc)
+        """Continue: only one of many destinations could not be reached."""
+        logger.debug("error on a discovery socket: %s", exc)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - of asyncio
-        """Take note that the socket is closed."""
+        """Record that the socket is closed."""
         self._closed.set()
 
 
-async def _open_askers(
-    hear: Callable[[bytes, str], None],
-) -> dict[socket.AddressFamily, _Asker]:
-    """Open a socket of each family that this host has."""
-    askers: dict[socket.AddressFamily, _Asker] = {}
+async def _open_sockets(
+    on_reply: Callable[[bytes, str], None],
+) -> dict[socket.AddressFamily, _DiscoverySocket]:
+    """Open a socket for each address family that this host supports."""
+    sockets: dict[socket.AddressFamily, _DiscoverySocket] = {}
     problem: OSError | None = None
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            askers[family] = await _open_asker(family, hear)
+            sockets[family] = await _open_socket(family, on_reply)
         except OSError as error:
-            logger.info("no servers are asked for over %s: %s", family.name, error)
+            logger.info("no discovery over %s: %s", family.name, error)
             problem = error
         except BaseException:
-            await finish(_close(askers))
+            await finish(_close(sockets))
             raise
-    if not askers:
-        raise TransportError(f"no servers can be asked for: {problem}") from problem
-    return askers
+    if not sockets:
+        raise TransportError(f"cannot open a discovery socket: {problem}") from problem
+    return sockets
 
 
-async def _open_asker(family: socket.AddressFamily, hear: Callable[[bytes, str], None]) -> _Asker:
-    asking = socket.socket(family, socket.SOCK_DGRAM)
+async def _open_socket(
+    family: socket.AddressFamily, on_reply: Callable[[bytes, str], None]
+) -> _DiscoverySocket:
+    raw_socket = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        asking.setblocking(False)
+        raw_socket.setblocking(False)
         if family == socket.AF_INET:
-            asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         else:
-            asking.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        asking.bind(("", 0))
+            raw_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        raw_socket.bind(("", 0))
         loop = asyncio.get_running_loop()
-        _, asker = await loop.create_datagram_endpoint(partial(_Asker, asking, hear), sock=asking)
+        _, sock = await loop.create_datagram_endpoint(
+            partial(_DiscoverySocket, raw_socket, on_reply), sock=raw_socket
+        )
     except BaseException:
-        asking.close()
+        raw_socket.close()
         raise
-    return asker
+    return sock
 
 
-async def _close(askers: dict[socket.AddressFamily, _Asker]) -> None:
-    for asker in askers.values():
-        await asker.aclose()
+async def _close(sockets: dict[socket.AddressFamily, _DiscoverySocket]) -> None:
+    for sock in sockets.values():
+        await sock.aclose()
 
 
 def _host_of(address: tuple[Any, ...]) -> str:
-    """Return the numeric address of a sender; a link-local one with its zone."""
+    """Return the numeric address of a sender; a link-local one includes its zone."""
     host, scope = str(address[0]), int(address[3]) if len(address) > 3 else 0  # noqa: PLR2004
     return f"{host}%{_zone(scope)}" if scope and "%" not in host else host
 
 
 def _zone(scope: int) -> str:
-    """Return the name of an interface, or its number where that is what addresses take."""
+    """Return the zone of a link-local address: the interface's name, or its number on Windows.
+
+    Also the number if the interface is gone, or if its name cannot be in an address.
+    """
     try:
         name = socket.if_indextoname(scope)
-    except OSError:  # it is gone by now
+    except OSError:  # the interface is gone
         name = ""
     return name if os.name == "posix" and _ZONE.fullmatch(name) else str(scope)
 
 
-# Answers
+# Replies
 
 
-class _Answers:
-    """What was heard: servers, each once, and no more than can be true."""
+class _Replies:
+    """The servers that replied, without duplicates; limits their number against false replies."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[DiscoveredServer] = asyncio.Queue()
         self._known: set[DiscoveredServer] = set()
         self._counts: Counter[str] = Counter()
-        self._complained: set[str] = set()
+        self._logged_hosts: set[str] = set()
 
-    async def following(self, deadline: float) -> DiscoveredServer | None:
-        """Return the next server, None when `deadline` has come and none is left."""
+    async def next_server(self, deadline: float) -> DiscoveredServer | None:
+        """Return the next server, or None after `deadline` if none is left."""
         if self._queue.empty():
             try:
                 async with asyncio.timeout_at(deadline):
@@ -256,35 +266,36 @@ class _Answers:
                 return None
         return self._queue.get_nowait()
 
-    def hear(self, reply: bytes, host: str) -> None:
-        """Take a reply from `host`."""
-        port = answered_port(reply)
+    def add(self, reply: bytes, host: str) -> None:
+        """Add the server of a reply from `host`; log an invalid reply."""
+        port = port_in_reply(reply)
         if port is None:
-            self._complain(host, f"{len(reply)} bytes that are no answer: {quoted(reply[:40])}")
+            text = f"{len(reply)} bytes that are not a discovery reply: {quoted(reply[:40])}"
+            self._log_once(host, text)
             return
         server = DiscoveredServer(host, port)
         if server in self._known:
             return
-        if self._counts[host] >= _MAX_SERVERS_OF_A_HOST or len(self._known) >= _MAX_SERVERS:
-            self._complain(host, "more servers than can be true")
+        if self._counts[host] >= _MAX_SERVERS_PER_HOST or len(self._known) >= _MAX_SERVERS:
+            self._log_once(host, "too many servers")
             return
         self._counts[host] += 1
         self._known.add(server)
         self._queue.put_nowait(server)
 
-    def _complain(self, host: str, what: str) -> None:
-        """Log what came from `host`, once: a flood would fill the log as well."""
-        if host not in self._complained and len(self._complained) < _MAX_COMPLAINTS:
-            self._complained.add(host)
-            logger.info("while asking for servers, %s sent %s", host, what)
+    def _log_once(self, host: str, what: str) -> None:
+        """Log the first ignored reply of `host` only, so that many cannot fill the log."""
+        if host not in self._logged_hosts and len(self._logged_hosts) < _MAX_LOGGED_HOSTS:
+            self._logged_hosts.add(host)
+            logger.info("discovery ignored a reply: %s sent %s", host, what)
 
 
-def answered_port(reply: bytes) -> int | None:
-    """Return the port that a reply names; None if it is no reply."""
+def port_in_reply(reply: bytes) -> int | None:
+    """Return the port in a reply, or None if the reply is invalid."""
     if len(reply) > _MAX_REPLY:
         return None
     try:
-        # Strings of C end with a zero.
+        # Servers written in C may send the terminating zero.
         fields = decode_record(json.loads(reply.rstrip(b"\0")))
         values = {name.lower(): value for name, value in fields.items()}
         port = decode(int, values.get("alpacaport"))

@@ -1,4 +1,4 @@
-"""Cameras of the servers that answer: who they are and where, each once."""
+"""Lists the cameras of all servers that discovery finds, without duplicates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from .discovery import DiscoveredServer, Hosts
 
-_AT_ONCE: Final = 16
-_QUERY_LIMIT: Final = 5.0
+_MAX_CONCURRENT: Final = 16
+_QUERY_TIMEOUT: Final = 5.0
 _MAX_DEVICES: Final = 256
 _TIMEOUTS: Final = Timeouts(establish=2.0, reply=3.0)
 
@@ -31,14 +31,14 @@ logger = logging.getLogger("alpaca_async")
 
 @dataclass(frozen=True, slots=True)
 class FoundCamera:
-    """A camera of a server: all that `AlpacaClient.camera` needs, and what it is called."""
+    """A camera that was found: the arguments of `AlpacaClient.camera`, its name and its id."""
 
     address: str
-    """Of the server, `host:port`."""
+    """The address of the server, `host:port`."""
     device_number: int
     name: str
     unique_id: str
-    """Stays the same when the address or the number changes."""
+    """Does not change if the address or the device number changes."""
 
 
 def find_cameras(
@@ -48,14 +48,15 @@ def find_cameras(
     port: int = DISCOVERY_PORT,
     client: Session | None = None,
 ) -> Stream[FoundCamera]:
-    """Ask all servers that `discover` finds for their cameras, and hand out each at once.
+    """Query all servers that `discover` finds for their cameras, and yield each at once.
 
-    Servers are asked concurrently, at most 16 at a time, and have five seconds each. One that
-    fails costs its own cameras, and a warning. A camera with several addresses comes once: with
-    the one that answered first. The stream ends at most five seconds after `timeout`.
+    Servers are queried concurrently, at most 16 at a time, each for at most five seconds. If one
+    fails, its cameras are missing and a warning is logged. A camera with several addresses is
+    yielded once, with the address that replied first. The stream ends at most five seconds after
+    `timeout`.
 
-    Whoever is in the network can answer, so servers are asked without credentials; `client`
-    asks with its own.
+    Any host in the network can reply, so servers are queried without credentials, unless `client`
+    is given: it uses its own.
 
     Raises:
         TransportError: no socket can be opened.
@@ -71,9 +72,9 @@ async def find_camera(
     port: int = DISCOVERY_PORT,
     client: Session | None = None,
 ) -> FoundCamera | None:
-    """Return where the camera with `unique_id` is now, None if nobody has it.
+    """Return the camera with `unique_id` at its present address, None if no server has it.
 
-    All else is as in `find_cameras`.
+    Arguments and errors are those of `find_cameras`.
     """
     async with find_cameras(hosts, timeout=timeout, port=port, client=client) as cameras:
         async for camera in cameras:
@@ -86,7 +87,7 @@ async def _find(
     servers: Stream[DiscoveredServer], timeout: float, client: Session | None
 ) -> AsyncGenerator[FoundCamera]:
     session = Session(timeouts=_TIMEOUTS) if client is None else client
-    search = _Search(session, asyncio.get_running_loop().time() + timeout + _QUERY_LIMIT)
+    search = _Search(session, asyncio.get_running_loop().time() + timeout + _QUERY_TIMEOUT)
     task = asyncio.create_task(search.run(servers))
     known: set[FoundCamera | str] = set()
     try:
@@ -102,28 +103,28 @@ async def _find(
             await wait_for_end(task)
         finally:
             if not task.cancelled():
-                task.exception()  # the caller had it, or left before
+                task.exception()  # marks it as retrieved: raised above, or the caller left early
             if client is None:
                 await session.aclose()
 
 
 class _Search:
-    """The questions to all servers of one search; `found` ends with None."""
+    """The queries to all servers of one search; the queue `found` ends with None."""
 
     def __init__(self, session: Session, deadline: float) -> None:
         self.found: asyncio.Queue[FoundCamera | None] = asyncio.Queue()
         self._session = session
         self._deadline = deadline
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def run(self, servers: Stream[DiscoveredServer]) -> None:
-        """Ask each server as soon as it is known."""
+        """Query each server as soon as it is discovered."""
         tasks: list[asyncio.Task[None]] = []
         try:
             async with servers:
                 async for server in servers:
-                    asking = asyncio.create_task(self._ask(server.address))
-                    tasks.append(asking)  # at once, to end with this task
+                    query = asyncio.create_task(self._query(server.address))
+                    tasks.append(query)  # before any await, so that it is cancelled with this task
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
@@ -131,16 +132,16 @@ class _Search:
             await wait_for_end(*tasks)
             self.found.put_nowait(None)
 
-    async def _ask(self, address: str) -> None:
+    async def _query(self, address: str) -> None:
         try:
-            async with asyncio.timeout_at(self._deadline), self._turns:
-                async with asyncio.timeout(_QUERY_LIMIT):
+            async with asyncio.timeout_at(self._deadline), self._slots:
+                async with asyncio.timeout(_QUERY_TIMEOUT):
                     devices = await get_configured_devices(self._session, origin(address))
         except AlpacaError as error:
-            logger.warning("a server that was found does not tell its devices: %s", error)
+            logger.warning("cannot list the devices of a discovered server: %s", error)
             return
         except TimeoutError:
-            logger.warning("%s was found, but does not tell its devices", address)
+            logger.warning("the discovered server %s did not list its devices in time", address)
             return
         for device in devices[:_MAX_DEVICES]:
             if device.device_type.lower() == "camera":

@@ -1,4 +1,4 @@
-"""Where servers are asked for: the broadcast and multicast addresses of this host."""
+"""The broadcast and multicast addresses of this host's networks."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 
 MULTICAST_GROUP: Final = "ff12::a1:9aca"
 
-_WIDEST_BROADCAST: Final = 30
-"""The longest prefix of a network that has a broadcast address."""
+_MAX_BROADCAST_PREFIX: Final = 30
+"""The longest network prefix with a broadcast address."""
 
 logger = logging.getLogger("alpaca_async")
 
 
 class Destination(NamedTuple):
-    """A numeric address, and for IPv6 the index of the interface that leads there."""
+    """A numeric address, and for IPv6 the index of the interface to use."""
 
     host: str
     scope: int = 0
 
     @property
     def family(self) -> socket.AddressFamily:
-        """IPv4 or IPv6."""
+        """The address family: IPv4 or IPv6."""
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
 
-# Not every system broadcasts on its loopback interface.
+# Unicast addresses too: not every system supports broadcasts on its loopback interface.
 LOOPBACK: Final = (Destination("127.255.255.255"), Destination("127.0.0.1"), Destination("::1"))
 
 
-def everywhere() -> list[Destination]:
-    """Return the addresses that reach all servers of all networks of this host.
+def all_destinations() -> list[Destination]:
+    """Return the addresses that reach all servers in all networks of this host.
 
-    The package ifaddr knows the broadcast address of each interface. Without it, IPv4 is left to
-    the one interface that the system takes for broadcasts to all.
+    The package ifaddr provides the broadcast address of each interface. Without it, IPv4
+    broadcasts go to 255.255.255.255, for which the system selects a single interface.
     """
     try:
         from ifaddr import get_adapters  # noqa: PLC0415 - an extra
 
         found = [each for adapter in get_adapters() for each in _destinations(adapter)]
     except (ImportError, OSError) as error:
-        logger.info("the interfaces are not known one by one: %s", error)
+        logger.info("cannot list the network interfaces: %s", error)
         found = [Destination("255.255.255.255")]
         found += [Destination(MULTICAST_GROUP, index) for index, _ in socket.if_nameindex()]
     return list(dict.fromkeys([*LOOPBACK, *found]))
@@ -61,5 +61,5 @@ def _destinations(adapter: Adapter) -> Iterator[Destination]:
             continue
         if interface.version == 6:  # noqa: PLR2004 - IPv6
             yield Destination(MULTICAST_GROUP, adapter.index or 0)
-        elif each.network_prefix <= _WIDEST_BROADCAST:
+        elif each.network_prefix <= _MAX_BROADCAST_PREFIX:
             yield Destination(str(interface.network.broadcast_address))

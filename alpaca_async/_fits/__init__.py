@@ -1,4 +1,4 @@
-"""A picture as the cards and blocks of a FITS file.
+"""Converts an image to the header cards and pixel data of a FITS file.
 
-Pure: must not know astropy, files, or the class `Image`.
+Pure functions: they must not use astropy, files, or the class `Image`.
 """

@@ -1,4 +1,4 @@
-"""What an image knows of itself, as the cards of a FITS header. Pure, without astropy."""
+"""The facts of an image and its exposure as FITS cards. Pure, without astropy."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
-    from alpaca_async._pixels.picture import Picture
+    from alpaca_async._pixels.image_like import ImageLike
 
     from .card import CardValue
 
 _MJD_EPOCH: Final = datetime(1858, 11, 17, tzinfo=UTC)
-_CLOCK_NEVER_SET: Final = 2000
-"""A year before this one comes from a clock that nobody set."""
+_FIRST_CREDIBLE_YEAR: Final = 2000
+"""An earlier year comes from a clock that was never set."""
 
 
-def cards_of(image: Picture) -> Iterator[Card]:
-    """Yield a card for everything that is known of the image; what is not known is left out."""
+def image_cards(image: ImageLike) -> Iterator[Card]:
+    """Yield a card for every known fact of the image; unknown facts are left out."""
     for keyword, value, comment in _all_cards(image):
         storable = _storable(value)
         if storable is not None:
             yield Card(keyword, storable, comment)
 
 
-def _all_cards(image: Picture) -> Iterator[Card]:
+def _all_cards(image: ImageLike) -> Iterator[Card]:
     yield Card("BUNIT", "adu", "unit of the pixels")
     yield Card("ROWORDER", "TOP-DOWN", "the first row is the top row")
     if image.exposure is not None:
@@ -47,7 +47,7 @@ def _all_cards(image: Picture) -> Iterator[Card]:
 def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
     seconds, source = _duration(exposure)
     start, start_comment, uncertainty = _start(exposure)
-    middle, end = _later(start, seconds / 2), _later(start, seconds)
+    middle, end = _add_seconds(start, seconds / 2), _add_seconds(start, seconds)
     yield Card("IMAGETYP", _image_type(exposure), "type of the exposure")
     yield Card("SNAPSHOT", 1, "number of exposures in this image")
     yield Card("EXPTIME", seconds, f"[s] exposure time, {source}")
@@ -74,8 +74,10 @@ def _info_cards(info: CameraInfo) -> Iterator[Card]:
 def _settings_cards(settings: CameraSettings, info: CameraInfo) -> Iterator[Card]:
     yield Card("XBINNING", settings.bin_x, "sensor columns in a pixel")
     yield Card("YBINNING", settings.bin_y, "sensor rows in a pixel")
-    yield Card("XPIXSZ", _size(info.pixel_size_x, settings.bin_x), "[um] width, with binning")
-    yield Card("YPIXSZ", _size(info.pixel_size_y, settings.bin_y), "[um] height, with binning")
+    yield Card("XPIXSZ", _pixel_size(info.pixel_size_x, settings.bin_x), "[um] width, with binning")
+    yield Card(
+        "YPIXSZ", _pixel_size(info.pixel_size_y, settings.bin_y), "[um] height, with binning"
+    )
     yield Card("XORGSUBF", settings.start_x, "[pix] first column of the subframe, binned")
     yield Card("YORGSUBF", settings.start_y, "[pix] first row of the subframe, binned")
     yield Card("SET-TEMP", settings.ccd_temperature_setpoint, "[degC] cooler setpoint")
@@ -85,47 +87,47 @@ def _settings_cards(settings: CameraSettings, info: CameraInfo) -> Iterator[Card
     yield Card("READOUTM", _readout_mode(settings, info), "readout mode")
 
 
-def _mosaic_cards(image: Picture) -> Iterator[Card]:
+def _mosaic_cards(image: ImageLike) -> Iterator[Card]:
     mosaic = mosaic_of(image)
     if mosaic is not None:
         yield Card("BAYERPAT", mosaic.name, "colour filters of the sensor")
         yield Card("COLORTYP", mosaic.name, "colour filters of the sensor")
-        yield Card("XBAYROFF", mosaic.x, "[pix] column of the filters at the first pixel")
-        yield Card("YBAYROFF", mosaic.y, "[pix] row of the filters at the first pixel")
+        yield Card("XBAYROFF", mosaic.x, "[pix] column of the pattern at the first pixel")
+        yield Card("YBAYROFF", mosaic.y, "[pix] row of the pattern at the first pixel")
 
 
 def _duration(exposure: Exposure) -> tuple[float, str]:
-    """Return seconds and where they come from; some drivers report 0 after every exposure."""
+    """Return seconds and their source; some drivers report 0 after every exposure."""
     reported = exposure.last_exposure_duration
     if reported is not None and 0 < reported < math.inf:
-        return reported, "as the camera reports it"
-    return exposure.duration, "as asked for"
+        return reported, "as reported by the camera"
+    return exposure.duration, "as requested"
 
 
 def _start(exposure: Exposure) -> tuple[datetime, str, float | None]:
-    """Return the start, where it comes from, and how uncertain it is where that is known."""
+    """Return the start time, a comment with its source, and its uncertainty if known."""
     reported = _reported_time(exposure.last_exposure_start_time or "")
     if reported is not None:
-        return reported, "[UTC] start, by the camera's clock", None
+        return reported, "[UTC] start, camera clock", None
     uncertainty = exposure.started_uncertainty
-    own = f"[UTC] start, by our clock +/- {uncertainty:.3g} s"
-    return _as_utc(exposure.started), own, uncertainty
+    comment = f"[UTC] start, computer clock +/- {uncertainty:.3g} s"
+    return _as_utc(exposure.started), comment, uncertainty
 
 
 def _reported_time(text: str) -> datetime | None:
-    """Return the time of an ISO text in UTC, or None where it holds no credible one."""
+    """Return an ISO time in UTC, or None if the text is invalid or its year is not credible."""
     try:
         time = _as_utc(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
         return None
-    return time if "T" in text and time.year >= _CLOCK_NEVER_SET else None
+    return time if "T" in text and time.year >= _FIRST_CREDIBLE_YEAR else None
 
 
 def _as_utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _later(start: datetime, seconds: float) -> datetime | None:
+def _add_seconds(start: datetime, seconds: float) -> datetime | None:
     try:
         return start + timedelta(seconds=seconds)
     except (ValueError, OverflowError):
@@ -146,8 +148,8 @@ def _image_type(exposure: Exposure) -> str:
     return "Dark Frame" if exposure.duration else "Bias Frame"
 
 
-def _size(micrometres: float | None, binning: int | None) -> float | None:
-    """Return the size of a pixel; 0 is what drivers say that do not know it."""
+def _pixel_size(micrometres: float | None, binning: int | None) -> float | None:
+    """Return the size of a binned pixel; drivers report 0 if they do not know the size."""
     return micrometres * binning if micrometres and binning else None
 
 
@@ -159,7 +161,7 @@ def _readout_mode(settings: CameraSettings, info: CameraInfo) -> str | None:
 
 
 def _storable(value: CardValue | None) -> CardValue | None:
-    """Return the value as FITS can hold it, or None."""
+    """Return the value if FITS can store it, text as ASCII; else None."""
     if isinstance(value, str):
         return ascii_text(value) or None
     if isinstance(value, float):

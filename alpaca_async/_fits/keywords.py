@@ -1,4 +1,4 @@
-"""What a caller wants in the header of a FITS file, checked. Pure, without astropy."""
+"""Validates the caller's FITS keywords, merges them with the image's. Pure, without astropy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .card import Card, ascii_text, fits_integer, is_continued
-from .header import cards_of
+from .header import image_cards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alpaca_async._pixels.picture import Picture
+    from alpaca_async._pixels.image_like import ImageLike
 
     from .card import CardValue
 
@@ -25,24 +25,24 @@ _RESERVED: Final = pattern(
     r"|CHECKSUM|DATASUM|CONTINUE|HIERARCH|END"
 )
 
-_LONG_TEXTS: Final = Card("LONGSTRN", "OGIP 1.0", "texts may go on in CONTINUE")
+_LONG_STRINGS: Final = Card("LONGSTRN", "OGIP 1.0", "long strings use CONTINUE")
 
 
-def all_cards(image: Picture, extra: Mapping[str, Any] | None) -> list[Card]:
-    """Return what is known of the image, then what its exposure was given, then `extra`.
+def all_cards(image: ImageLike, extra: Mapping[str, Any] | None) -> list[Card]:
+    """Return the facts of the image, then the header of its exposure, then `extra`.
 
-    Of each keyword the last card counts; those with the value None are left out. Long texts are
-    announced, as cfitsio wants it.
+    The last card of a keyword wins; cards with the value None are left out. LONGSTRN announces
+    long strings, as cfitsio recommends.
     """
     given: Mapping[str, Any] = image.exposure.header if image.exposure else {}
-    cards = {card.keyword: card for card in cards_of(image)}
-    for card in (*callers_cards(given), *callers_cards(extra or {})):
+    cards = {card.keyword: card for card in image_cards(image)}
+    for card in (*user_cards(given), *user_cards(extra or {})):
         cards[card.keyword] = card
     found = [card for card in cards.values() if card.value is not None]
-    return [*found, _LONG_TEXTS] if any(map(is_continued, found)) else found
+    return [*found, _LONG_STRINGS] if any(map(is_continued, found)) else found
 
 
-def callers_cards(entries: Mapping[str, Any]) -> list[Card]:
+def user_cards(entries: Mapping[str, Any]) -> list[Card]:
     """Return the cards of `{keyword: value or (value, comment)}`, or raise `ValueError`."""
     return [_card(keyword, entry) for keyword, entry in entries.items()]
 
@@ -50,9 +50,9 @@ def callers_cards(entries: Mapping[str, Any]) -> list[Card]:
 def _card(keyword: str, entry: Any) -> Card:  # noqa: ANN401 - checked here
     name = keyword.strip().upper()
     if not _KEYWORD.fullmatch(name):
-        raise ValueError(f"{keyword!r} is no FITS keyword: 1 to 8 of A-Z 0-9 _ -")
+        raise ValueError(f"{keyword!r} is not a FITS keyword: use 1 to 8 of A-Z 0-9 _ -")
     if _RESERVED.fullmatch(name):
-        raise ValueError(f"{name} describes the file and is not the caller's to set")
+        raise ValueError(f"{name} is a reserved FITS keyword and cannot be set")
     value, comment = _value_and_comment(entry)
     return Card(name, _value(name, value), ascii_text(comment))
 

@@ -1,4 +1,4 @@
-"""What can be measured on pixels, and how they become a picture for people.
+"""Pixel statistics, and the conversion of pixels to 8-bit pictures.
 
-Pure: must not know files, networks, or the class `Image`.
+Pure functions: they must not use files, networks, or the class `Image`.
 """

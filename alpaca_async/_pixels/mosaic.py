@@ -1,4 +1,4 @@
-"""The colour filters over the pixels of a raw frame."""
+"""The colour filter pattern of a raw frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from alpaca_async._enums import SensorType
 
 if TYPE_CHECKING:
-    from .picture import Picture
+    from .image_like import ImageLike
 
 _FILTERS: Final[dict[SensorType, tuple[str, ...]]] = {
     SensorType.RGGB: ("RG", "GB"),
@@ -18,31 +18,33 @@ _FILTERS: Final[dict[SensorType, tuple[str, ...]]] = {
 
 
 class Mosaic(NamedTuple):
-    """A filter pattern and where in it the first pixel of a frame lies."""
+    """A filter pattern, and the position of the frame's first pixel in it."""
 
     name: str
     """`RGGB`, `CMYG`, `CMYG2` or `LRGB`."""
     filters: tuple[str, ...]
-    """One repetition of the pattern: a string for each row, a letter for each filter."""
+    """One period of the pattern: a string for each row, a letter for each filter."""
     x: int
+    """Column of the pattern at the first pixel."""
     y: int
+    """Row of the pattern at the first pixel."""
 
     @property
     def period(self) -> tuple[int, int]:
-        """Rows and columns after which the pattern repeats itself."""
+        """Rows and columns after which the pattern repeats."""
         return len(self.filters), len(self.filters[0])
 
     def filter_at(self, row: int, column: int) -> str:
-        """Return the letter of the filter over a pixel of the frame."""
+        """Return the filter letter of a pixel of the frame."""
         rows, columns = self.period
         return self.filters[(row + self.y) % rows][(column + self.x) % columns]
 
 
-def mosaic_of(image: Picture) -> Mosaic | None:
-    """Return the mosaic of a frame, or None if it has none or not all of it is known.
+def mosaic_of(image: ImageLike) -> Mosaic | None:
+    """Return the mosaic of a frame; None if it has none, or if part of it is unknown.
 
-    Binned pixels mix the filters. The Bayer offset is that of the whole sensor, so the start
-    of the frame is added.
+    Binned frames have none, because binning mixes the filters. The Bayer offset applies to the
+    whole sensor, so the start of the frame is added to it.
     """
     exposure = image.exposure
     if exposure is None or exposure.info.sensor_type is None or image.data.ndim != 2:  # noqa: PLR2004 - rows, columns

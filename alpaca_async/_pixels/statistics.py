@@ -1,4 +1,4 @@
-"""What an image is like in numbers. Pure, for a worker thread."""
+"""Statistics and the histogram of an image. Pure, and slow: call it in a worker thread."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .picture import Picture
+    from .image_like import ImageLike
 
-_COUNTABLE: Final = 1 << 16
-"""Different values that are counted one by one."""
-_PIECE: Final = 1 << 18
-"""Pixels that are looked at at a time: they stay in the cache."""
+_MAX_COUNTED_RANGE: Final = 1 << 16
+"""Integers in a range up to this width are counted with `bincount`, others are sorted."""
+_CHUNK_PIXELS: Final = 1 << 18
+"""Pixels counted at a time: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageStatistics:
-    """What the pixels of an image are like, of all planes together; in ADU unless said otherwise.
+    """Statistics of the pixels of an image, of all planes together.
 
-    What is not a number, or infinite, is left out.
+    Values are in ADU unless stated otherwise. NaN and infinity are ignored.
     """
 
     minimum: float
@@ -38,102 +38,104 @@ class ImageStatistics:
     mean: float
     median: float
     mad: float
-    """Median absolute deviation; 1.4826 of it are a standard deviation, if that is noise."""
+    """Median absolute deviation; for pure noise, 1.4826 times this is the standard deviation."""
     saturated: int
-    """Pixels at or above MaxADU, or the largest number of 8 or 16 bits if that is unknown."""
+    """Pixels at or above MaxADU, or if that is unknown, the largest 8- or 16-bit value."""
     stars: int
-    """Stars that were measured, at most the 50 brightest that are not saturated."""
+    """Number of stars measured: at most the 50 brightest that are not saturated."""
     hfd: float | None
     """The median of their half-flux diameters, in pixels; None without stars."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How many pixels have which values: `counts[i]` from `edges[i]` to `edges[i + 1]`."""
+    """A histogram of pixel values: `counts[i]` pixels from `edges[i]` to `edges[i + 1]`."""
 
     counts: NDArray[np.int64]
     edges: NDArray[np.float64]
-    """One more than there are counts; the last bin includes its upper edge."""
+    """One more than `counts` has; the last bin includes its upper edge."""
 
 
-class _Values(NamedTuple):
-    """Different values in ascending order, and how often each occurs."""
+class _ValueCounts(NamedTuple):
+    """Distinct values in ascending order, and how often each occurs."""
 
     values: NDArray[np.float64]
     counts: NDArray[np.int64]
 
 
-def statistics(image: Picture, check: Callable[[], object]) -> ImageStatistics:
-    """Return the statistics; calls `check` now and then, which may raise."""
-    found = _counted(image.data, check)
-    values, counts = found
-    median = _median(found)
-    full = full_scale(image)
-    diameters = _diameters(image, full)
+def statistics(image: ImageLike, check: Callable[[], object]) -> ImageStatistics:
+    """Return the statistics; calls `check` regularly, which may raise to cancel the work."""
+    value_counts = _count_values(image.data, check)
+    values, counts = value_counts
+    median = _median(value_counts)
+    saturated_value = full_scale(image)
+    diameters = _star_diameters(image, saturated_value)
     return ImageStatistics(
         minimum=float(values[0]),
         maximum=float(values[-1]),
         mean=float(np.average(values, weights=counts)),
         median=median,
-        mad=_median(_sorted(np.abs(values - median), counts)),
-        saturated=int(counts[values >= full].sum()),
+        mad=_median(_sort_values(np.abs(values - median), counts)),
+        saturated=int(counts[values >= saturated_value].sum()),
         stars=len(diameters),
         hfd=float(np.median(diameters)) if diameters else None,
     )
 
 
-def histogram(image: Picture, bins: int, check: Callable[[], object]) -> Histogram:
-    """Return the histogram from the least to the largest value."""
-    values, counts = _counted(image.data, check)
-    found, edges = np.histogram(values, bins, weights=counts)
-    return Histogram(found.astype(np.int64), edges)
+def histogram(image: ImageLike, bins: int, check: Callable[[], object]) -> Histogram:
+    """Return the histogram from the smallest to the largest value."""
+    values, counts = _count_values(image.data, check)
+    bin_counts, edges = np.histogram(values, bins, weights=counts)
+    return Histogram(bin_counts.astype(np.int64), edges)
 
 
-def _counted(data: NDArray[Any], check: Callable[[], object]) -> _Values:
+def _count_values(data: NDArray[Any], check: Callable[[], object]) -> _ValueCounts:
     low, high = data.min(), data.max()
-    if data.dtype.kind in "iu" and int(high) - int(low) < _COUNTABLE:
+    if data.dtype.kind in "iu" and int(high) - int(low) < _MAX_COUNTED_RANGE:
         counts = np.zeros(int(high) - int(low) + 1, np.int64)
-        unsigned = f"u{data.dtype.itemsize}"  # differences may be too large for the signed type
-        for piece in _pieces(data):
+        unsigned = f"u{data.dtype.itemsize}"  # the difference may overflow the signed type
+        for chunk in _chunks(data):
             check()
-            places = (piece - low).view(unsigned).astype(np.intp).ravel()
-            counts += np.bincount(places, minlength=len(counts))
+            indices = (chunk - low).view(unsigned).astype(np.intp).ravel()
+            counts += np.bincount(indices, minlength=len(counts))
         present = np.flatnonzero(counts)
         values: NDArray[np.float64] = present.astype(np.float64)
-        return _Values(values + float(low), counts[present])
+        return _ValueCounts(values + float(low), counts[present])
     finite = data[np.isfinite(data)].astype(float)
     if not finite.size:
-        return _Values(np.array([math.nan]), np.array([1]))
+        return _ValueCounts(np.array([math.nan]), np.array([1]))
     finite.sort()
-    return _Values(finite, np.ones(finite.size, np.int64))
+    return _ValueCounts(finite, np.ones(finite.size, np.int64))
 
 
-def _pieces(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield all pixels, in the order of memory."""
+def _chunks(data: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield all pixels, in memory order."""
     lines = data.swapaxes(0, 1) if abs(data.strides[0]) < abs(data.strides[1]) else data
-    step = max(1, _PIECE // (lines.size // len(lines)))
+    step = max(1, _CHUNK_PIXELS // (lines.size // len(lines)))
     return (lines[start : start + step] for start in range(0, len(lines), step))
 
 
-def _sorted(values: NDArray[np.float64], counts: NDArray[np.int64]) -> _Values:
+def _sort_values(values: NDArray[np.float64], counts: NDArray[np.int64]) -> _ValueCounts:
     order = np.argsort(values)
-    return _Values(values[order], counts[order])
+    return _ValueCounts(values[order], counts[order])
 
 
-def _median(found: _Values) -> float:
-    below = np.cumsum(found.counts)
+def _median(value_counts: _ValueCounts) -> float:
+    below = np.cumsum(value_counts.counts)
     total = int(below[-1])
     middle = np.searchsorted(below, [(total - 1) // 2, total // 2], side="right")
-    return float(found.values[middle].mean())
+    return float(value_counts.values[middle].mean())
 
 
-def _diameters(image: Picture, full: float) -> list[float]:
+def _star_diameters(image: ImageLike, saturated_value: float) -> list[float]:
     mosaic = mosaic_of(image)
     if mosaic is not None:
-        # The filters make a chequerboard of every star: a repetition of them is one pixel.
+        # Filters turn stars into a chequerboard, so each period of the pattern becomes one pixel.
         means = block_means(image.data, mosaic.period, (1, 1))
         size = math.sqrt(math.prod(mosaic.period))
-        return [size * each for each in half_flux_diameters(means.mean(axis=(0, 1, 2)), full)]
+        return [
+            size * each for each in half_flux_diameters(means.mean(axis=(0, 1, 2)), saturated_value)
+        ]
     if image.data.ndim > 2:  # noqa: PLR2004 - rows, columns
-        return half_flux_diameters(image.data.mean(axis=2, dtype=np.float32), full)
-    return half_flux_diameters(image.data, full)
+        return half_flux_diameters(image.data.mean(axis=2, dtype=np.float32), saturated_value)
+    return half_flux_diameters(image.data, saturated_value)

@@ -1,9 +1,9 @@
-"""Two hosts in one: one half finds what the other serves.
+"""Runs discovery between two network namespaces: one is the client, the other the server.
 
 `unshare --net python -m tests.discovery.networks` runs both.
 
-Three cables join them, each an interface with IPv4 and IPv6; two more interfaces are dead. At
-the other end a server answers on all of them, and one liar on each.
+Three veth pairs connect them, each with IPv4 and IPv6; the client has two more interfaces that do
+not work. The other namespace runs a server on all pairs, and on each a sender of invalid replies.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from alpaca_async import AlpacaClient, discover, find_cameras
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
 DISCOVERY_PORT = 32227
-CABLES = (1, 2, 3)
-LIES = (b"<html>no</html>", b"x" * 20000, b'{"AlpacaPort": 0}')
+LINKS = (1, 2, 3)
+INVALID_REPLIES = (b"<html>no</html>", b"x" * 20000, b'{"AlpacaPort": 0}')
 UNIQUE_ID = "one camera"
 
 
@@ -33,14 +33,14 @@ def ip(*arguments: object) -> None:
 
 
 def bring_up(name: str, *addresses: str) -> None:
-    ip("link", "set", name, "addrgenmode", "none")  # its address would be tested for a second
+    ip("link", "set", name, "addrgenmode", "none")  # duplicate address detection takes a second
     for address in addresses:
         ip("addr", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
     ip("link", "set", name, "up")
 
 
 def wait_for_carrier(*names: str) -> None:
-    """Wait until the kernel has noticed that the cables are plugged in, and routes over them."""
+    """Wait until the kernel has detected the carrier and added the routes."""
     command = ["ip", "-6", "route", "show", "table", "local"]
     for _ in range(500):
         routes = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - as above
@@ -50,9 +50,9 @@ def wait_for_carrier(*names: str) -> None:
     raise TimeoutError(names)
 
 
-def lay_cables(other: int) -> None:
+def add_links(other: int) -> None:
     ip("link", "set", "lo", "up")
-    for number in CABLES:
+    for number in LINKS:
         ip("link", "add", f"v{number}", "type", "veth", "peer", f"p{number}", "netns", other)
         bring_up(f"v{number}", f"10.0.{number}.1/24", f"fe80::{number}:1/64")
     for name, address in (("off", "10.0.8.1/24"), ("cut", "10.0.9.1/24")):
@@ -61,40 +61,40 @@ def lay_cables(other: int) -> None:
     ip("link", "set", "cut", "up")
 
 
-# The other half
+# The server's namespace
 
 
-class Liar(asyncio.DatagramProtocol):
-    """Hears broadcasts on all cables, and answers those of one from an address of its own."""
+class InvalidReplier(asyncio.DatagramProtocol):
+    """Sends an invalid reply to broadcasts from one link, from an address of its own."""
 
-    def __init__(self, number: int, lie: bytes) -> None:
+    def __init__(self, number: int, reply: bytes) -> None:
         self._network = f"10.0.{number}."
-        self._lie = lie
-        self._mouth = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._mouth.bind((f"10.0.{number}.66", 0))
+        self._reply = reply
+        self._sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sender.bind((f"10.0.{number}.66", 0))
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         if addr[0].startswith(self._network):
-            self._mouth.sendto(self._lie, addr)
+            self._sender.sendto(self._reply, addr)
 
 
 async def serve() -> None:
-    """Serve on all cables until the other half has what it wants."""
+    """Serve on all links until the client has finished."""
     sys.stdout.write("separate\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.readline)
     ip("link", "set", "lo", "up")
-    for number in CABLES:
+    for number in LINKS:
         addresses = (f"10.0.{number}.2/24", f"10.0.{number}.66/24", f"fe80::{number}:2/64")
         bring_up(f"p{number}", *addresses)
-    wait_for_carrier(*(f"p{number}" for number in CABLES))
-    for number, lie in zip(CABLES, LIES, strict=True):
-        hearing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        hearing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        hearing.bind(("0.0.0.0", DISCOVERY_PORT))  # noqa: S104 - in a namespace of our own
-        hearing.setblocking(False)
+    wait_for_carrier(*(f"p{number}" for number in LINKS))
+    for number, reply in zip(LINKS, INVALID_REPLIES, strict=True):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        receiver.bind(("0.0.0.0", DISCOVERY_PORT))  # noqa: S104 - in a namespace of our own
+        receiver.setblocking(False)
         await asyncio.get_running_loop().create_datagram_endpoint(
-            partial(Liar, number, lie), sock=hearing
+            partial(InvalidReplier, number, reply), sock=receiver
         )
     camera = SimulatedCamera(width=64, height=48, unique_id=UNIQUE_ID)
     v4 = SimulatorServer([camera], host="0.0.0.0", port=4444, discovery_port=DISCOVERY_PORT)  # noqa: S104 - as above
@@ -105,11 +105,11 @@ async def serve() -> None:
         await asyncio.to_thread(sys.stdin.readline)
 
 
-# This half
+# The client's namespace
 
 
 async def search(timeout: float) -> dict[str, Any]:
-    """Return what is found on all networks, and what names the camera has at each address."""
+    """Return what is found on all networks, and the id of the camera at each address."""
     times, found = await asyncio.gather(arrivals(timeout), cameras(timeout))
     async with AlpacaClient() as client:
         ids = {address: await unique_id(client, address) for address in times}
@@ -117,9 +117,9 @@ async def search(timeout: float) -> dict[str, Any]:
 
 
 async def arrivals(timeout: float) -> dict[str, float]:
-    begun = time.monotonic()
+    started = time.monotonic()
     async with discover(timeout=timeout) as servers:
-        return {server.address: time.monotonic() - begun async for server in servers}
+        return {server.address: time.monotonic() - started async for server in servers}
 
 
 async def cameras(timeout: float) -> list[dict[str, Any]]:
@@ -144,11 +144,11 @@ def main() -> None:
         assert other.stdout is not None
         try:
             assert other.stdout.readline() == "separate\n"
-            lay_cables(other.pid)
-            other.stdin.write("cables are laid\n")
+            add_links(other.pid)
+            other.stdin.write("links are added\n")
             other.stdin.flush()
             assert other.stdout.readline() == "serving\n"
-            wait_for_carrier(*(f"v{number}" for number in CABLES))
+            wait_for_carrier(*(f"v{number}" for number in LINKS))
             sys.stdout.write(json.dumps(asyncio.run(search(timeout=1.0))))
         finally:
             other.kill()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from alpaca_async import DiscoveredServer, TransportError, discover
 from alpaca_async._address import origin
 from alpaca_async._discovery import discovery
-from alpaca_async._discovery.discovery import answered_port
+from alpaca_async._discovery.discovery import port_in_reply
 from alpaca_async._discovery.interfaces import LOOPBACK, MULTICAST_GROUP, Destination
 
 from .udp import answering, naming
@@ -24,71 +24,71 @@ from .udp import answering, naming
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HERE = ["127.0.0.1"]
+LOCALHOST = ["127.0.0.1"]
 
 
 async def found(
-    port: int, hosts: Iterable[str] | None = HERE, timeout: float = 0.2
+    port: int, hosts: Iterable[str] | None = LOCALHOST, timeout: float = 0.2
 ) -> list[DiscoveredServer]:
     async with discover(hosts, timeout=timeout, port=port) as servers:
         return [server async for server in servers]
 
 
-async def first(port: int, hosts: Iterable[str] | None = HERE) -> DiscoveredServer:
-    """Return the first server, without waiting for others."""
+async def first(port: int, hosts: Iterable[str] | None = LOCALHOST) -> DiscoveredServer:
+    """Return the first server, without waiting for more."""
     async with discover(hosts, timeout=10, port=port) as servers:
         return await anext(servers)
 
 
-async def test_a_server_is_where_its_reply_comes_from_at_the_port_that_it_names() -> None:
+async def test_a_server_has_the_host_that_sends_the_reply_and_the_port_in_the_reply() -> None:
     async with answering(naming(11111)) as responder:
         server = await first(responder.port)
     assert server == DiscoveredServer("127.0.0.1", 11111)
     assert server.address == "127.0.0.1:11111"
 
 
-async def test_the_question_is_sixteen_bytes_sent_more_than_once_within_the_time() -> None:
+async def test_the_request_is_sent_three_times_within_the_timeout() -> None:
     async with answering() as responder:
-        begun = time.monotonic()
+        started = time.monotonic()
         assert await found(responder.port, timeout=0.3) == []
-        assert 0.3 <= time.monotonic() - begun < 1.0
-    assert [question.data for question in responder.heard] == [b"alpacadiscovery1"] * 3
-    assert responder.heard[1].time - responder.heard[0].time > 0.05
-    assert responder.heard[-1].time - begun < 0.3
+        assert 0.3 <= time.monotonic() - started < 1.0
+    assert [request.data for request in responder.requests] == [b"alpacadiscovery1"] * 3
+    assert responder.requests[1].time - responder.requests[0].time > 0.05
+    assert responder.requests[-1].time - started < 0.3
 
 
 async def test_a_reply_may_come_from_any_port() -> None:
     async with answering(naming(11111)) as responder, answering() as other:
-        port, responder.mouth = responder.port, other.mouth
+        port, responder.transport = responder.port, other.transport
         assert other.port != port
         assert await first(port) == DiscoveredServer("127.0.0.1", 11111)
 
 
-async def test_servers_come_as_they_answer() -> None:
+async def test_servers_are_yielded_as_soon_as_they_reply() -> None:
     async with (
         answering(naming(1)) as quick,
         answering(naming(2), host="127.0.0.2", port=quick.port, delay=0.4),
     ):
-        begun = time.monotonic()
+        started = time.monotonic()
         arrivals: dict[int, float] = {}
         async with discover(["127.0.0.1", "127.0.0.2"], timeout=1.0, port=quick.port) as servers:
             async for server in servers:
-                arrivals[server.port] = time.monotonic() - begun
-        assert time.monotonic() - begun >= 1.0
+                arrivals[server.port] = time.monotonic() - started
+        assert time.monotonic() - started >= 1.0
     assert arrivals[1] < 0.4 <= arrivals[2] < 1.0
 
 
-async def test_a_slow_caller_misses_nobody() -> None:
+async def test_a_slow_caller_gets_all_servers() -> None:
     async with answering(naming(1), naming(2), naming(3)) as responder:
         ports: list[int] = []
-        async with discover(HERE, timeout=0.1, port=responder.port) as servers:
+        async with discover(LOCALHOST, timeout=0.1, port=responder.port) as servers:
             async for server in servers:
                 ports.append(server.port)
                 await asyncio.sleep(0.15)
     assert ports == [1, 2, 3]
 
 
-JUNK = [
+INVALID = [
     b"",
     b"\0",
     b"alpacadiscovery1",
@@ -107,36 +107,42 @@ JUNK = [
 ]
 
 
-async def test_junk_lies_and_duplicates_are_survived_and_said_once(
+async def test_invalid_and_duplicate_replies_are_ignored_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "alpaca_async")
-    replies = (b"\0", *JUNK, naming(11111), naming(11111), b"x" * 60000)  # not all send empty ones
+    replies = (
+        b"\0",
+        *INVALID,
+        naming(11111),
+        naming(11111),
+        b"x" * 60000,
+    )  # not every system sends empty datagrams
     async with answering(*replies) as responder:
         assert await found(responder.port) == [DiscoveredServer("127.0.0.1", 11111)]
     (record,) = caplog.records
-    assert "127.0.0.1 sent 1 bytes that are no answer" in record.message
+    assert "127.0.0.1 sent 1 bytes that are not a discovery reply" in record.message
 
 
-async def test_a_host_is_not_believed_to_have_any_number_of_servers(
+async def test_the_number_of_servers_of_a_host_is_limited(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "alpaca_async")
     async with (
-        answering(*map(naming, range(1, 100))) as liar,
-        answering(naming(7), host="127.0.0.2", port=liar.port, delay=0.05),
+        answering(*map(naming, range(1, 100))) as flooding,
+        answering(naming(7), host="127.0.0.2", port=flooding.port, delay=0.05),
     ):
-        servers = await found(liar.port, ["127.0.0.1", "127.0.0.2"])
+        servers = await found(flooding.port, ["127.0.0.1", "127.0.0.2"])
     assert len(servers) == 33
     assert DiscoveredServer("127.0.0.2", 7) in servers
     assert [r.message for r in caplog.records] == [
-        "while asking for servers, 127.0.0.1 sent more servers than can be true"
+        "discovery ignored a reply: 127.0.0.1 sent too many servers"
     ]
 
 
-@pytest.mark.parametrize("reply", JUNK)
-def test_junk_names_no_port(reply: bytes) -> None:
-    assert answered_port(reply) is None
+@pytest.mark.parametrize("reply", INVALID)
+def test_invalid_replies_have_no_port(reply: bytes) -> None:
+    assert port_in_reply(reply) is None
 
 
 @pytest.mark.parametrize(
@@ -149,35 +155,37 @@ def test_junk_names_no_port(reply: bytes) -> None:
         b'\xef\xbb\xbf{"AlpacaPort": 11111}',
     ],
 )
-def test_harmless_deviations_name_a_port(reply: bytes) -> None:
-    assert answered_port(reply) == 11111
+def test_replies_with_harmless_deviations_are_accepted(reply: bytes) -> None:
+    assert port_in_reply(reply) == 11111
 
 
 @settings(max_examples=40)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_bytes_name_a_port_or_none(reply: bytes) -> None:
-    port = answered_port(reply)
+def test_any_bytes_give_a_valid_port_or_none(reply: bytes) -> None:
+    port = port_in_reply(reply)
     assert port is None or 0 < port < 65536
 
 
-# Where it is asked
+# Destinations
 
 
-async def test_everywhere_is_asked_unless_hosts_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "everywhere", lambda: [*LOOPBACK])
+async def test_all_destinations_are_used_unless_hosts_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "all_destinations", lambda: [*LOOPBACK])
     async with (
         answering(naming(1)) as unicast,
         answering(naming(2), host="127.255.255.255", port=unicast.port) as broadcast,
     ):
         servers = await found(unicast.port, None)
         assert {server.port for server in servers} == {1, 2}
-        heard = len(broadcast.heard)
+        requests = len(broadcast.requests)
         assert [server.port for server in await found(unicast.port)] == [1]
-        assert len(broadcast.heard) == heard == 3
+        assert len(broadcast.requests) == requests == 3
 
 
 async def test_an_ipv6_server_is_found_on_the_host_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "everywhere", lambda: [*LOOPBACK])
+    monkeypatch.setattr(discovery, "all_destinations", lambda: [*LOOPBACK])
     async with AsyncExitStack() as stack:
         try:
             responder = await stack.enter_async_context(answering(naming(1), host="::1"))
@@ -193,27 +201,27 @@ async def test_names_are_resolved() -> None:
     assert server.address == "127.0.0.1:1"
 
 
-async def test_dead_interfaces_and_unknown_hosts_are_survived_and_logged(
+async def test_unusable_interfaces_and_unknown_hosts_are_skipped_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alpaca_async")
     dead = Destination(MULTICAST_GROUP, 2**20)
-    monkeypatch.setattr(discovery, "everywhere", lambda: [dead, *LOOPBACK])
+    monkeypatch.setattr(discovery, "all_destinations", lambda: [dead, *LOOPBACK])
     async with answering(naming(1)) as responder:
         server = await first(responder.port, None)
         assert server.port == 1
-        assert f"{MULTICAST_GROUP} cannot be asked for servers" in caplog.text
-        assert await found(responder.port, ["a..b", *HERE]) == [server]
-        assert "not asked for servers: 'a..b' is not known" in caplog.text
+        assert f"cannot send a discovery request to {MULTICAST_GROUP}" in caplog.text
+        assert await found(responder.port, ["a..b", *LOCALHOST]) == [server]
+        assert "no discovery request sent: cannot resolve 'a..b'" in caplog.text
 
 
-async def test_interfaces_that_cannot_be_listed_leave_an_empty_search(
+async def test_if_interfaces_cannot_be_listed_nothing_is_found(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> list[Destination]:
         raise OSError(errno.EACCES, "not allowed")
 
-    monkeypatch.setattr(discovery, "everywhere", fail)
+    monkeypatch.setattr(discovery, "all_destinations", fail)
     assert await found(9, None, timeout=0.05) == []
     assert "not allowed" in caplog.text
 
@@ -234,7 +242,9 @@ def test_link_local_addresses_keep_their_zone(sender: tuple[object, ...], host: 
     assert origin(server.address) == f"http://{server.address}"
 
 
-def test_a_zone_that_no_address_can_hold_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interface_name_that_is_invalid_in_an_address_becomes_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def strange(_: int) -> str:
         return "a/b"
 
@@ -256,16 +266,16 @@ def sockets_without(monkeypatch: pytest.MonkeyPatch, *families: socket.AddressFa
     monkeypatch.setattr(socket, "socket", limited)
 
 
-async def test_a_host_without_ipv6_asks_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "everywhere", lambda: [*LOOPBACK])
+async def test_a_host_without_ipv6_searches_over_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "all_destinations", lambda: [*LOOPBACK])
     async with answering(naming(1)) as responder:
         sockets_without(monkeypatch, socket.AF_INET6)
         assert (await first(responder.port, None)).port == 1
 
 
-async def test_without_any_socket_it_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_any_socket_one_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     sockets_without(monkeypatch, socket.AF_INET, socket.AF_INET6)
-    with pytest.raises(TransportError, match=r"no servers can be asked for: .*not supported"):
+    with pytest.raises(TransportError, match=r"cannot open a discovery socket: .*not supported"):
         await found(9)
 
 
@@ -287,14 +297,14 @@ async def test_a_socket_that_cannot_be_used_is_closed(monkeypatch: pytest.Monkey
 async def test_a_search_that_is_cancelled_while_it_opens_sockets_closes_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    open_asker = discovery._open_asker
+    open_socket = discovery._open_socket
 
     async def slow(family: socket.AddressFamily, *rest: Any) -> Any:  # noqa: ANN401 - handed on
         if family == socket.AF_INET6:
             await asyncio.sleep(30)
-        return await open_asker(family, *rest)
+        return await open_socket(family, *rest)
 
-    monkeypatch.setattr(discovery, "_open_asker", slow)
+    monkeypatch.setattr(discovery, "_open_socket", slow)
     before = open_files()
     search = asyncio.create_task(found(9))
     await asyncio.sleep(0.05)
@@ -308,12 +318,12 @@ async def test_a_search_that_is_cancelled_while_it_opens_sockets_closes_them(
 async def test_leaving_the_block_closes_all_sockets_and_ends_all_tasks() -> None:
     async with answering(naming(1)) as responder:
         tasks, files = len(asyncio.all_tasks()), open_files()
-        begun = time.monotonic()
-        async with discover(HERE, timeout=30, port=responder.port) as servers:
+        started = time.monotonic()
+        async with discover(LOCALHOST, timeout=30, port=responder.port) as servers:
             async for _ in servers:
                 assert open_files() > files
                 break
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
         assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
 
 
@@ -340,40 +350,40 @@ async def test_cancelling_a_search_again_and_again_closes_all_sockets() -> None:
     assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
 
 
-async def test_nothing_is_asked_before_the_first_step() -> None:
+async def test_no_request_is_sent_before_the_first_step() -> None:
     async with answering() as responder:
-        async with discover(HERE, timeout=1, port=responder.port):
+        async with discover(LOCALHOST, timeout=1, port=responder.port):
             await asyncio.sleep(0.02)
-    assert responder.heard == []
+    assert responder.requests == []
 
 
-async def test_trouble_on_the_socket_does_not_end_the_search() -> None:
-    heard: list[tuple[bytes, str]] = []
+async def test_an_error_on_the_socket_does_not_end_the_search() -> None:
+    replies: list[tuple[bytes, str]] = []
 
-    def hear(reply: bytes, host: str) -> None:
-        heard.append((reply, host))
+    def on_reply(reply: bytes, host: str) -> None:
+        replies.append((reply, host))
 
-    asker = await discovery._open_asker(socket.AF_INET, hear)
+    sock = await discovery._open_socket(socket.AF_INET, on_reply)
     async with answering(b"yes") as responder:
-        asker.error_received(ConnectionResetError())
-        asker.ask(Destination("127.0.0.1"), responder.port)
+        sock.error_received(ConnectionResetError())
+        sock.send_request(Destination("127.0.0.1"), responder.port)
         await asyncio.sleep(0.05)
-    await asker.aclose()
-    assert heard == [(b"yes", "127.0.0.1")]
+    await sock.aclose()
+    assert replies == [(b"yes", "127.0.0.1")]
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-def test_an_impossible_timeout_is_refused(timeout: float) -> None:
+def test_an_invalid_timeout_is_rejected(timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):
-        discover(HERE, timeout=timeout)
+        discover(LOCALHOST, timeout=timeout)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_an_impossible_port_is_refused(port: int) -> None:
+def test_an_invalid_port_is_rejected(port: int) -> None:
     with pytest.raises(ValueError, match="port must be"):
-        discover(HERE, port=port)
+        discover(LOCALHOST, port=port)
 
 
-def test_a_single_name_is_no_list_of_hosts() -> None:
+def test_a_string_is_not_accepted_as_hosts() -> None:
     with pytest.raises(TypeError, match="not a string"):
         discover("localhost")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.scripted import Request
 
-HERE = ["127.0.0.1"]
+LOCALHOST = ["127.0.0.1"]
 
 
 def camera_named(name: str) -> SimulatedCamera:
@@ -35,7 +35,7 @@ def camera_named(name: str) -> SimulatedCamera:
 
 
 async def names(
-    port: int, hosts: Iterable[str] = HERE, client: AlpacaClient | None = None
+    port: int, hosts: Iterable[str] = LOCALHOST, client: AlpacaClient | None = None
 ) -> list[str]:
     async with find_cameras(hosts, timeout=0.2, port=port, client=client) as cameras:
         return sorted([camera.name async for camera in cameras])
@@ -45,7 +45,7 @@ async def test_all_cameras_of_all_servers_are_found() -> None:
     left = SimulatorServer([camera_named("a"), camera_named("b")], discovery_port=0)
     right = SimulatorServer([camera_named("c")], host="127.0.0.2")
     async with left, right, answering(naming(right.port), host="127.0.0.2") as responder:
-        async with find_cameras(HERE, timeout=0.2, port=left.discovery_port) as cameras:
+        async with find_cameras(LOCALHOST, timeout=0.2, port=left.discovery_port) as cameras:
             found = [camera async for camera in cameras]
         assert found == [
             FoundCamera(left.address, 0, "a", "id of a"),
@@ -56,23 +56,23 @@ async def test_all_cameras_of_all_servers_are_found() -> None:
 
 async def test_a_found_camera_can_be_used() -> None:
     async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
-        found = await find_camera("id of a", HERE, port=server.discovery_port)
+        found = await find_camera("id of a", LOCALHOST, port=server.discovery_port)
         assert found is not None
         async with AlpacaClient() as client:
             assert await client.camera(found.address, found.device_number).get_name() == "a"
 
 
-async def test_cameras_come_while_others_are_still_looked_for() -> None:
+async def test_cameras_are_yielded_before_the_search_ends() -> None:
     async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
-        begun = time.monotonic()
-        async with find_cameras(HERE, timeout=30, port=server.discovery_port) as cameras:
+        started = time.monotonic()
+        async with find_cameras(LOCALHOST, timeout=30, port=server.discovery_port) as cameras:
             async for camera in cameras:
                 assert camera.name == "a"
                 break
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
 
 
-async def test_a_camera_of_several_addresses_comes_once() -> None:
+async def test_a_camera_with_several_addresses_is_yielded_once() -> None:
     camera = camera_named("a")
     async with SimulatorServer([camera]) as one, SimulatorServer([camera]) as two:
         async with answering(naming(one.port), naming(two.port)) as responder:
@@ -80,46 +80,46 @@ async def test_a_camera_of_several_addresses_comes_once() -> None:
 
 
 @asynccontextmanager
-async def telling(*records: dict[str, object]) -> AsyncGenerator[int]:
-    """Serve a list of devices, and answer discovery; yield the port to ask at."""
+async def serving_devices(*records: dict[str, object]) -> AsyncGenerator[int]:
+    """Serve a list of devices and discovery; yield the discovery port."""
     async with ScriptedServer({"configureddevices": value(records)}) as server:
         port = int(server.address.rpartition(":")[2])
         async with answering(naming(port)) as responder:
             yield responder.port
 
 
-async def test_other_devices_are_passed_over_and_the_case_of_the_type_does_not_matter() -> None:
+async def test_other_devices_are_ignored_and_the_type_is_case_insensitive() -> None:
     records: list[dict[str, object]] = [
         {"DeviceName": "a", "DeviceType": "camera", "DeviceNumber": "0", "UniqueID": "1"},
         {"DeviceName": "b", "DeviceType": "Focuser", "DeviceNumber": 0, "UniqueID": "2"},
         {"DeviceName": "c", "DeviceType": "CAMERA", "DeviceNumber": 7, "UniqueID": "3"},
     ]
-    async with telling(*records) as port:
+    async with serving_devices(*records) as port:
         assert await names(port) == ["a", "c"]
 
 
-async def test_cameras_without_an_id_are_told_apart_by_their_place() -> None:
+async def test_cameras_without_an_id_are_distinguished_by_address_and_number() -> None:
     records: list[dict[str, object]] = [
         {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": n} for n in (0, 0, 1)
     ]
-    async with telling(*records) as port:
+    async with serving_devices(*records) as port:
         assert await names(port) == ["x", "x"]
 
 
-async def test_a_server_is_not_believed_to_have_any_number_of_cameras() -> None:
+async def test_the_number_of_cameras_of_a_server_is_limited() -> None:
     records: list[dict[str, object]] = [
         {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": n} for n in range(1000)
     ]
-    async with telling(*records) as port:
+    async with serving_devices(*records) as port:
         assert len(await names(port)) == 256
 
 
-async def test_a_failing_server_costs_its_own_cameras_and_a_warning(
+async def test_a_failing_server_loses_only_its_own_cameras_and_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "_QUERY_LIMIT", 0.6)
+    monkeypatch.setattr(finding, "_QUERY_TIMEOUT", 0.6)
 
-    async def silence() -> bytes:
+    async def never_reply() -> bytes:
         await asyncio.Event().wait()
         return b""
 
@@ -128,7 +128,7 @@ async def test_a_failing_server_costs_its_own_cameras_and_a_warning(
         servers = [
             ScriptedServer({"configureddevices": http(b"<html>login</html>")}),
             ScriptedServer({"configureddevices": http(b"", status="500 No")}),
-            ScriptedServer({"configureddevices": lambda _: silence()}),
+            ScriptedServer({"configureddevices": lambda _: never_reply()}),
         ]
         for server in servers:
             await stack.enter_async_context(server)
@@ -136,31 +136,31 @@ async def test_a_failing_server_costs_its_own_cameras_and_a_warning(
         responder = await stack.enter_async_context(
             answering(naming(1), *map(naming, ports), naming(good.port))
         )
-        begun = time.monotonic()
+        started = time.monotonic()
         assert await names(responder.port) == ["a"]
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - started < 3
     text = caplog.text
-    assert "does not tell its devices: http://127.0.0.1:1 management/v1/config" in text
+    assert "devices of a discovered server: http://127.0.0.1:1 management/v1/config" in text
     assert "the reply is not JSON: login" in text
     assert "HTTP status 500" in text
-    assert f"127.0.0.1:{ports[2]} was found, but does not tell its devices" in text
+    assert f"127.0.0.1:{ports[2]} did not list its devices in time" in text
     assert len(caplog.records) == 4
 
 
-async def test_sixteen_servers_are_asked_at_once_and_no_more() -> None:
-    now = most = asked = 0
+async def test_at_most_sixteen_servers_are_queried_concurrently() -> None:
+    active = max_active = queried = 0
     enough = asyncio.Event()
 
     async def slow() -> bytes:
-        nonlocal now, most, asked
-        asked += 1
-        now += 1
-        most = max(most, now)
-        if now == 16:
+        nonlocal active, max_active, queried
+        queried += 1
+        active += 1
+        max_active = max(max_active, active)
+        if active == 16:
             enough.set()
         await enough.wait()
         await asyncio.sleep(0.1)
-        now -= 1
+        active -= 1
         return value([])
 
     async with AsyncExitStack() as stack:
@@ -171,10 +171,10 @@ async def test_sixteen_servers_are_asked_at_once_and_no_more() -> None:
             ports.append(int(server.address.rpartition(":")[2]))
         responder = await stack.enter_async_context(answering(*map(naming, ports)))
         assert await names(responder.port) == []
-    assert (most, asked) == (16, 20)
+    assert (max_active, queried) == (16, 20)
 
 
-async def test_nobody_is_told_the_credentials_unless_the_client_is_given() -> None:
+async def test_credentials_are_sent_only_if_the_client_is_given() -> None:
     seen: list[str | None] = []
 
     def note(request: Request) -> bytes:
@@ -191,17 +191,17 @@ async def test_nobody_is_told_the_credentials_unless_the_client_is_given() -> No
     assert [text is not None and text.startswith("Basic ") for text in seen[1:]] == [True, True]
 
 
-async def test_a_camera_that_nobody_has_is_none() -> None:
+async def test_an_unknown_camera_is_none() -> None:
     async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
-        found = await find_camera("other", HERE, timeout=0.1, port=server.discovery_port)
+        found = await find_camera("other", LOCALHOST, timeout=0.1, port=server.discovery_port)
     assert found is None
 
 
-async def test_a_search_that_cannot_begin_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_search_that_cannot_start_raises_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(_: object) -> None:
         raise TransportError("no sockets")
 
-    monkeypatch.setattr(discovery, "_open_askers", fail)
+    monkeypatch.setattr(discovery, "_open_sockets", fail)
     with pytest.raises(TransportError, match="no sockets"):
         await names(9)
 
@@ -210,7 +210,7 @@ async def test_leaving_the_block_ends_all_tasks(caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.DEBUG, "asyncio")
     async with SimulatorServer([camera_named("a"), camera_named("b")], discovery_port=0) as server:
         tasks = len(asyncio.all_tasks())
-        async with find_cameras(HERE, timeout=30, port=server.discovery_port) as cameras:
+        async with find_cameras(LOCALHOST, timeout=30, port=server.discovery_port) as cameras:
             await anext(cameras)
             assert len(asyncio.all_tasks()) > tasks
         await asyncio.sleep(0.01)
@@ -221,7 +221,7 @@ async def test_leaving_the_block_ends_all_tasks(caplog: pytest.LogCaptureFixture
 async def test_cancelling_a_search_again_and_again_closes_its_connections() -> None:
     async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
         tasks, files = len(asyncio.all_tasks()), open_files()
-        cameras = find_cameras(HERE, timeout=30, port=server.discovery_port)
+        cameras = find_cameras(LOCALHOST, timeout=30, port=server.discovery_port)
         await anext(cameras)
         search = asyncio.ensure_future(anext(cameras))
         await asyncio.sleep(0.05)

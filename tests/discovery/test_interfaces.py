@@ -8,7 +8,12 @@ import ifaddr
 import pytest
 from ifaddr import IP, Adapter
 
-from alpaca_async._discovery.interfaces import LOOPBACK, MULTICAST_GROUP, Destination, everywhere
+from alpaca_async._discovery.interfaces import (
+    LOOPBACK,
+    MULTICAST_GROUP,
+    Destination,
+    all_destinations,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +37,12 @@ def v6(address: str, prefix: int = 64, scope: int = 0) -> IP:
     return IP((address, 0, scope), prefix, "x")
 
 
-def test_each_interface_has_its_broadcast_address_and_its_multicasts(use: UseAdapters) -> None:
+def test_each_interface_has_its_broadcast_and_multicast_addresses(use: UseAdapters) -> None:
     use(
         Adapter("a", "a", [v4("192.168.1.20", 24), v6("fe80::1", scope=2), v6("fd00::1")], 2),
         Adapter("b", "b", [v4("10.1.2.3", 8), v4("172.16.5.4", 22), v6("fe80::2", scope=3)], 3),
     )
-    assert everywhere() == [
+    assert all_destinations() == [
         *LOOPBACK,
         Destination("192.168.1.255"),
         Destination(MULTICAST_GROUP, 2),
@@ -47,17 +52,17 @@ def test_each_interface_has_its_broadcast_address_and_its_multicasts(use: UseAda
     ]
 
 
-def test_loopback_and_point_to_point_addresses_have_none(use: UseAdapters) -> None:
+def test_loopback_and_point_to_point_interfaces_are_skipped(use: UseAdapters) -> None:
     use(
         Adapter("lo", "lo", [v4("127.0.0.1", 8), v6("::1", 128)], 1),
         Adapter("vpn", "vpn", [v4("100.64.0.1", 32), v4("10.0.0.0", 31)], 5),
     )
-    assert everywhere() == [*LOOPBACK]
+    assert all_destinations() == [*LOOPBACK]
 
 
-def test_two_addresses_of_a_network_are_asked_once(use: UseAdapters) -> None:
+def test_a_network_with_two_addresses_is_listed_once(use: UseAdapters) -> None:
     use(Adapter("a", "a", [v4("10.0.0.1", 24), v4("10.0.0.2", 24)], 2))
-    assert everywhere() == [*LOOPBACK, Destination("10.0.0.255")]
+    assert all_destinations() == [*LOOPBACK, Destination("10.0.0.255")]
 
 
 def without_ifaddr(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,13 +76,13 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ifaddr, "get_adapters", fail)
 
 
-@pytest.mark.parametrize("hinder", [without_ifaddr, failing])
-def test_without_knowledge_of_the_interfaces_the_system_chooses_one(
-    monkeypatch: pytest.MonkeyPatch, hinder: Callable[[pytest.MonkeyPatch], None]
+@pytest.mark.parametrize("disable", [without_ifaddr, failing])
+def test_if_interfaces_cannot_be_listed_the_global_broadcast_is_used(
+    monkeypatch: pytest.MonkeyPatch, disable: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    hinder(monkeypatch)
+    disable(monkeypatch)
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (4, "eth0")])
-    assert everywhere() == [
+    assert all_destinations() == [
         *LOOPBACK,
         Destination("255.255.255.255"),
         Destination(MULTICAST_GROUP, 1),
@@ -86,4 +91,4 @@ def test_without_knowledge_of_the_interfaces_the_system_chooses_one(
 
 
 def test_the_interfaces_of_this_host_can_be_listed() -> None:
-    assert everywhere()[: len(LOOPBACK)] == [*LOOPBACK]
+    assert all_destinations()[: len(LOOPBACK)] == [*LOOPBACK]

@@ -1,4 +1,4 @@
-"""Discovery on a host with several networks, some of them dead."""
+"""Discovery on a host with several networks, some of them unusable."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from .networks import CABLES, UNIQUE_ID
+from .networks import LINKS, UNIQUE_ID
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def own_network() -> list[str]:
-    """Return the command that runs another in a network of its own; skip where none may."""
+    """Return the command prefix for a new network namespace; skip the test if not allowed."""
     if not (shutil.which("ip") and shutil.which("unshare")):
         pytest.skip("needs ip and unshare (Debian: iproute2, util-linux)")
     command = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
@@ -47,25 +47,25 @@ def search() -> tuple[dict[str, Any], str]:
     return json.loads(finished.stdout), finished.stderr
 
 
-def test_servers_on_all_networks_are_found_within_the_time(
+def test_servers_on_all_networks_are_found_within_the_timeout(
     search: tuple[dict[str, Any], str],
 ) -> None:
     times: dict[str, float] = search[0]["times"]
-    v4 = {f"10.0.{number}.2:4444" for number in CABLES}
-    v6 = {f"[fe80::{number}:2%v{number}]:6666" for number in CABLES}
+    v4 = {f"10.0.{number}.2:4444" for number in LINKS}
+    v6 = {f"[fe80::{number}:2%v{number}]:6666" for number in LINKS}
     assert set(times) == v4 | v6
     assert max(times.values()) < 1.0
 
 
-def test_each_liar_and_each_dead_interface_is_survived_and_logged(
+def test_invalid_replies_and_unusable_interfaces_are_ignored_and_logged(
     search: tuple[dict[str, Any], str],
 ) -> None:
-    for number in CABLES:
+    for number in LINKS:
         assert f"10.0.{number}.66 sent" in search[1]
-    assert "10.0.8.255 cannot be asked for servers" in search[1]
+    assert "cannot send a discovery request to 10.0.8.255" in search[1]
 
 
-def test_every_address_leads_to_the_camera_which_is_found_once(
+def test_a_camera_with_several_addresses_is_found_once(
     search: tuple[dict[str, Any], str],
 ) -> None:
     report, _ = search

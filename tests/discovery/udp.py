@@ -1,4 +1,4 @@
-"""A socket on loopback that says to whoever asks what a test wants it to say."""
+"""A UDP socket on loopback that sends fixed replies to every request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-class Question(NamedTuple):
+class Request(NamedTuple):
     data: bytes
     time: float
 
@@ -23,26 +23,26 @@ def naming(port: object) -> bytes:
 
 class Answering(asyncio.DatagramProtocol):
     def __init__(self, replies: tuple[bytes, ...], delay: float) -> None:
-        self.heard: list[Question] = []
-        self.mouth: asyncio.DatagramTransport
-        """What the replies leave by: another socket, if a test puts one here."""
+        self.requests: list[Request] = []
+        self.transport: asyncio.DatagramTransport
+        """Sends the replies; a test may replace it by that of another socket."""
         self._replies = replies
         self._delay = delay
 
     @property
     def port(self) -> int:
-        return int(self.mouth.get_extra_info("sockname")[1])
+        return int(self.transport.get_extra_info("sockname")[1])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.mouth = cast("asyncio.DatagramTransport", transport)
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self.heard.append(Question(data, time.monotonic()))
+        self.requests.append(Request(data, time.monotonic()))
         asyncio.get_running_loop().call_later(self._delay, self._reply, addr)
 
     def _reply(self, addr: tuple[Any, ...]) -> None:
         for reply in self._replies:
-            self.mouth.sendto(reply, addr)
+            self.transport.sendto(reply, addr)
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from alpaca_async._address import origin
         ("HTTPS://pi:8443", "https://pi:8443"),
     ],
 )
-def test_every_form_of_an_address_names_an_origin(address: str, expected: str) -> None:
+def test_every_form_of_an_address_gives_an_origin(address: str, expected: str) -> None:
     assert origin(address) == expected
 
 
@@ -47,19 +47,19 @@ def test_every_form_of_an_address_names_an_origin(address: str, expected: str) -
         "ü",
     ],
 )
-def test_what_is_not_an_address_is_refused(address: str) -> None:
+def test_invalid_addresses_are_rejected(address: str) -> None:
     with pytest.raises(ValueError, match=r"address|http|port|host"):
         origin(address)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+def test_a_password_in_an_address_is_rejected_and_not_repeated_in_the_error() -> None:
     with pytest.raises(ValueError, match="auth=") as caught:
         origin("http://user:secret@pi")
     assert "secret" not in str(caught.value)
 
 
 @given(st.text())
-def test_no_text_becomes_more_than_one_line(address: str) -> None:
+def test_an_origin_is_a_single_line_without_spaces(address: str) -> None:
     try:
         url = origin(address)
     except ValueError:
@@ -68,7 +68,7 @@ def test_no_text_becomes_more_than_one_line(address: str) -> None:
     assert " " not in url
 
 
-def test_a_device_says_where_it_is() -> None:
+def test_a_device_has_its_address_in_its_attributes_and_repr() -> None:
     camera = AsyncCamera("https://pi:1", 2)
     assert (camera.server, camera.device_type, camera.device_number) == (
         "https://pi:1",
@@ -82,13 +82,13 @@ def test_a_device_says_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("device_type", "number"), [("camera/1", 0), ("", 0), ("cämera", 0), ("camera", -1)]
 )
-def test_a_device_that_cannot_exist_is_refused(device_type: str, number: int) -> None:
+def test_an_invalid_device_type_or_number_is_rejected(device_type: str, number: int) -> None:
     with pytest.raises(ValueError, match="device"):
         AsyncDevice("pi", device_type, number)
 
 
 @pytest.mark.parametrize("client_id", [0, -1, 2**31])
-def test_a_client_id_that_servers_cannot_echo_is_refused(client_id: int) -> None:
+def test_a_client_id_out_of_range_is_rejected(client_id: int) -> None:
     with pytest.raises(ValueError, match="client_id"):
         AlpacaClient(client_id=client_id)
 

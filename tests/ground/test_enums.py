@@ -1,4 +1,4 @@
-"""Numbers with names: ASCOM's, and those that it has not named yet."""
+"""The enumerations of ASCOM, and numbers that are not in them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_numbers_are_those_of_ascom(enum: type[AscomEnum], names: str) -> No
 
 @pytest.mark.parametrize("enum", ALL)
 @pytest.mark.parametrize("number", [99, -1, 2**31])
-def test_a_number_without_a_name_is_kept(enum: type[AscomEnum], number: int) -> None:
+def test_an_unknown_number_is_kept(enum: type[AscomEnum], number: int) -> None:
     member = enum(number)
     assert isinstance(member, enum)
     assert member == number
@@ -49,13 +49,13 @@ def test_a_number_without_a_name_is_kept(enum: type[AscomEnum], number: int) -> 
 
 
 @pytest.mark.parametrize("enum", ALL)
-def test_a_number_without_a_name_can_be_pickled(enum: type[AscomEnum]) -> None:
+def test_an_unknown_number_can_be_pickled(enum: type[AscomEnum]) -> None:
     copy = pickle.loads(pickle.dumps(enum(99)))  # noqa: S301 - our own bytes
     assert isinstance(copy, enum)
     assert copy == enum(99)
 
 
 @pytest.mark.parametrize("value", ["0", None, 0.5, "IDLE"])
-def test_what_is_no_number_is_no_member(value: object) -> None:
+def test_a_value_that_is_not_an_integer_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match="is not a valid"):
         CameraStates(value)  # type: ignore[arg-type]

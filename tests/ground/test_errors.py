@@ -1,4 +1,4 @@
-"""The tree of errors: its numbers, its texts, its promises."""
+"""The error classes: their hierarchy, numbers, messages and pickling."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_each_ascom_number_has_its_class(number: int, name: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "name"), NUMBERS.items())
-def test_the_com_form_of_a_number_is_the_same_class(number: int, name: str) -> None:
+def test_the_com_form_of_a_number_has_the_same_class(number: int, name: str) -> None:
     unsigned = 0x80040000 | number
     for form in (unsigned, unsigned - (1 << 32)):
         error = ascom_error(form, "text")
@@ -62,7 +62,7 @@ def test_the_com_form_of_a_number_is_the_same_class(number: int, name: str) -> N
 
 
 @given(number=st.integers(), message=st.text())
-def test_every_number_and_text_survives(number: int, message: str) -> None:
+def test_every_number_and_message_is_kept(number: int, message: str) -> None:
     error = ascom_error(number, message)
     assert isinstance(error, AscomError)
     assert (error.number, error.message) == (number, message)
@@ -71,21 +71,23 @@ def test_every_number_and_text_survives(number: int, message: str) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 0x40A, 0x40D, 0x4FF, 0x500, 0xFFF, 1008, -2147024882])
-def test_every_other_number_is_the_drivers(number: int) -> None:
+def test_every_other_number_is_a_driver_exception(number: int) -> None:
     assert type(ascom_error(number, "")) is DriverException
 
 
-def test_an_error_without_text_is_named_after_its_class() -> None:
+def test_an_error_without_message_shows_its_class_name() -> None:
     assert str(ascom_error(0x408, "")) == "ParkedException (error 0x408)"
 
 
 @pytest.mark.parametrize("cls", ALL)
-def test_all_errors_have_one_root_and_stand_in_the_tree(cls: type[AlpacaError]) -> None:
+def test_all_errors_have_one_base_class_and_are_in_the_documented_tree(
+    cls: type[AlpacaError],
+) -> None:
     assert issubclass(cls, AlpacaError)
     assert cls.__name__ in (_errors.__doc__ or "")
 
 
-def filled(cls: type[AlpacaError]) -> AlpacaError:
+def with_arguments(cls: type[AlpacaError]) -> AlpacaError:
     """Return an error each of whose arguments differs from its default."""
     values: dict[str, object] = {"str": "text", "int": 7, "bool": True, "int | None": 9}
     named = {
@@ -97,7 +99,7 @@ def filled(cls: type[AlpacaError]) -> AlpacaError:
     return error
 
 
-def bare(cls: type[AlpacaError]) -> AlpacaError:
+def without_arguments(cls: type[AlpacaError]) -> AlpacaError:
     return cls()
 
 
@@ -108,7 +110,7 @@ def assert_same(found: AlpacaError, error: AlpacaError) -> None:
     assert str(found) == str(error)
 
 
-@pytest.mark.parametrize("make", [filled, bare])
+@pytest.mark.parametrize("make", [with_arguments, without_arguments])
 @pytest.mark.parametrize("cls", ALL)
 def test_every_error_survives_pickle_and_copy(
     cls: type[AlpacaError], make: Callable[[type[AlpacaError]], AlpacaError]
@@ -137,11 +139,11 @@ def descendants(cls: type[AlpacaError]) -> Iterator[type[AlpacaError]]:
 
 
 @pytest.mark.parametrize("cls", [TransportTimeout, OperationTimeout])
-def test_timeouts_are_those_of_python_too(cls: type[AlpacaError]) -> None:
+def test_timeouts_are_python_timeout_errors_too(cls: type[AlpacaError]) -> None:
     assert issubclass(cls, TimeoutError)
 
 
-def test_an_incomplete_image_is_malformed_and_says_how_much_came() -> None:
+def test_an_incomplete_image_is_malformed_and_shows_the_bytes_received() -> None:
     error = IncompleteImage(5, 12)
     assert isinstance(error, MalformedResponse)
     assert str(error) == "the image ended after 5 of 12 bytes"
@@ -156,10 +158,10 @@ def test_an_incomplete_image_is_malformed_and_says_how_much_came() -> None:
         ("http://host:1", "camera/0/gain", "http://host:1 camera/0/gain: why"),
     ],
 )
-def test_the_text_names_what_is_known_of_the_source(server: str, member: str, text: str) -> None:
+def test_the_message_contains_the_known_source(server: str, member: str, text: str) -> None:
     assert str(AlpacaError("why", server=server, member=member)) == text
 
 
-def test_an_unknown_outcome_is_said() -> None:
+def test_an_unknown_outcome_is_in_the_message() -> None:
     assert "may have executed" in str(TransportError("reset", outcome_unknown=True))
     assert "may have executed" not in str(TransportError("reset"))

@@ -48,7 +48,7 @@ def test_each_other_error_has_a_status(error: Exception, status: int) -> None:
     assert http_status(error) == status
 
 
-def test_no_error_of_the_library_is_a_fault_of_the_service() -> None:
+def test_no_error_of_the_library_has_status_500() -> None:
     errors = [getattr(alpaca_async, name) for name in alpaca_async.__all__]
     kinds = [kind for kind in errors if isinstance(kind, type) and issubclass(kind, AlpacaError)]
     assert len(kinds) > 15

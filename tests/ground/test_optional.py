@@ -7,11 +7,11 @@ import pytest
 from alpaca_async._optional import load
 
 
-def test_what_is_installed_is_loaded() -> None:
+def test_an_installed_module_is_loaded() -> None:
     assert load("math", extra="fits") is math
 
 
-def test_what_is_missing_is_named_by_its_extra() -> None:
+def test_the_error_for_a_missing_module_names_its_extra() -> None:
     with pytest.raises(
         ModuleNotFoundError, match=r'pip install "alpaca_async\[preview\]"'
     ) as caught:

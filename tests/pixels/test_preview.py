@@ -58,7 +58,9 @@ def mosaic(
     return replace(MOSAIC, info=info, settings=shifted)
 
 
-def night(shape: tuple[int, ...], sky: float = 1000.0, noise: float = 20.0) -> NDArray[np.float64]:
+def noisy_sky(
+    shape: tuple[int, ...], sky: float = 1000.0, noise: float = 20.0
+) -> NDArray[np.float64]:
     return np.random.default_rng(1).normal(sky, noise, shape)
 
 
@@ -75,8 +77,8 @@ def add_star(data: NDArray[np.float64], row: int, column: int, peak: float) -> N
     data[row - 8 : row + 9, column - 8 : column + 9] += peak * np.exp(-(x**2 + y**2) / 8)
 
 
-def test_a_faint_star_shows_on_a_dark_grey_sky_beside_a_bright_one() -> None:
-    data = night((200, 300))
+def test_faint_and_bright_stars_are_visible_on_a_dark_grey_sky() -> None:
+    data = noisy_sky((200, 300))
     add_star(data, 50, 60, 200)
     add_star(data, 150, 200, 60000)
     picture = picture_of(data.astype("<u2"))
@@ -88,21 +90,21 @@ def test_a_faint_star_shows_on_a_dark_grey_sky_beside_a_bright_one() -> None:
     assert picture.min() < sky - 20
 
 
-def test_the_background_looks_alike_whatever_the_units() -> None:
-    counts = night((100, 100))
+def test_the_background_does_not_depend_on_the_units() -> None:
+    counts = noisy_sky((100, 100))
     for data in (counts.astype("<i4"), counts.astype("<f4"), counts * 1e-9, -1e5 + counts):
         assert 30 <= np.median(picture_of(data)) <= 60
 
 
-def test_layout_does_not_change_the_picture() -> None:
+def test_the_memory_layout_does_not_change_the_picture() -> None:
     for shape in ((90, 130), (90, 130, 3)):
-        data = night(shape).astype("<u2")
+        data = noisy_sky(shape).astype("<u2")
         for max_size in (None, 40):
             np.testing.assert_array_equal(
                 picture_of(data, max_size=max_size),
                 picture_of(transposed(data), max_size=max_size),
             )
-    data = night((90, 130)).astype("<u2")
+    data = noisy_sky((90, 130)).astype("<u2")
     exposure = mosaic(SensorType.LRGB, start=(1, 2))
     np.testing.assert_array_equal(
         picture_of(data, exposure), picture_of(transposed(data), exposure)
@@ -111,12 +113,12 @@ def test_layout_does_not_change_the_picture() -> None:
 
 @pytest.mark.parametrize("planes", [(), (3,)])
 @pytest.mark.parametrize("dtype", ["u1", "<u2", "<i2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"])
-def test_pixels_are_means_over_blocks_of_each_place_in_a_cell(
+def test_pixels_are_means_over_blocks_for_each_position_in_a_cell(
     dtype: str, planes: tuple[int, ...]
 ) -> None:
-    data = (night((53, 47, *planes), 100, 30) - (100 if np.dtype(dtype).kind == "i" else 0)).astype(
-        dtype
-    )
+    data = (
+        noisy_sky((53, 47, *planes), 100, 30) - (100 if np.dtype(dtype).kind == "i" else 0)
+    ).astype(dtype)
     for cell, factor in (((1, 1), (5, 5)), ((2, 2), (1, 3)), ((4, 2), (3, 1))):
         height, width = (cell[0] * factor[0], cell[1] * factor[1])
         down, across = 53 // height, 47 // width
@@ -139,7 +141,7 @@ def test_pixels_are_means_over_blocks_of_each_place_in_a_cell(
         ((70000, 2), 1, (1, 1)),
     ],
 )
-def test_no_side_is_longer_than_asked_for(
+def test_no_side_is_longer_than_max_size(
     shape: tuple[int, int], max_size: int | None, expected: tuple[int, int]
 ) -> None:
     assert picture_of(np.zeros(shape, "<u2"), max_size=max_size).shape == expected
@@ -174,7 +176,7 @@ def test_a_frame_that_is_mostly_saturated_stays_bright() -> None:
     assert picture[5, 5] == 0
 
 
-def test_single_stars_on_a_noiseless_sky_show() -> None:
+def test_single_stars_on_a_noiseless_sky_are_visible() -> None:
     data = np.full((500, 500), 100, "<u2")
     data[250, 251] = 60000
     data[100, 101] = 3000
@@ -184,8 +186,8 @@ def test_single_stars_on_a_noiseless_sky_show() -> None:
     assert picture[100, 101] > 100
 
 
-def test_what_is_not_a_number_is_darkest_and_infinity_brightest() -> None:
-    data = night((50, 50)).astype("<f4")
+def test_nan_is_darkest_and_infinity_brightest() -> None:
+    data = noisy_sky((50, 50)).astype("<f4")
     data[3, 4], data[5, 6], data[7, 8], data[0, 0] = np.nan, np.inf, -np.inf, 0
     picture = picture_of(data)
     assert picture[3, 4] == picture[7, 8] == picture.min() == 0
@@ -195,8 +197,8 @@ def test_what_is_not_a_number_is_darkest_and_infinity_brightest() -> None:
 
 
 @pytest.mark.parametrize("start", [(0, 0), (1, 0), (0, 1), (1, 1), (7, 4)])
-def test_a_mosaic_is_coloured_with_the_phase_of_its_subframe(start: tuple[int, int]) -> None:
-    sensor = night((108, 108), noise=5)
+def test_a_mosaic_is_coloured_with_the_offset_of_its_subframe(start: tuple[int, int]) -> None:
+    sensor = noisy_sky((108, 108), noise=5)
     sensor[40:60:2, 40:60:2] += 3000  # R of RGGB
     sensor[41:60:2, 71:90:2] += 3000  # B
     left, top = start
@@ -212,20 +214,20 @@ def test_a_mosaic_is_coloured_with_the_phase_of_its_subframe(start: tuple[int, i
 
 
 def test_the_colour_of_the_sky_is_neutral() -> None:
-    data = night((200, 200), noise=10)
+    data = noisy_sky((200, 200), noise=10)
     data[0::2, 1::2] += 900
     data[1::2, 0::2] += 900
     data[1::2, 1::2] += 300
     picture = picture_of(data.astype("<u2"), mosaic(SensorType.RGGB))
     assert np.ptp(np.median(picture, axis=(0, 1))) <= 1
-    planes = night((100, 100, 3), noise=10) + np.array([0, 900, 300])
+    planes = noisy_sky((100, 100, 3), noise=10) + np.array([0, 900, 300])
     assert np.ptp(np.median(picture_of(planes.astype("<u2")), axis=(0, 1))) <= 1
 
 
-def test_a_mosaic_with_a_clear_filter_is_coloured_too() -> None:
+def test_a_mosaic_with_a_clear_filter_is_coloured() -> None:
     rows = ("LRLG", "RLGL", "LGLB", "GLBL")
     values = np.array([[{"L": 900, "R": 100, "G": 200, "B": 300}[c] for c in row] for row in rows])
-    data = np.tile(values, (20, 20)) + night((80, 80), 0, 3)
+    data = np.tile(values, (20, 20)) + noisy_sky((80, 80), 0, 3)
     data[np.tile(values == 300, (20, 20)) & (np.arange(80) >= 40)] += 2000
     picture = picture_of(data.astype("<u2"), mosaic(SensorType.LRGB)).astype(int)
     assert picture.shape == (20, 20, 3)
@@ -235,7 +237,7 @@ def test_a_mosaic_with_a_clear_filter_is_coloured_too() -> None:
 
 @pytest.mark.parametrize("sensor", [SensorType.CMYG, SensorType.CMYG2])
 def test_other_filters_are_averaged_to_grey(sensor: SensorType) -> None:
-    data = night((40, 40)).astype("<u2")
+    data = noisy_sky((40, 40)).astype("<u2")
     data[::2] += 500
     rows = 2 if sensor is SensorType.CMYG else 4
     picture = picture_of(data, mosaic(sensor))
@@ -243,12 +245,12 @@ def test_other_filters_are_averaged_to_grey(sensor: SensorType) -> None:
     assert np.ptp(picture[::2].mean(axis=1) - picture[1::2].mean(axis=1)) < 60
 
 
-def test_a_mosaic_smaller_than_its_filters_is_shown_as_it_is() -> None:
+def test_a_mosaic_smaller_than_its_pattern_is_grey() -> None:
     assert picture_of(np.zeros((1, 5), "<u2"), mosaic(SensorType.RGGB)).shape == (1, 5)
 
 
-def test_planes_that_are_not_three_are_averaged() -> None:
-    assert picture_of(night((10, 12, 2)).astype("<u2")).shape == (10, 12)
+def test_two_planes_are_averaged() -> None:
+    assert picture_of(noisy_sky((10, 12, 2)).astype("<u2")).shape == (10, 12)
 
 
 @given(
@@ -269,7 +271,7 @@ def test_every_frame_has_a_picture(
 
 
 @pytest.mark.parametrize("max_size", [0, -1])
-def test_a_picture_without_pixels_is_refused(max_size: int) -> None:
+def test_a_max_size_below_one_pixel_is_rejected(max_size: int) -> None:
     with pytest.raises(ValueError, match="at least 1 pixel"):
         picture_of(np.zeros((2, 2), "<u2"), max_size=max_size)
 
@@ -278,12 +280,12 @@ def test_a_picture_without_pixels_is_refused(max_size: int) -> None:
     ("suffix", "expected"),
     [(".png", "PNG"), (".JPG", "JPEG"), (".jpeg", "JPEG"), (".webp", "WEBP")],
 )
-async def test_the_suffix_decides_the_format_and_an_old_picture_is_replaced(
+async def test_the_suffix_selects_the_format_and_an_existing_picture_is_replaced(
     tmp_path: Path, suffix: str, expected: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")
-    image = Image(night((30, 50)).astype("<u2"), METADATA)
+    image = Image(noisy_sky((30, 50)).astype("<u2"), METADATA)
     assert await image.save_preview(str(path), max_size=25) == path
     with PIL.Image.open(path) as picture:
         assert (picture.format, picture.size) == (expected, (25, 15))
@@ -291,16 +293,16 @@ async def test_the_suffix_decides_the_format_and_an_old_picture_is_replaced(
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg", "webp"])
-async def test_a_picture_comes_as_bytes(form: preview.Format) -> None:
-    image = Image(night((30, 50)).astype("<u2"), METADATA)
+async def test_a_picture_is_returned_as_bytes(form: preview.Format) -> None:
+    image = Image(noisy_sky((30, 50)).astype("<u2"), METADATA)
     found = await image.preview(format=form, max_size=25)
     with PIL.Image.open(io.BytesIO(found)) as picture:
         picture.load()
         assert (picture.format, picture.size) == (form.upper(), (25, 15))
 
 
-async def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'tiff' is none of png, jpeg, webp"):
+async def test_an_unknown_format_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"png, jpeg, webp, not 'tiff'"):
         await Image(np.zeros((2, 2), "<u2"), METADATA).preview(format="tiff")  # type: ignore[arg-type]
 
 
@@ -309,7 +311,7 @@ async def test_an_unknown_format_is_refused() -> None:
     | st_numpy.arrays("u1", st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 )
 @settings(max_examples=50)
-def test_a_png_has_exactly_these_pixels(pixels: NDArray[np.uint8]) -> None:
+def test_a_png_keeps_the_pixels_exactly(pixels: NDArray[np.uint8]) -> None:
     with PIL.Image.open(io.BytesIO(png(pixels))) as picture:
         picture.load()
         assert picture.mode == ("L" if pixels.ndim == 2 else "RGB")
@@ -317,11 +319,11 @@ def test_a_png_has_exactly_these_pixels(pixels: NDArray[np.uint8]) -> None:
 
 
 def test_a_png_of_noise_is_smaller_than_its_pixels() -> None:
-    pixels = night((300, 400), 41, 12).astype("u1")
+    pixels = noisy_sky((300, 400), 41, 12).astype("u1")
     assert len(png(pixels)) < 0.85 * pixels.nbytes
 
 
-def test_a_png_needs_no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_png_does_not_need_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     image = Image(np.zeros((2, 2), "<u2"), METADATA)
     assert anyio.run(image.preview).startswith(b"\x89PNG")
@@ -330,8 +332,8 @@ def test_a_png_needs_no_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["auto", "asinh", "percentile", "zscale"])
-def test_every_stretch_shows_a_faint_star_on_a_darker_sky(kind: preview.Stretch) -> None:
-    data = night((200, 300))
+def test_with_every_stretch_a_faint_star_is_visible(kind: preview.Stretch) -> None:
+    data = noisy_sky((200, 300))
     add_star(data, 50, 60, 200)
     add_star(data, 150, 200, 60000)
     picture = np.asarray(preview.render(Image(data.astype("<u2"), METADATA), stretch=kind))
@@ -344,7 +346,7 @@ def test_every_stretch_shows_a_faint_star_on_a_darker_sky(kind: preview.Stretch)
 @pytest.mark.parametrize("kind", ["auto", "asinh"])
 def test_the_sky_is_dark_grey_however_bright_the_stars(kind: preview.Stretch) -> None:
     for stars in (0, 3, 60):
-        data = night((200, 300))
+        data = noisy_sky((200, 300))
         for number in range(stars):
             add_star(data, 20 + 18 * (number // 6), 20 + 45 * (number % 6), 30000)
         picture = np.asarray(preview.render(Image(data.astype("<u2"), METADATA), stretch=kind))
@@ -358,28 +360,28 @@ def test_percentile_is_linear_between_its_limits() -> None:
     assert np.abs(picture - expected).max() <= 1
 
 
-def test_zscale_has_the_limits_of_astropy() -> None:
+def test_zscale_uses_the_limits_of_astropy() -> None:
     visualization: Any = import_module("astropy.visualization")
-    data = night((200, 300)).astype("<f4")
+    data = noisy_sky((200, 300)).astype("<f4")
     low, high = visualization.ZScaleInterval().get_limits(data)
     picture = np.asarray(preview.render(Image(data, METADATA), stretch="zscale"))
     expected = np.interp(data, [low, high], [0, 255])
     assert np.abs(picture - expected).max() <= 5
 
 
-def test_an_unknown_stretch_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'sqrt' is none of auto, asinh"):
+def test_an_unknown_stretch_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"one of auto, asinh, .* not 'sqrt'"):
         preview.render(Image(np.zeros((2, 2), "<u2"), METADATA), stretch="sqrt")  # type: ignore[arg-type]
 
 
 def test_a_nebula_in_one_colour_does_not_tint_the_sky() -> None:
-    planes = night((100, 100, 3), noise=10)
+    planes = noisy_sky((100, 100, 3), noise=10)
     planes[:, :35, 0] += 60
     picture = picture_of(planes.astype("<u2"))
     assert np.ptp(np.median(picture[:, 50:], axis=(0, 1))) <= 2
 
 
-def test_a_flat_is_grey_although_its_colours_are_not_equally_bright() -> None:
+def test_a_flat_is_grey_although_its_colours_differ_in_brightness() -> None:
     y, x = np.mgrid[-1:1:200j, -1:1:200j]
     light = 30000 * (1 - 0.2 * (x**2 + y**2))
     flat = light[..., np.newaxis] * np.array([0.8, 1.0, 0.6])
@@ -389,7 +391,7 @@ def test_a_flat_is_grey_although_its_colours_are_not_equally_bright() -> None:
 
 
 @pytest.mark.parametrize("name", ["a.tiff", "a", "png"])
-async def test_another_suffix_is_refused(tmp_path: Path, name: str) -> None:
+async def test_an_unknown_suffix_is_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"\.png, \.jpg"):
         await preview.save(Image(np.zeros((2, 2), "<u2"), METADATA), tmp_path / name)
 
@@ -401,7 +403,7 @@ async def test_a_picture_too_large_for_its_format_leaves_no_file(tmp_path: Path)
     assert names(tmp_path) == []
 
 
-async def test_a_cancelled_picture_leaves_the_old_one(
+async def test_a_cancelled_save_keeps_the_existing_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reached, opened = threading.Event(), threading.Event()
@@ -426,13 +428,13 @@ async def test_a_cancelled_picture_leaves_the_old_one(
     assert names(tmp_path) == ["a.png"]
 
 
-async def test_the_loop_goes_on_while_a_picture_is_made(tmp_path: Path) -> None:
-    image = Image(night((2000, 3000)).astype("<u2"), METADATA)
+async def test_the_event_loop_runs_while_a_picture_is_made(tmp_path: Path) -> None:
+    image = Image(noisy_sky((2000, 3000)).astype("<u2"), METADATA)
     saving = asyncio.create_task(preview.save(image, tmp_path / "a.png"))
-    turns = 0
+    iterations = 0
     started = time.perf_counter()
     while not saving.done() and time.perf_counter() - started < 20:
         await asyncio.sleep(0.001)
-        turns += 1
+        iterations += 1
     await saving
-    assert turns >= 5
+    assert iterations >= 5

@@ -40,7 +40,7 @@ def image_of(data: NDArray[Any], sensor: SensorType | None = None) -> Image:
 
 
 def sky(shape: tuple[int, ...], sigma: float, noise: float = 10.0) -> NDArray[np.float64]:
-    """Gaussian stars of different brightness, at fractions of pixels, on a noisy sky."""
+    """Return Gaussian stars of different brightness, at subpixel positions, on a noisy sky."""
     rng = np.random.default_rng(1)
     data = rng.normal(1000, noise, shape)
     y, x = np.mgrid[: shape[0], : shape[1]]
@@ -58,15 +58,15 @@ def transposed(data: NDArray[Any]) -> NDArray[Any]:
 
 
 shapes = st.lists(st.integers(1, 9), min_size=2, max_size=3).map(tuple)
-whole = st_numpy.arrays(st.sampled_from(["u1", "<u2", "<i2", "<i4", "<u4", "<i8"]), shapes)
-broken = st_numpy.arrays(
+integer_arrays = st_numpy.arrays(st.sampled_from(["u1", "<u2", "<i2", "<i4", "<u4", "<i8"]), shapes)
+float_arrays = st_numpy.arrays(
     st.sampled_from(["<f4", "<f8"]), shapes, elements={"min_value": -(2**20), "max_value": 2**20}
 )
 
 
-@given(whole | broken)
+@given(integer_arrays | float_arrays)
 @settings(max_examples=60)
-def test_statistics_are_those_of_numpy(data: NDArray[Any]) -> None:
+def test_statistics_agree_with_numpy(data: NDArray[Any]) -> None:
     for layout in (data, transposed(data)):
         found = statistics.statistics(image_of(layout), lambda: None)
         plain = data.astype(float)
@@ -84,12 +84,12 @@ def test_statistics_are_those_of_numpy(data: NDArray[Any]) -> None:
     ("dtype", "low", "high"),
     [("<i2", -1, 32767), ("<i2", -32768, 32767), ("<u8", 2**63, 2**63 + 4096)],
 )
-def test_differences_that_the_type_cannot_hold_are_counted(dtype: str, low: int, high: int) -> None:
+def test_differences_that_overflow_the_type_are_counted(dtype: str, low: int, high: int) -> None:
     found = statistics.statistics(image_of(np.array([[low, high, high]], dtype)), lambda: None)
     assert (found.minimum, found.maximum, found.median) == (low, high, high)
 
 
-async def test_what_is_not_a_number_is_left_out() -> None:
+async def test_nan_and_infinity_are_ignored() -> None:
     data = np.array([[1, 2, np.nan], [3, np.inf, -np.inf]], "<f4")
     found = await image_of(data).statistics()
     assert (found.minimum, found.maximum, found.median, found.mean) == (1, 3, 2, 2)
@@ -116,13 +116,11 @@ async def test_saturated_pixels_are_counted(dtype: str, max_adu: int | None, exp
         *((SensorType.RGGB, 1.7), (SensorType.RGGB, 3.5), (SensorType.COLOR, 2.5)),
     ],
 )
-async def test_the_diameter_is_that_of_half_the_flux(
-    sensor: SensorType | None, sigma: float
-) -> None:
+async def test_the_diameter_contains_half_the_flux(sensor: SensorType | None, sigma: float) -> None:
     shape = (400, 500, 3) if sensor is SensorType.COLOR else (400, 500)
     found = await image_of(sky(shape, sigma).clip(0, 65535).astype("<u2"), sensor).statistics()
     assert 20 <= found.stars <= 30
-    # Half of a Gaussian's flux is within 1.1774 sigma; pixels, and more so cells, widen it.
+    # Half of a Gaussian's flux is within 1.1774 sigma; pixels widen it, filter periods even more.
     assert found.hfd == pytest.approx(2 * 1.1774 * sigma, rel=0.12)
 
 
@@ -135,7 +133,7 @@ async def test_blurred_stars_are_larger() -> None:
     assert diameters[0] < 0.95 * diameters[1] < 0.9 * diameters[2]
 
 
-async def test_hot_pixels_saturated_stars_and_those_at_the_border_are_no_stars() -> None:
+async def test_hot_pixels_saturated_stars_and_stars_at_the_border_are_ignored() -> None:
     data = np.random.default_rng(1).normal(1000, 10, (200, 300))
     data[50, 60] = data[120, 200] = 30000
     y, x = np.mgrid[:200, :300]
@@ -146,7 +144,7 @@ async def test_hot_pixels_saturated_stars_and_those_at_the_border_are_no_stars()
 
 
 @pytest.mark.parametrize("value", [0, 700])
-async def test_a_frame_without_any_difference_has_no_stars(value: int) -> None:
+async def test_a_uniform_frame_has_no_stars(value: int) -> None:
     found = await image_of(np.full((100, 100), value, "<u2")).statistics()
     assert (found.median, found.mad, found.stars) == (value, 0, 0)
 
@@ -178,7 +176,7 @@ async def test_cancelled_statistics_end_soon(monkeypatch: pytest.MonkeyPatch) ->
         check_cancelled()
 
     monkeypatch.setattr(image_module, "check_cancelled", gate)
-    monkeypatch.setattr(statistics, "_PIECE", 1)
+    monkeypatch.setattr(statistics, "_CHUNK_PIXELS", 1)
     task = asyncio.create_task(image_of(np.zeros((50, 50), "<u2")).statistics())
     assert await asyncio.to_thread(reached.wait, 10)
     task.cancel()

@@ -92,14 +92,14 @@ def server() -> Iterator[SimulatorServer]:
 
 @pytest.fixture(autouse=True)
 def no_network(server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every question for servers go to the one of this module."""
-    ask = discovery._Asker.ask
+    """Send every discovery request to the server of this module."""
+    send_request = discovery._DiscoverySocket.send_request
 
-    def ask_here(self: discovery._Asker, destination: Destination, _: int) -> None:
+    def send_here(self: discovery._DiscoverySocket, destination: Destination, _: int) -> None:
         if destination.family == socket.AF_INET:
-            ask(self, Destination("127.0.0.1"), server.discovery_port)
+            send_request(self, Destination("127.0.0.1"), server.discovery_port)
 
-    monkeypatch.setattr(discovery._Asker, "ask", ask_here)
+    monkeypatch.setattr(discovery._DiscoverySocket, "send_request", send_here)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What is needed of an image to measure it, to draw it and to save it."""
+"""The attributes of an image that measuring, rendering and saving need."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from alpaca_async._facts import Exposure
 
 
-class Picture(Protocol):
-    """Pixels and how they were exposed: an `Image`, or whatever has these two attributes."""
+class ImageLike(Protocol):
+    """An `Image`, or any object with these two attributes."""
 
     @property
     def data(self) -> NDArray[Any]:
@@ -20,5 +20,5 @@ class Picture(Protocol):
 
     @property
     def exposure(self) -> Exposure | None:
-        """How they were exposed; None where that is not known."""
+        """How they were exposed; None if unknown."""
         ...
