@@ -157,12 +157,12 @@ async def _run_badly(
 ) -> None:
     """Serve behind a proxy that does harm; the server itself can be reached from here alone."""
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
-    from alpaca_async.testing._responder import answering  # noqa: PLC0415 - as above
+    from alpaca_async.testing._responder import discovery_responders  # noqa: PLC0415 - as above
 
     async with (
         SimulatorServer(cameras) as server,
         behind_faults(server.address, orders, host=door.host, port=door.port, seed=seed) as proxy,
-        answering([door.host], door.discovery_port, proxy.port),
+        discovery_responders([door.host], door.discovery_port, proxy.port),
     ):
         note(f"with faults: {', '.join(order.name for order in orders)}")
         tell(cameras, proxy)

@@ -143,7 +143,7 @@ def test_it_serves_behind_a_bad_network(run: Run, monkeypatch: pytest.MonkeyPatc
     assert (result.exit_code, result.stdout) == (0, "")
     lines = result.stderr.splitlines()
     assert (lines[0], lines[-1]) == ("with faults: http_503_text, delay", "stopped")
-    assert "INFO http_503_text befalls GET gain" in lines
+    assert "INFO http_503_text applied to GET gain" in lines
 
 
 def test_the_faults_are_listed(run: Run) -> None:
@@ -182,7 +182,7 @@ def test_a_fault_that_cannot_be_read_is_one_line(run: Run, text: str) -> None:
 
 def test_a_fault_that_does_not_exist_is_one_line(run: Run) -> None:
     result = run("sim", "--port", 0, "--fault", "dripp")
-    message = "alpaca-async: there is no fault 'dripp'; drip perhaps?\n"
+    message = "alpaca-async: there is no fault 'dripp'; did you mean 'drip'?\n"
     assert (result.exit_code, result.stderr) == (2, message)
 
 
