@@ -82,9 +82,9 @@ class FaultProxy:
         is not given matches everything. Image faults match only `imagearray` by default. The
         rule skips the first `after` matches, applies to at most `times` of the others, and to
         each with `probability`. `options` are specific to the fault, such as `seconds`. If
-        several rules match a request, the first one applies. If a fault does not fit a reply,
-        such as a changed value in a reply without JSON, the reply is forwarded unchanged, and not
-        counted.
+        several rules would apply to a request, the first one does. If a fault does not fit a
+        reply, such as a changed value in a reply without JSON, the reply is forwarded unchanged
+        and the fault is not counted.
 
         Raises:
             ValueError: there is no such fault; it cannot be limited to some requests; `member` is
@@ -113,7 +113,7 @@ class FaultProxy:
             after=after,
             probability=probability,
             options={**what.options, **options},
-            random=random.Random(f"{self._seed}/{self._rules_made}"),  # noqa: S311 - dice
+            random=random.Random(f"{self._seed}/{self._rules_made}"),  # noqa: S311 - not for secrets
             on_remove=self._remove,
         )
         self._rules += (rule,)
@@ -248,7 +248,8 @@ class FaultProxy:
             request.parameters,
         )
         self._record(event, 1)
-        logger.info("%s applied to %s %s", event.fault, event.verb, event.member or "a connection")
+        target = f"{event.verb} {event.member}" if event.verb else "a connection"
+        logger.info("injecting %s into %s", event.fault, target)
         exchange = Exchange(request, client, upstream, rule.options)
         await rule.fault.deed(exchange)
         if not exchange.applied:

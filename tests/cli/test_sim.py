@@ -143,7 +143,7 @@ def test_it_serves_behind_a_bad_network(run: Run, monkeypatch: pytest.MonkeyPatc
     assert (result.exit_code, result.stdout) == (0, "")
     lines = result.stderr.splitlines()
     assert (lines[0], lines[-1]) == ("with faults: http_503_text, delay", "stopped")
-    assert "INFO http_503_text applied to GET gain" in lines
+    assert "INFO injecting http_503_text into GET gain" in lines
 
 
 def test_the_faults_are_listed(run: Run) -> None:
