@@ -1,4 +1,4 @@
-"""Cameras on real sockets for every test, and a guard over the event loop."""
+"""Fixtures: simulated cameras on real sockets, and a check for blocking calls."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from alpaca_async.testing import SimulatedCamera, SimulatorServer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-# The same examples in every run; `--hypothesis-profile=explore` looks for others. How long one
-# takes says more about the machine than about us.
+# The same examples in every run; `--hypothesis-profile=explore` tries others. There is no deadline
+# because the time for an example depends on the machine.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None)
 settings.load_profile("repeatable")
@@ -25,7 +25,7 @@ settings.load_profile("repeatable")
 def no_blocking_calls() -> Iterator[None]:
     """Fail a test in which the library makes a blocking call on the event loop."""
     with blockbuster_ctx("alpaca_async") as guard:
-        # Coverage takes a lock of its own wherever it counts a line.
+        # Coverage takes a lock whenever it counts a line.
         guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield
 
@@ -50,7 +50,7 @@ async def client() -> AsyncIterator[AlpacaClient]:
 
 @pytest.fixture
 async def camera(server: SimulatorServer, client: AlpacaClient) -> AsyncCamera:
-    """The simulated camera over HTTP, connected."""
+    """A connected client of the simulated camera."""
     camera = client.camera(server.address)
     await camera.set_connected(True)
     return camera

@@ -1,4 +1,4 @@
-"""What a caller gets for every fault that the proxy knows: of a value, a command, an image."""
+"""The expected outcome of each fault of `FaultProxy` for a value, a command and an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alpaca_async import (
 from alpaca_async.testing import FAULTS
 
 Result: TypeAlias = type[Exception] | None
-"""An error, or None where the fault does no harm."""
+"""An error, or None if the fault is harmless."""
 
 
 class Outcome(NamedTuple):
@@ -36,14 +36,14 @@ CUT: Final = Outcome(TransportError, TransportError, IncompleteImage)
 SILENT: Final = for_all(TransportTimeout)
 REJECTED: Final = for_all(RequestRejected)
 MALFORMED: Final = for_all(MalformedResponse)
-CUT_UNSEEN: Final = Outcome(MalformedResponse, MalformedResponse, IncompleteImage)
+CUT_UNDETECTED: Final = Outcome(MalformedResponse, MalformedResponse, IncompleteImage)
 NOT_JSON: Final = Outcome(MalformedResponse, MalformedResponse, None)
-NOT_A_NUMBER: Final = Outcome(MalformedResponse, None, None)
-NOT_AN_IMAGE: Final = Outcome(None, None, MalformedResponse)
-NOT_A_WHOLE_IMAGE: Final = Outcome(None, None, IncompleteImage)
+MALFORMED_VALUE: Final = Outcome(MalformedResponse, None, None)
+MALFORMED_IMAGE: Final = Outcome(None, None, MalformedResponse)
+INCOMPLETE_IMAGE: Final = Outcome(None, None, IncompleteImage)
 
 
-def reported(error: type[AscomError]) -> Outcome:
+def device_error(error: type[AscomError]) -> Outcome:
     return Outcome(error, error, None)
 
 
@@ -65,7 +65,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "stall": SILENT,
     "delay": HARMLESS,
     "delay_request": HARMLESS,
-    # An image has no limit in total, so that the caller's own ends it.
+    # A download has no total time limit, but one below the minimum rate times out.
     "drip": SILENT,
     "slow": HARMLESS,
     "split": HARMLESS,
@@ -80,15 +80,15 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "terse_head": HARMLESS,
     "bare_newlines": HARMLESS,
     "interim_reply": HARMLESS,
-    "wrong_media_type": NOT_AN_IMAGE,
-    "empty_body": CUT_UNSEEN,
+    "wrong_media_type": MALFORMED_IMAGE,
+    "empty_body": CUT_UNDETECTED,
     "http_1_0": HARMLESS,
-    "http_1_0_cut": CUT_UNSEEN,
+    "http_1_0_cut": CUT_UNDETECTED,
     "bad_chunk_size": CUT,
     "missing_chunk": SILENT,
     "close_between_chunks": CUT,
     "length_too_long": Outcome(TransportError, TransportError, MalformedResponse),
-    "length_too_short": CUT_UNSEEN,
+    "length_too_short": CUT_UNDETECTED,
     "two_lengths": BROKEN,
     "length_and_chunks": BROKEN,
     "huge_length": Outcome(TransportTimeout, TransportTimeout, MalformedResponse),
@@ -103,36 +103,36 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "broken_utf_8": NOT_JSON,
     "list_for_record": NOT_JSON,
     "oversized_json": NOT_JSON,
-    "no_value": NOT_A_NUMBER,
+    "no_value": MALFORMED_VALUE,
     "lower_case_names": HARMLESS,
     "extra_fields": HARMLESS,
     "bare_value": HARMLESS,
     "wrong_ids": HARMLESS,
-    "null_value": NOT_A_NUMBER,
-    "mistyped_value": NOT_A_NUMBER,
-    "worded_value": NOT_A_NUMBER,
+    "null_value": MALFORMED_VALUE,
+    "mistyped_value": MALFORMED_VALUE,
+    "worded_value": MALFORMED_VALUE,
     "nan_value": NOT_JSON,
-    "infinite_value": NOT_A_NUMBER,
+    "infinite_value": MALFORMED_VALUE,
     "huge_integer": NOT_JSON,
     "deep_nesting": NOT_JSON,
-    "driver_error": reported(DriverException),
-    "not_connected": reported(NotConnectedException),
-    "error_without_number": reported(DriverException),
-    "windows_error": reported(DriverException),
+    "driver_error": device_error(DriverException),
+    "not_connected": device_error(NotConnectedException),
+    "error_without_number": device_error(DriverException),
+    "windows_error": device_error(DriverException),
     # image
-    "short_image": NOT_A_WHOLE_IMAGE,
-    "long_image": NOT_AN_IMAGE,
-    "header_alone": NOT_A_WHOLE_IMAGE,
-    "huge_image": NOT_AN_IMAGE,
-    "negative_size": NOT_AN_IMAGE,
-    "empty_image": NOT_AN_IMAGE,
-    "lying_size": NOT_A_WHOLE_IMAGE,
-    "wrong_rank": NOT_AN_IMAGE,
-    "unknown_pixel_type": NOT_AN_IMAGE,
-    "early_data_start": NOT_AN_IMAGE,
-    "late_data_start": NOT_AN_IMAGE,
-    "future_version": NOT_AN_IMAGE,
+    "short_image": INCOMPLETE_IMAGE,
+    "long_image": MALFORMED_IMAGE,
+    "header_alone": INCOMPLETE_IMAGE,
+    "huge_image": MALFORMED_IMAGE,
+    "negative_size": MALFORMED_IMAGE,
+    "empty_image": MALFORMED_IMAGE,
+    "lying_size": INCOMPLETE_IMAGE,
+    "wrong_rank": MALFORMED_IMAGE,
+    "unknown_pixel_type": MALFORMED_IMAGE,
+    "early_data_start": MALFORMED_IMAGE,
+    "late_data_start": MALFORMED_IMAGE,
+    "future_version": MALFORMED_IMAGE,
     "image_error": Outcome(None, None, DriverException),
-    "imagebytes_as_json": NOT_AN_IMAGE,
-    "json_as_imagebytes": NOT_AN_IMAGE,
+    "imagebytes_as_json": MALFORMED_IMAGE,
+    "json_as_imagebytes": MALFORMED_IMAGE,
 }

@@ -1,4 +1,4 @@
-"""A way to a server that a test can cut, in the middle of a reply too, and mend."""
+"""A TCP relay to a server that a test can interrupt, even within a reply, and restore."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class Relay:
-    """Listens on a port of 127.0.0.1 and hands on what comes to `target`, `host:port`."""
+    """Listens on a port of 127.0.0.1 and forwards connections to `target`, `host:port`."""
 
     def __init__(self, target: str, *, port: int = 0) -> None:
         self.target = target
         self.port = port
         self.connections = 0
-        """How many there have been."""
+        """How many connections were accepted so far."""
         self.cut_after: int | None = None
-        """Bytes of replies after which the way is cut."""
+        """Call `cut` after so many more bytes of replies."""
         self.is_cut = asyncio.Event()
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -46,7 +46,7 @@ class Relay:
         self.is_cut.clear()
 
     def cut(self) -> None:
-        """Refuse connections, and break off those that there are."""
+        """Refuse new connections and abort the existing ones, until `mend`."""
         self.cut_after = None
         if self._listener is not None:
             self._listener.close()
@@ -63,17 +63,17 @@ class Relay:
         self.connections += 1
         host, _, port = self.target.rpartition(":")
         try:
-            there_reader, there_writer = await asyncio.open_connection(host, int(port))
+            target_reader, target_writer = await asyncio.open_connection(host, int(port))
         except OSError:
             writer.transport.abort()
             return
         try:
-            sending = asyncio.create_task(self._pump(reader, there_writer))
-            await self._pump(there_reader, writer, count=True)
+            sending = asyncio.create_task(self._pump(reader, target_writer))
+            await self._pump(target_reader, writer, count=True)
             sending.cancel()
         finally:
             writer.transport.abort()
-            there_writer.transport.abort()
+            target_writer.transport.abort()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, count: bool = False

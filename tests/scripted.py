@@ -1,4 +1,4 @@
-"""A server that answers each path with exactly the bytes that a test wants."""
+"""A server that answers each member with exactly the bytes given by a test."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def value(raw: Any, **fields: Any) -> bytes:  # noqa: ANN401 - whatever JSON hol
 
 
 def ascom_error(number: int, message: str) -> bytes:
-    """Return the JSON reply of a device's error."""
+    """Return the JSON reply of a device error."""
     return http(json.dumps({"ErrorNumber": number, "ErrorMessage": message}).encode())
 
 
@@ -61,7 +61,7 @@ def imagebytes(
     version: int = 1,
     rank: int | None = None,
 ) -> bytes:
-    """Return an ImageBytes payload with a header that says what it is told."""
+    """Return an ImageBytes payload with a header of the given fields."""
     third = dimensions[2] if len(dimensions) > 2 else 0
     first, second = (*dimensions[:2], 0, 0)[:2]
     header = struct.pack(
@@ -101,7 +101,7 @@ class ScriptedServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def count(self, member: str) -> int:
-        """Return how often `member` was asked for."""
+        """Return how many requests for `member` arrived."""
         return sum(request.member == member for request in self.requests)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -160,14 +160,14 @@ async def _serve_with_faults(
 ) -> None:
     """Serve behind a proxy that causes faults; the server itself listens on loopback only."""
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
-    from alpaca_async.testing._responder import answering  # noqa: PLC0415 - as above
+    from alpaca_async.testing._responder import discovery_responders  # noqa: PLC0415 - as above
 
     async with (
         SimulatorServer(cameras) as server,
         fault_proxy(
             server.address, specs, host=endpoint.host, port=endpoint.port, seed=seed
         ) as proxy,
-        answering([endpoint.host], endpoint.discovery_port, proxy.port),
+        discovery_responders([endpoint.host], endpoint.discovery_port, proxy.port),
     ):
         print_note(f"with faults: {', '.join(spec.name for spec in specs)}")
         announce(cameras, proxy)

@@ -1,7 +1,7 @@
-"""Simulated cameras, and bad networks, on real sockets: for tests of what talks to a camera.
+"""Simulated cameras and simulated network faults on real sockets, for testing Alpaca clients.
 
-The names are loaded when they are first used, so that the pytest plugin beside them costs
-nothing, and breaks nothing without the extra `testing`, in runs that do not need it.
+Names are imported on first use. A pytest run that does not need the plugin therefore pays no
+import time, and works without the extra `testing`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _MODULES = {
 }
 
 
-if not TYPE_CHECKING:  # pragma: no branch - else checkers would believe in every name
+if not TYPE_CHECKING:  # pragma: no branch - else type checkers would accept any name
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

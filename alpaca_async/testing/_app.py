@@ -1,4 +1,4 @@
-"""The web application: paths to cameras, envelopes around their answers."""
+"""The web application: routes requests to cameras and wraps their answers in envelopes."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
 IMAGEBYTES: Final = "application/imagebytes"
 _JSON: Final = "application/json"
-_SLICE: Final = 1 << 20
-_MAX_FORM: Final = 1 << 16
+_SLICE_BYTES: Final = 1 << 20
+_MAX_FORM_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
-    """How a server speaks where the protocol leaves a choice."""
+class WireOptions:
+    """The choices that the protocol leaves to a server."""
 
     content_length: bool = True
-    """Whether images are sent with Content-Length, or chunked."""
+    """Send images with Content-Length; otherwise chunked."""
     imagebytes: bool = True
-    """Whether images are sent as ImageBytes to those who accept it, or always as JSON."""
+    """Send images as ImageBytes to clients that accept it; otherwise always as JSON."""
     imagebytes_errors: bool = False
-    """Whether errors of imagearray are sent as ImageBytes to those who accept it."""
+    """Send errors of imagearray as ImageBytes to clients that accept it; otherwise as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class _Call:
     client_id: int
     server_id: int
 
-    def answer(self) -> object:
-        """Do what is asked for, and return its value."""
+    def execute(self) -> object:
+        """Execute the request and return its value."""
         if self.verb == "GET":
             return _interface.read(self.camera, self.member)
         self.camera.consider(self.member)
@@ -69,7 +69,7 @@ class _Call:
 
 
 class SlicedResponse(Response):
-    """A body in large parts, sent a slice at a time without copying."""
+    """A body of a few large parts, sent in slices without copying."""
 
     def __init__(
         self, parts: Sequence[bytes | memoryview], media_type: str, *, content_length: bool
@@ -81,7 +81,7 @@ class SlicedResponse(Response):
             self.headers["content-length"] = str(sum(len(part) for part in parts))
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it as ASGI has it; other tasks run between two slices."""
+        """Send the response over ASGI; other tasks can run between slices."""
         await send(
             {
                 "type": "http.response.start",
@@ -90,18 +90,18 @@ class SlicedResponse(Response):
             }
         )
         for part in self._parts:
-            for start in range(0, len(part), _SLICE):
-                body = part[start : start + _SLICE]
+            for start in range(0, len(part), _SLICE_BYTES):
+                body = part[start : start + _SLICE_BYTES]
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Application:
-    """ASGI application that serves cameras by their device numbers."""
+    """An ASGI application that serves cameras by device number."""
 
     def __init__(
-        self, cameras: Mapping[int, SimulatedCamera], *, name: str, location: str, wire: Wire
+        self, cameras: Mapping[int, SimulatedCamera], *, name: str, location: str, wire: WireOptions
     ) -> None:
         self._cameras = cameras
         self._name = name
@@ -125,7 +125,7 @@ class Application:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request; end in silence when the client has left or the server stops."""
+        """Serve a request; return quietly if the client disconnects or the server stops."""
         try:
             await self._app(scope, receive, send)
         except (asyncio.CancelledError, ClientDisconnect):
@@ -139,7 +139,7 @@ class Application:
         if call.member == "imagearray":
             return await self._image(call, request.headers.get("accept", ""))
         try:
-            value = call.answer()
+            value = call.execute()
         except AscomError as error:
             return Response(reply(None, call.envelope(error)), media_type=_JSON)
         await asyncio.sleep(call.camera.answer_delay(call.verb, call.member))
@@ -183,9 +183,9 @@ class Application:
             return Response(reply(None, call.envelope(error)), media_type=_JSON)
         if not binary:
             pieces = json_pieces(pixels, call.envelope())
-            return StreamingResponse(_in_thread(pieces), media_type=_JSON)
+            return StreamingResponse(_iterate_in_thread(pieces), media_type=_JSON)
         return SlicedResponse(
-            [imagebytes_header(pixels, call.client_id, call.server_id), _memory(pixels)],
+            [imagebytes_header(pixels, call.client_id, call.server_id), _byte_view(pixels)],
             IMAGEBYTES,
             content_length=self._wire.content_length,
         )
@@ -193,10 +193,10 @@ class Application:
     # Management and setup
 
     async def _api_versions(self, request: Request) -> Response:
-        return self._managed(request, [1])
+        return self._management_reply(request, [1])
 
     async def _description(self, request: Request) -> Response:
-        return self._managed(
+        return self._management_reply(
             request,
             {
                 "ServerName": self._name,
@@ -216,9 +216,9 @@ class Application:
             }
             for number, camera in self._cameras.items()
         ]
-        return self._managed(request, devices)
+        return self._management_reply(request, devices)
 
-    def _managed(self, request: Request, value: object) -> Response:
+    def _management_reply(self, request: Request, value: object) -> Response:
         parameters = Parameters.of_query(request.url.query)
         client_id = parameters.client_transaction_id("clienttransactionid")
         fields = envelope(client_id, next(self._server_ids))
@@ -242,31 +242,33 @@ class Application:
 
 
 def _device_number(text: str) -> int:
-    """Return a device number, -1 for what cannot be one."""
+    """Return the device number, or -1 if `text` cannot be one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else -1  # noqa: PLR2004 - digits of 2**32
 
 
 async def _form(request: Request) -> Parameters:
-    """Read the form of a PUT, which may be empty."""
+    """Read the form in the body of a PUT; it may be empty."""
     if request.url.query:
-        raise BadRequest("The parameters of a PUT belong into its body, not into the query")
+        raise BadRequest("The parameters of a PUT must be in its body, not in the query")
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > _MAX_FORM:
-            raise BadRequest(f"The form has more than {_MAX_FORM} bytes")
+        if len(body) > _MAX_FORM_BYTES:
+            raise BadRequest(f"The form exceeds {_MAX_FORM_BYTES} bytes")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and media_type != "application/x-www-form-urlencoded":
-        raise BadRequest(f"A form was expected, not {media_type or 'an unnamed content type'}")
+        raise BadRequest(
+            f"The body must be application/x-www-form-urlencoded, not {media_type or 'untyped'}"
+        )
     return Parameters.of_form(bytes(body))
 
 
-def _memory(pixels: NDArray[Any]) -> memoryview:
+def _byte_view(pixels: NDArray[Any]) -> memoryview:
     return pixels.reshape(-1).data.cast("B")
 
 
-async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Make each piece on a worker thread, when the one before has been sent."""
+async def _iterate_in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Iterate on a worker thread; make each piece after the previous one was sent."""
     while piece := await anyio.to_thread.run_sync(next, pieces, b"", abandon_on_cancel=True):
         yield piece
 

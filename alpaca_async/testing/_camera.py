@@ -1,4 +1,4 @@
-"""The simulated camera: ICameraV4 without the wire."""
+"""The simulated camera: ICameraV4 without the network protocol."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FAST_READOUT: Final = 4.0
-_FAST_NOISE: Final = 2.0
-_SET_POINTS: Final = (-60.0, 40.0)
+_FAST_READOUT_SPEED: Final = 4.0
+_FAST_READOUT_NOISE: Final = 2.0
+_SET_POINT_RANGE: Final = (-60.0, 40.0)
 
 _GUIDE_VECTORS: Final = {
     GuideDirections.NORTH: (0.0, -1.0),
@@ -37,14 +37,14 @@ _GUIDE_VECTORS: Final = {
 
 
 class SimulatedCamera(CameraSettings):
-    """A camera that exists in software alone; its keyword arguments are `CameraModel`'s.
+    """A camera in software; it takes the keyword arguments of `CameraModel`.
 
-    Serve it with `SimulatorServer`, or call it: every method raises the `AscomError` that a
-    client would get. Nothing runs in the background: state follows from the clock.
+    Serve it with `SimulatorServer`, or call its methods directly: each raises the `AscomError`
+    that a client would get. Nothing runs in the background; the state is computed from the clock.
     """
 
     def __post_init__(self) -> None:
-        """Switch the camera on."""
+        """Initialise the state; the cooler starts at the ambient temperature."""
         super().__post_init__()
         self._sensor: Sensor | None = None
         self._current: SimulatedExposure | None = None
@@ -61,20 +61,20 @@ class SimulatedCamera(CameraSettings):
         )
 
     def on_connection_change(self) -> None:
-        """Lose the exposure and the settings; the cooler goes on."""
+        """Drop the exposure and reset the settings; the cooler continues."""
         self._current = self._last = None
         self._guiding_until = 0.0
         self.reset_settings()
 
     def fail_exposure(self, message: str = "The exposure failed", number: int = 0x500) -> None:
-        """Let the next exposure end in the state Error, and ImageReady raise this error."""
+        """Make the next exposure end in the state Error; ImageReady then raises this error."""
         self._failure = DriverException(number, message)
 
     # Cooling
 
     @property
     def cooler(self) -> Cooler:
-        """The thermal model, up to date."""
+        """The thermal model, advanced to the current time."""
         self._cooler.advance(self.now)
         return self._cooler
 
@@ -94,7 +94,7 @@ class SimulatedCamera(CameraSettings):
         return self.cooler.on
 
     def set_cooler_on(self, value: bool) -> None:
-        """Switch the cooler."""
+        """Switch the cooler on or off."""
         self.require("CoolerOn", self.has_cooler)
         self.cooler.on = value
 
@@ -104,14 +104,14 @@ class SimulatedCamera(CameraSettings):
         return self.cooler.power
 
     def get_set_point(self) -> float:
-        """Return the temperature that the cooler aims at, °C."""
+        """Return the set point of the cooler, °C."""
         self.require("SetCCDTemperature", self.has_cooler and self.can_set_ccd_temperature)
         return self.cooler.set_point
 
     def set_set_point(self, value: float) -> None:
-        """Aim at a temperature, °C."""
+        """Set the set point of the cooler, °C."""
         self.require("SetCCDTemperature", self.has_cooler and self.can_set_ccd_temperature)
-        self.cooler.set_point = self.checked("SetCCDTemperature", value, *_SET_POINTS)
+        self.cooler.set_point = self.checked("SetCCDTemperature", value, *_SET_POINT_RANGE)
 
     # Exposure
 
@@ -122,16 +122,16 @@ class SimulatedCamera(CameraSettings):
 
     @property
     def exposure(self) -> SimulatedExposure | None:
-        """The exposure that goes on, or whose image is kept."""
+        """The exposure in progress, or the one whose image is kept."""
         return self._current
 
     def get_state(self) -> CameraStates:
-        """Return what the camera is doing, if it is connected."""
+        """Return what the camera is doing; it must be connected."""
         self.require_connected()
         return self.state
 
     def get_image_ready(self) -> bool:
-        """Return whether there is an image; raise the error of a failed exposure."""
+        """Return whether an image is ready; raise the error of a failed exposure."""
         self.require_connected()
         if self._current is None:
             return False
@@ -140,14 +140,14 @@ class SimulatedCamera(CameraSettings):
         return self._current.is_ready(self.now)
 
     def get_percent_completed(self) -> int:
-        """Return the progress of exposure and readout."""
+        """Return the progress of exposure and readout, percent."""
         self.require_connected()
         if self._current is None or not self._is_busy():
             raise InvalidOperationException(0x40B, f"{self.name} is not exposing")
         return self._current.percent(self.now)
 
     def get_last_exposure(self) -> SimulatedExposure:
-        """Return the last exposure that gave an image."""
+        """Return the last exposure that produced an image."""
         self.require_connected()
         if self._current is not None and self._current.is_ready(self.now):
             self._last = self._current
@@ -156,7 +156,7 @@ class SimulatedCamera(CameraSettings):
         return self._last
 
     def start_exposure(self, duration: float, light: bool) -> None:
-        """Expose with the present settings, seconds; a dark frame may be as short as 0 s."""
+        """Expose for `duration` seconds with the current settings; a dark frame may take 0 s."""
         shortest = self.exposure_min if light else 0.0
         self.checked("Duration", duration, shortest, self.exposure_max)
         self._check_axis("X", self.start_x, self.num_x, self.width // self.bin_x)
@@ -177,21 +177,21 @@ class SimulatedCamera(CameraSettings):
         )
 
     def stop_exposure(self) -> None:
-        """End the exposure early and read it; nothing happens when there is none."""
+        """End the exposure early and read it out; without an exposure, do nothing."""
         self.require("StopExposure", self.can_stop_exposure)
         if self._current is not None:
             self._current.stop(self.now)
 
     def abort_exposure(self) -> None:
-        """Discard the exposure; nothing happens when there is none."""
+        """Discard the exposure; without an exposure, do nothing."""
         self.require("AbortExposure", self.can_abort_exposure)
         if self._current is not None and not self._current.is_ready(self.now):
             self._current = None
 
     def image(self) -> NDArray[Any]:
-        """Return the pixels in ASCOM's order and transmission type; slow at the first call.
+        """Return the pixels in ASCOM's axis order and transmission type; the first call is slow.
 
-        The array is the camera's own and the same until the next exposure: read it only.
+        The camera keeps this array and returns it until the next exposure. Do not write to it.
         """
         if not self.get_image_ready() or self._current is None:
             raise InvalidOperationException(0x40B, f"{self.name} has no image")
@@ -219,7 +219,7 @@ class SimulatedCamera(CameraSettings):
             temperature=self.cooler.temperature,
             electrons_per_adu=self.electrons_per_adu,
             offset=self.offset_adu,
-            read_noise=self.read_noise * (_FAST_NOISE if self.reads_fast else 1.0),
+            read_noise=self.read_noise * (_FAST_READOUT_NOISE if self.reads_fast else 1.0),
             bin_x=self.bin_x,
             bin_y=self.bin_y,
             start_x=frame[0],
@@ -231,12 +231,12 @@ class SimulatedCamera(CameraSettings):
 
     def _readout_time(self) -> float:
         rows = self.num_y * self.bin_y / self.height
-        return self.readout_time * rows / (_FAST_READOUT if self.reads_fast else 1.0)
+        return self.readout_time * rows / (_FAST_READOUT_SPEED if self.reads_fast else 1.0)
 
     # Guiding
 
     def get_is_pulse_guiding(self) -> bool:
-        """Return whether a guiding pulse goes on."""
+        """Return whether a guide pulse is in progress."""
         self.require("IsPulseGuiding", self.can_pulse_guide)
         return self.now < self._guiding_until
 
@@ -251,7 +251,7 @@ class SimulatedCamera(CameraSettings):
         self._guiding_until = max(self._guiding_until, self.now + seconds)
 
     def answer_delay(self, verb: str, member: str) -> float:
-        """Return how long an answer is held back after the deed, in real seconds."""
+        """Return how long to delay the answer after executing the request, in real seconds."""
         if self.pulse_guide_blocks and (verb, member) == ("PUT", "pulseguide"):
             return max(self._guiding_until - self.now, 0.0) / self.speed_up
         return super().answer_delay(verb, member)
@@ -259,7 +259,7 @@ class SimulatedCamera(CameraSettings):
     # Common
 
     def get_device_state(self) -> list[dict[str, Any]]:
-        """Return what changes, each member that can be told now, and the time."""
+        """Return the operational members that can be read now, and the time."""
         readers: dict[str, Callable[[], object]] = {
             "CameraState": self.get_state,
             "CCDTemperature": self.get_ccd_temperature,
@@ -280,7 +280,7 @@ class SimulatedCamera(CameraSettings):
 
     @property
     def supported_actions(self) -> list[str]:
-        """The names that `action` understands."""
+        """The names of the actions that `action` supports."""
         return ["Echo", "FailNextExposure"]
 
     def action(self, name: str, parameters: str) -> str:

@@ -1,4 +1,4 @@
-"""A thermal model: where the sensor's temperature is going, and how fast."""
+"""A thermal model of the cooler and the sensor."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Cooler:
-    """The temperature of a sensor, in closed form between two changes.
+    """The temperature of a sensor, computed in closed form from one change to the next.
 
-    It moves towards its target at no more than `rate` °C/s and settles exponentially, with
-    the time constant `settling`. Times are seconds of the caller's clock.
+    It moves towards its target at no more than `rate` °C/s and settles exponentially with the
+    time constant `settling`. Times are seconds of the caller's clock.
     """
 
     ambient: float
@@ -28,19 +28,19 @@ class Cooler:
 
     @property
     def target(self) -> float:
-        """Where the temperature goes: the set point, as far as power and ambient allow."""
+        """The temperature to reach: the set point, limited by the cooling power and ambient."""
         if not self.on:
             return self.ambient
         return min(max(self.set_point, self.ambient - self.max_cooling), self.ambient)
 
     @property
     def temperature(self) -> float:
-        """°C at the time of the last `advance`."""
+        """The temperature at the last `advance`, °C."""
         return self._temperature
 
     @property
     def power(self) -> float:
-        """Percent: what leaks in from outside plus what the change itself takes."""
+        """Cooling power, percent: it removes the heat leak and changes the temperature."""
         if not self.on:
             return 0.0
         leak = self.ambient - self._temperature
@@ -49,11 +49,11 @@ class Cooler:
 
     @property
     def heat_sink_temperature(self) -> float:
-        """°C: ten degrees above ambient at full power."""
+        """The heat sink's temperature, °C: ten degrees above ambient at full power."""
         return self.ambient + self.power / 10.0
 
     def advance(self, now: float) -> None:
-        """Let the temperature follow its target until `now`."""
+        """Advance the model to the time `now`."""
         elapsed, self.now = now - self.now, now
         gap = self._temperature - self.target
         fast = max(abs(gap) / self.rate - self.settling, 0.0)

@@ -1,4 +1,4 @@
-"""What every simulated device has: a clock, a connection, a record of requests."""
+"""The parts that every simulated device has: clock, connection, record of requests."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", int, float)
 
-_REMEMBERED_REQUESTS: Final = 10_000
+_MAX_RECORDED_REQUESTS: Final = 10_000
 
 
 class ReceivedRequest(NamedTuple):
-    """A request that reached the camera, whatever became of it."""
+    """A request that reached the camera, whether it succeeded or not."""
 
     time: float
-    """By `time.monotonic`."""
+    """In seconds of `time.monotonic`."""
     verb: str
     """`GET` or `PUT`."""
     member: str
-    """As in the path: lower case."""
+    """In lower case, as in the path."""
     parameters: Mapping[str, str]
-    """Ids of client and transaction included; of a GET, the names are in lower case."""
+    """Include the client and transaction ids; the names of a GET are in lower case."""
 
 
 @dataclass
 class _Refusal:
-    """A command that will be refused."""
+    """A command to refuse."""
 
     member: str
-    """Any, where it is empty."""
+    """Empty for any member."""
     countdown: int
     error: AscomError
 
-    def meets(self, member: str) -> bool:
-        """Count a command, and tell whether it is the one."""
+    def matches(self, member: str) -> bool:
+        """Count a command, and return whether it is the one to refuse."""
         self.countdown -= self.member in {"", member}
         return self.countdown == 0
 
 
 class DeviceCore(CameraModel):
-    """Clock, connection, record of requests, and the checks that all members share."""
+    """The clock, connection, record of requests, and the checks that all members share."""
 
     def __post_init__(self) -> None:
         """Start the clock."""
         super().__post_init__()
-        self.requests: deque[ReceivedRequest] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.requests: deque[ReceivedRequest] = deque(maxlen=_MAX_RECORDED_REQUESTS)
         """The most recent requests, oldest first."""
         self._counts: Counter[tuple[str, str]] = Counter()
         self._refusals: list[_Refusal] = []
@@ -70,18 +70,18 @@ class DeviceCore(CameraModel):
 
     @property
     def now(self) -> float:
-        """Simulated seconds since the camera was made."""
+        """Simulated seconds since the camera was created."""
         return (self.clock() - self._zero) * self.speed_up
 
     def record(self, verb: str, member: str, parameters: Mapping[str, str]) -> None:
-        """Remember a request; the server calls this."""
+        """Record a request; the server calls this."""
         self.requests.append(ReceivedRequest(time.monotonic(), verb, member, parameters))
         self._counts[verb, member] += 1
 
     def count(self, member: str, verb: str | None = None) -> int:
-        """Return how many requests for `member` have come, of one verb or of both.
+        """Return how many requests for `member` arrived, of one verb or of both.
 
-        `start_exposure` is the same as `StartExposure`.
+        `start_exposure` and `StartExposure` mean the same member.
         """
         verbs = ("GET", "PUT") if verb is None else (verb,)
         return sum(self._counts[verb, member.lower().replace("_", "")] for verb in verbs)
@@ -89,43 +89,43 @@ class DeviceCore(CameraModel):
     # Misbehaviour
 
     def refuse(self, member: str = "", *, nth: int = 1, error: AscomError | None = None) -> None:
-        """Refuse the `nth` command from now on, once: of `member`, or of all of them.
+        """Refuse one command: the `nth` from now on for `member`, or for any member.
 
-        `error` is what is answered, an `InvalidOperationException` unless given.
+        The command is answered with `error`, by default an `InvalidOperationException`.
         """
-        refused = error or InvalidOperationException(0x40B, f"{self.name} does not want to")
+        refused = error or InvalidOperationException(0x40B, f"{self.name} refuses this command")
         self._refusals.append(_Refusal(member.lower(), nth, refused))
 
     def consider(self, member: str) -> None:
-        """Raise the error of a command that is to be refused; the server calls this first."""
-        met = [refusal for refusal in self._refusals if refusal.meets(member)]
+        """Raise the error of a command to refuse; the server calls this before each command."""
+        met = [refusal for refusal in self._refusals if refusal.matches(member)]
         for refusal in met:
             self._refusals.remove(refusal)
         if met:
             raise met[0].error
 
     def answer_delay(self, verb: str, member: str) -> float:  # noqa: ARG002 - to be overridden
-        """Return how long an answer is held back after the deed, in real seconds."""
+        """Return how long to delay the answer after executing the request, in real seconds."""
         return 0.0
 
     # Connection
 
     @property
     def connected(self) -> bool:
-        """Whether the camera answers."""
+        """Whether the camera is connected."""
         return self._is_connected != self.connecting
 
     @property
     def connecting(self) -> bool:
-        """Whether `connect` or `disconnect` is still at work."""
+        """Whether `connect` or `disconnect` is in progress."""
         return self.now < self._connection_changes
 
     def connect(self) -> None:
-        """Begin to connect; takes `connect_time`."""
+        """Start to connect; this takes `connect_time`."""
         self._change_connection(connected=True, after=self.connect_time)
 
     def disconnect(self) -> None:
-        """Begin to disconnect; takes `connect_time`."""
+        """Start to disconnect; this takes `connect_time`."""
         self._change_connection(connected=False, after=self.connect_time)
 
     def set_connected(self, connected: bool) -> None:
@@ -145,18 +145,18 @@ class DeviceCore(CameraModel):
             raise NotConnectedException(0x407, f"{self.name} is not connected")
 
     def on_connection_change(self) -> None:
-        """Forget what does not outlast a connection."""
+        """Reset the state that ends with a connection; subclasses override this."""
 
     # Checks
 
     def require(self, member: str, available: bool) -> None:
-        """Raise `NotConnectedException`, or `NotImplementedException` unless `available`."""
+        """Raise `NotConnectedException`, or `NotImplementedException` if not `available`."""
         self.require_connected()
         if not available:
             raise NotImplementedException(0x400, f"{self.name} does not implement {member}")
 
     def checked(self, member: str, value: N, low: N, high: N) -> N:
-        """Return `value` if it is in the range, both ends included."""
+        """Return `value` if it is from `low` to `high`, else raise `InvalidValueException`."""
         self.require_connected()
         if not low <= value <= high:
             raise InvalidValueException(0x401, f"{member} must be {low} to {high}, not {value}")

@@ -1,4 +1,4 @@
-"""Frames as bytes: ImageBytes and JSON text. Pure."""
+"""Encodes frames as ImageBytes and as JSON text. Pure functions."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _TRANSMISSION_TYPES: Final[dict[np.dtype[Any], ImageArrayElementTypes]] = {
 
 
 def narrowed(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return integers in the first of Byte, Int16, UInt16, Int32 that holds them all.
+    """Return the integers in the first of Byte, Int16, UInt16, Int32 that holds them all.
 
-    C-contiguous; copies only where the bytes differ.
+    The result is C-contiguous. It is a copy only if its bytes differ from those of `pixels`.
     """
     low, high = int(pixels.min()), int(pixels.max())
     dtype = next(
@@ -46,7 +46,7 @@ def narrowed(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def imagebytes_header(pixels: NDArray[Any], client_id: int, server_id: int) -> bytes:
-    """Return the 44 bytes that precede narrowed `pixels`; the ids are those of the transaction."""
+    """Return the 44-byte header for narrowed `pixels`, with the ids of the transaction."""
     dimensions = (*pixels.shape, 0)[:3]
     transmitted = _TRANSMISSION_TYPES[pixels.dtype]
     return _HEADER.pack(
@@ -55,15 +55,15 @@ def imagebytes_header(pixels: NDArray[Any], client_id: int, server_id: int) -> b
 
 
 def imagebytes_error(error: AscomError, client_id: int, server_id: int) -> bytes:
-    """Return a whole payload that carries an error instead of pixels."""
+    """Return an ImageBytes payload that carries an error instead of pixels."""
     header = _HEADER.pack(1, error.number, client_id, server_id, _HEADER.size, 0, 0, 0, 0, 0, 0)
     return header + error.message.encode()
 
 
 def json_pieces(pixels: NDArray[Any], envelope: dict[str, Any]) -> Iterator[bytes]:
-    """Yield the JSON form of an image; each piece is made when it is asked for.
+    """Yield the JSON form of an image, encoding each piece on demand.
 
-    The pieces are small because the encoder does not let other threads run.
+    The pieces are small because the encoder holds the GIL.
     """
     head = {"Type": int(_SOURCE), "Rank": pixels.ndim, **envelope}
     yield json.dumps(head)[:-1].encode() + b', "Value": ['

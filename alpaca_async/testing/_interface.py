@@ -1,4 +1,4 @@
-"""ICameraV4 member by member: what GET reads and what PUT does."""
+"""The members of ICameraV4: what each GET reads and what each PUT does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Read: TypeAlias = Callable[[SimulatedCamera], object]
     Write: TypeAlias = Callable[[SimulatedCamera, Parameters], object]
 
-_DRIVER_INFO: Final = "alpaca_async's simulated camera: no hardware, the physics of a real one"
+_DRIVER_INFO: Final = "alpaca_async's simulated camera: no hardware, simulated physics"
 
 
 def _start_time(camera: SimulatedCamera) -> str:
@@ -26,14 +26,14 @@ def _start_time(camera: SimulatedCamera) -> str:
 def _command(camera: SimulatedCamera, parameters: Parameters) -> NoReturn:
     parameters.text("Command")
     parameters.boolean("Raw")
-    raise NotImplementedException(0x400, f"{camera.name} takes no commands")
+    raise NotImplementedException(0x400, f"{camera.name} does not implement commands")
 
 
 def _no_variant(camera: SimulatedCamera) -> NoReturn:
     raise NotImplementedException(0x400, f"{camera.name} does not implement ImageArrayVariant")
 
 
-ANYTIME: Final[dict[str, Read]] = {
+READS_WITHOUT_CONNECTION: Final[dict[str, Read]] = {
     "connected": lambda c: c.connected,
     "connecting": lambda c: c.connecting,
     "description": lambda c: c.description,
@@ -46,7 +46,7 @@ ANYTIME: Final[dict[str, Read]] = {
 }
 """Members that can be read before the camera is connected."""
 
-CONNECTED: Final[dict[str, Read]] = {
+READS_WITH_CONNECTION: Final[dict[str, Read]] = {
     "bayeroffsetx": lambda c: c.bayer_offset(c.bayer_offset_x),
     "bayeroffsety": lambda c: c.bayer_offset(c.bayer_offset_y),
     "binx": lambda c: c.bin_x,
@@ -102,7 +102,7 @@ CONNECTED: Final[dict[str, Read]] = {
     "starty": lambda c: c.start_y,
     "subexposureduration": lambda c: c.get_sub_exposure_duration(),
 }
-"""Members that answer NotConnected before the camera is connected; all but imagearray."""
+"""Members that raise NotConnected before the camera is connected, except imagearray."""
 
 WRITES: Final[dict[str, Write]] = {
     "abortexposure": lambda c, _: c.abort_exposure(),
@@ -132,27 +132,27 @@ WRITES: Final[dict[str, Write]] = {
         p.number("SubExposureDuration")
     ),
 }
-"""Members that can be written or called; parameters are parsed before anything is done."""
+"""Members that can be written or called; each parses its parameters before it acts."""
 
-READS: Final = frozenset({*ANYTIME, *CONNECTED, "imagearray"})
+READS: Final = frozenset({*READS_WITHOUT_CONNECTION, *READS_WITH_CONNECTION, "imagearray"})
 """Every member that can be read."""
 
-SINCE: Final = {
+INTRODUCED_IN: Final = {
     **dict.fromkeys(("offset", "offsetmax", "offsetmin", "offsets", "subexposureduration"), 3),
     **dict.fromkeys(("connect", "connecting", "devicestate", "disconnect"), 4),
 }
-"""The interface version that brought a member, where it is not the second."""
+"""The interface version that introduced a member, where it is not version 2."""
 
 
 def read(camera: SimulatedCamera, member: str) -> object:
     """Return the value of a member."""
-    if member in ANYTIME:
-        return ANYTIME[member](camera)
+    if member in READS_WITHOUT_CONNECTION:
+        return READS_WITHOUT_CONNECTION[member](camera)
     camera.require_connected()
-    return CONNECTED[member](camera)
+    return READS_WITH_CONNECTION[member](camera)
 
 
 def is_known(camera: SimulatedCamera, verb: str, member: str) -> bool:
-    """Tell whether the camera's interface version has `member` for `verb`."""
+    """Return whether the camera's interface version has `member` for `verb`."""
     known = member in WRITES if verb == "PUT" else member in READS
-    return known and camera.interface_version >= SINCE.get(member, 2)
+    return known and camera.interface_version >= INTRODUCED_IN.get(member, 2)

@@ -1,4 +1,4 @@
-"""What kind of camera is simulated: one record of facts and physical constants."""
+"""The model of a simulated camera: its properties and physical constants."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ControlMode: TypeAlias = Literal["range", "list", "none"]
-"""How gain or offset is set: by value, by the index of a name, or not at all."""
+"""How gain or offset is set: as a value, as the index of a name, or not at all."""
 
 
 @dataclass(kw_only=True, eq=False)
 class CameraModel:
-    """The facts of a simulated camera.
+    """The properties of a simulated camera.
 
-    Durations are simulated seconds: `speed_up` of them pass in a second of `clock`. Sizes are
-    unbinned pixels, charges electrons, temperatures °C.
+    Durations are simulated seconds; `speed_up` of them pass in one second of `clock`. Sizes are
+    in unbinned pixels, charges in electrons, temperatures in °C.
     """
 
     name: str = "Simulated camera"
     unique_id: str = ""
-    """Random where it is empty."""
+    """If empty, a random one is chosen."""
     description: str = "A camera without hardware"
     interface_version: int = 4
-    """2, 3 or 4; members of later versions are refused with HTTP 400, as unknown ones are."""
+    """2, 3 or 4; members of later versions get HTTP 400, like unknown members."""
     initially_connected: bool = False
     connect_time: float = 0.05
     seed: int = 0
-    """Chooses the sky, the hot pixels and the noise of every frame."""
+    """Seeds the sky, the hot pixels and the noise of every frame."""
     speed_up: float = 1.0
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
@@ -49,31 +49,31 @@ class CameraModel:
     max_adu: int = 65535
     full_well: float = 60000.0
     base_electrons_per_adu: float = 1.0
-    """At gain 0, or the first gain of the list."""
+    """At gain 0, or at the first gain of the list."""
     read_noise: float = 3.0
     dark_current: float = 0.05
     """Electrons per pixel and second at 0 °C; doubles every 6 °C."""
     hot_pixel_fraction: float = 1e-4
     noise: bool = True
-    """Without it a frame is what it would be on average."""
+    """If false, each pixel has its expected value."""
 
     # sky
     stars: int = 400
     seeing: float = 3.0
-    """Full width at half maximum of a star, pixels."""
+    """Full width at half maximum of a star, in pixels."""
     sky_brightness: float = 3.0
     """Electrons per pixel and second of an unfiltered sensor."""
     drift: float = 0.3
-    """How far the sky jitters from frame to frame, pixels."""
+    """Standard deviation of the random shift of each frame, in pixels per axis."""
     guide_rate: float = 2.0
-    """Pixels that the sky moves in a second of a guiding pulse."""
+    """Pixels that the sky moves per second of a guide pulse."""
 
     # controls
     gain_mode: ControlMode = "range"
     gain_range: tuple[int, int] = (0, 300)
-    """In 0.1 dB, as many drivers have it."""
+    """In 0.1 dB, as in many drivers."""
     gain_names: tuple[str, ...] = ("Low", "Medium", "High")
-    """Each twice as sensitive as the one before."""
+    """Each gain is twice as sensitive as the previous one."""
     offset_mode: ControlMode = "range"
     offset_range: tuple[int, int] = (0, 1000)
     """ADU added to every pixel."""
@@ -81,20 +81,20 @@ class CameraModel:
     """100, 200, 300... ADU."""
     default_offset: int = 100
     readout_modes: tuple[str, ...] = ("High quality", "Fast")
-    """Every mode but the first reads four times faster with twice the noise."""
+    """Every mode except the first reads four times faster with twice the noise."""
     max_bin: int = 4
     binning: Literal["sum", "average"] = "sum"
     has_shutter: bool = True
-    """Without one, dark frames are exposed to the light."""
+    """If false, dark frames are exposed to light."""
     has_sub_exposures: bool = True
     can_abort_exposure: bool = True
     can_stop_exposure: bool = True
     can_asymmetric_bin: bool = True
     can_fast_readout: bool = False
-    """True replaces the readout modes, as ICameraV4 demands."""
+    """If true, FastReadout replaces the readout modes, as ICameraV4 requires."""
     can_pulse_guide: bool = True
     pulse_guide_blocks: bool = False
-    """Whether PulseGuide is answered only when the pulse is over."""
+    """Whether PulseGuide is answered only after the pulse."""
 
     # cooling
     has_cooler: bool = True
@@ -104,23 +104,23 @@ class CameraModel:
     max_cooling: float = 45.0
     """Degrees below ambient at full power."""
     cooling_rate: float = 0.25
-    """Degrees per second, at most."""
+    """Maximum, in degrees per second."""
     settling_time: float = 20.0
-    """Time constant of the last degrees, seconds."""
+    """Time constant of the exponential approach to the set point, in seconds."""
 
     # exposures
     exposure_min: float = 0.001
     exposure_max: float = 3600.0
     exposure_resolution: float = 0.001
     readout_time: float = 0.1
-    """Seconds for the full frame; a part of it takes its share."""
+    """Seconds for the full frame; a subframe takes time in proportion to its rows."""
     image_delay: float = 0.0
-    """Seconds of Idle after the readout until the image is ready; infinite: it never is."""
+    """Seconds in state Idle after the readout until the image is ready; `inf` for never."""
     ignores_subframes: bool = False
-    """Whether the whole frame is delivered whatever StartX to NumY say."""
+    """Whether the camera ignores StartX, StartY, NumX and NumY and delivers the full frame."""
     swaps_axes: bool = False
-    """Whether images come as `[y, x]`, against ASCOM's rules."""
+    """Whether images have the axes `[y, x]`, in violation of ASCOM's rules."""
 
     def __post_init__(self) -> None:
-        """Give the camera an identity."""
+        """Choose a random `unique_id` if there is none."""
         self.unique_id = self.unique_id or str(uuid.uuid4())

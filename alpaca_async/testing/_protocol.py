@@ -1,4 +1,4 @@
-"""Alpaca's requests and replies: parameters, transaction ids, JSON envelopes. Pure."""
+"""Parameters, transaction ids and JSON envelopes of Alpaca requests. Pure functions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _ENCODER: Final = json.JSONEncoder(allow_nan=False)
 
 
 class BadRequest(Exception):
-    """The server does not understand; becomes HTTP 400 with this text."""
+    """The request is invalid; the server answers HTTP 400 with this text."""
 
 
 class Parameters:
-    """The parameters of a request; of a name that comes twice, the first counts."""
+    """The parameters of a request; of a repeated name, the first counts."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         self.values = dict(reversed(list(pairs)))
@@ -45,7 +45,7 @@ class Parameters:
             raise BadRequest("The form is not percent-encoded") from None
 
     def text(self, name: str) -> str:
-        """Return a parameter as it came."""
+        """Return a parameter as received."""
         if name not in self.values:
             raise BadRequest(f"The parameter {name} is missing")
         return self.values[name]
@@ -72,7 +72,7 @@ class Parameters:
         return text == "true"
 
     def client_transaction_id(self, name: str) -> int:
-        """Return the id to echo: 0 where it is absent or invalid."""
+        """Return the id to echo, 0 if it is absent or invalid."""
         text = self.values.get(name, "")
         valid = len(text) <= _MAX_DIGITS and text.isascii() and text.isdigit()
         return int(text) if valid and int(text) < 2**32 else 0
@@ -89,6 +89,6 @@ def envelope(client_id: int, server_id: int, error: AscomError | None = None) ->
 
 
 def reply(value: object, fields: dict[str, Any]) -> bytes:
-    """Return a JSON reply; without `Value` where there is none to return."""
+    """Return a JSON reply; it has no `Value` if `value` is None."""
     body = fields if value is None else {"Value": value, **fields}
     return _ENCODER.encode(body).encode()

@@ -1,4 +1,4 @@
-"""A proxy that lets through what a server says, and does what networks do to it."""
+"""A proxy that forwards requests to a server, and injects faults on demand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 from ._faults import FAULTS, Exchange, Peer, Upstream
-from ._gate import Gate
 from ._interface import READS, WRITES
+from ._listener import Listener
 from ._message import HEAD_LIMIT, NO_REQUEST, BrokenMessage, read_request
 from ._rules import FaultEvent, FaultRule
 
@@ -27,38 +27,38 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("alpaca_async.testing")
 
-_REMEMBERED_EVENTS: Final = 10_000
+_MAX_EVENTS: Final = 10_000
 _DEFAULT_MEMBERS: Final = {"image": "imagearray"}
 _MEMBERS: Final = READS | WRITES.keys()
-_NEARLY: Final = 0.9
-"""No member of another kind of device is so similar to one of a camera."""
-_PATIENCE: Final = 10.0
-"""Seconds that a call from another thread waits for the proxy's loop."""
+_SIMILARITY_CUTOFF: Final = 0.9
+"""High enough that no member of another device type is taken for a misspelt camera member."""
+_LOOP_TIMEOUT: Final = 10.0
+"""How long a call from another thread waits for the proxy's event loop, in seconds."""
 
 
 class FaultProxy:
-    """Stands between Alpaca clients and the server at `target`, and does harm where told to.
+    """A proxy between Alpaca clients and the server at `target` that injects faults.
 
-    An async context manager on the running loop; `run_in_thread` is the one for synchronous
-    callers. Clients take `address` in place of the server's. Port 0 takes a free one. Without
-    faults every byte passes as it is. `add`, `clear` and what tells of them can be called while
-    it runs, from any thread. The same `seed` and the same requests give the same faults: the
-    n-th request that a rule could befall has the same fate in every run.
+    It is an async context manager on the running loop; synchronous callers use `run_in_thread`.
+    Clients connect to `address` instead of the server's. Port 0 chooses a free port. Without
+    faults every byte is forwarded unchanged. `add`, `clear`, `count` and `events` can be used
+    from any thread while it runs. The same `seed` and the same requests give the same faults: in
+    every run, a rule makes the same decision for the n-th request that matches it.
     """
 
     def __init__(
         self, target: str, *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
     ) -> None:
-        self._target = _place(target)
+        self._target = _parse_target(target)
         self._host = host
         self._port = port
         self._seed = seed
         self._rules: tuple[FaultRule, ...] = ()
         self._rules_made = 0
-        self._events: deque[FaultEvent] = deque(maxlen=_REMEMBERED_EVENTS)
+        self._events: deque[FaultEvent] = deque(maxlen=_MAX_EVENTS)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._clients: dict[asyncio.Task[None], Peer] = {}
-        self._gate: Gate | None = None
+        self._listener: Listener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 
@@ -76,28 +76,33 @@ class FaultProxy:
         probability: float = 1.0,
         **options: float,
     ) -> FaultRule:
-        """Let `fault`, one of `FAULTS`, befall requests from now on.
+        """Inject `fault`, one of `FAULTS`, into matching requests from now on.
 
-        Only those for `member`, by `verb`, to camera `device`; only `times` of them, not the
-        first `after`, each with `probability`. What is not given excludes nothing, but that
-        faults of images befall `imagearray` unless a member is given. `options` are the fault's
-        own, such as `seconds`. If several rules could befall a request, the first does. A fault
-        that cannot be done to a reply, such as another value to one without JSON, lets it pass
-        and is not counted.
+        A request matches if it is for `member`, with `verb`, to camera `device`; an argument that
+        is not given matches everything. Image faults match only `imagearray` by default. The
+        rule skips the first `after` matches, applies to at most `times` of the others, and to
+        each with `probability`. `options` are specific to the fault, such as `seconds`. If
+        several rules would apply to a request, the first one does. If a fault does not fit a
+        reply, such as a changed value in a reply without JSON, the reply is forwarded unchanged
+        and the fault is not counted.
 
         Raises:
-            ValueError: there is no such fault, or it befalls no single requests; `member` is
-                nearly, but not quite, the name of a member of a camera.
+            ValueError: there is no such fault; it cannot be limited to some requests; `member` is
+                a misspelt member of a camera.
             TypeError: the fault has no such option.
         """
-        what = _known(fault)
+        what = _fault_named(fault)
         if unknown := options.keys() - what.options.keys():
             raise TypeError(f"{fault} has no option {', '.join(sorted(unknown))}")
         if what.scope != "request" and (member or verb or device is not None):
-            raise ValueError(f"{fault} comes before any request, and cannot choose among them")
+            raise ValueError(
+                f"{fault} happens before any request: it takes no member, verb or device"
+            )
         if what.scope == "port" and (times is not None or after or probability < 1.0):
-            raise ValueError(f"{fault} holds until it is removed")
-        member = _spelt(member) if member else _DEFAULT_MEMBERS.get(what.kind)
+            raise ValueError(
+                f"{fault} lasts until it is removed: it takes no times, after or probability"
+            )
+        member = _normalized_member(member) if member else _DEFAULT_MEMBERS.get(what.kind)
         self._rules_made += 1
         rule = FaultRule(
             fault=what,
@@ -108,64 +113,64 @@ class FaultProxy:
             after=after,
             probability=probability,
             options={**what.options, **options},
-            random=random.Random(f"{self._seed}/{self._rules_made}"),  # noqa: S311 - dice
+            random=random.Random(f"{self._seed}/{self._rules_made}"),  # noqa: S311 - not for secrets
             on_remove=self._remove,
         )
         self._rules += (rule,)
-        self._move_gate()
+        self._update_listener()
         return rule
 
     def clear(self) -> None:
-        """Let everything pass from now on; what was begun goes on."""
+        """Remove all rules; faults in progress continue."""
         self._rules = ()
-        self._move_gate()
+        self._update_listener()
 
     def _remove(self, rule: FaultRule) -> None:
         self._rules = tuple(other for other in self._rules if other is not rule)
-        self._move_gate()
+        self._update_listener()
 
     # What it did
 
     @property
     def events(self) -> tuple[FaultEvent, ...]:
-        """The most recent faults that befell something, oldest first."""
+        """The most recent injected faults, oldest first."""
         return tuple(self._events)
 
     def count(self, fault: str | None = None, member: str | None = None) -> int:
-        """Return how often faults befell something: one of them or all, one member or all."""
-        member = member and _spelt(member)
+        """Return how many faults were injected: of one kind or all, for one member or all."""
+        member = member and _normalized_member(member)
         return sum(
             count
-            for (name, of), count in self._counts.items()
-            if fault in {None, name} and member in {None, of}
+            for (name, counted_member), count in self._counts.items()
+            if fault in {None, name} and member in {None, counted_member}
         )
 
     @property
     def connections(self) -> int:
-        """How many clients are connected now."""
+        """How many clients are connected."""
         return len(self._clients)
 
     # Running
 
     @property
     def port(self) -> int:
-        """The port; `RuntimeError` while the proxy does not run."""
-        if self._gate is None:
+        """The TCP port; raises `RuntimeError` while the proxy does not run."""
+        if self._listener is None:
             raise RuntimeError("The proxy does not run")
-        return self._gate.port
+        return self._listener.port
 
     @property
     def address(self) -> str:
-        """`host:port`, as clients take it; `RuntimeError` while the proxy does not run."""
+        """`host:port` for clients; raises `RuntimeError` while the proxy does not run."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Listen; `OSError` if the address is taken."""
+        """Start to listen; raise `OSError` if the address is taken."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._gate = Gate((self._host, self._port), self._accept, limit=HEAD_LIMIT)
-        self._move_gate()
+        self._listener = Listener((self._host, self._port), self._accept, limit=HEAD_LIMIT)
+        self._update_listener()
         return self
 
     async def __aexit__(
@@ -174,11 +179,11 @@ class FaultProxy:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Break off every connection."""
-        gate, self._gate = self._gate, None
-        if gate is None:
+        """Reset every connection and release the port."""
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        gate.close()
+        listener.close()
         tasks = list(self._clients)
         for task, client in self._clients.items():
             client.reset()
@@ -186,35 +191,35 @@ class FaultProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
 
-    def _move_gate(self) -> None:
-        """Open the port, or close it, as the rules have it."""
-        wanted = not any(rule.fault.scope == "port" for rule in self._rules)
-        if self._gate is None or self._gate.is_open == wanted:
+    def _update_listener(self) -> None:
+        """Start or stop listening, as the rules demand."""
+        listen = not any(rule.fault.scope == "port" for rule in self._rules)
+        if self._listener is None or self._listener.is_listening == listen:
             return
-        change = self._gate.open if wanted else self._shut
+        change = self._listener.start if listen else self._stop_listening
         if threading.get_ident() == self._thread:
             change()
         elif self._loop is not None:
-            asyncio.run_coroutine_threadsafe(_call(change), self._loop).result(_PATIENCE)
+            asyncio.run_coroutine_threadsafe(_run(change), self._loop).result(_LOOP_TIMEOUT)
 
-    def _shut(self) -> None:
-        if self._gate is not None:
-            self._gate.shut()
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.stop()
         for client in self._clients.values():
             client.reset()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Peer(reader, writer)
-        task = asyncio.get_running_loop().create_task(self._care_for(client))
+        task = asyncio.get_running_loop().create_task(self._handle(client))
         self._clients[task] = client
         task.add_done_callback(self._clients.pop)
 
-    async def _care_for(self, client: Peer) -> None:
+    async def _handle(self, client: Peer) -> None:
         upstream = Upstream(*self._target)
         try:
             await self._serve(client, upstream)
         except (BrokenMessage, OSError) as error:
-            logger.debug("a connection broke off: %s", error)
+            logger.debug("a connection failed: %s", error)
             client.reset()
         finally:
             client.close()
@@ -225,13 +230,13 @@ class FaultProxy:
         while request is not None and not client.gone:
             rule = next((rule for rule in self._rules if rule.chooses(request)), None)
             if rule is not None:
-                await self._harm(rule, request, client, upstream)
+                await self._inject(rule, request, client, upstream)
             elif request is not NO_REQUEST:
                 await Exchange(request, client, upstream).pass_on()
             if not client.gone:
                 request = await read_request(client.reader, client.writer)
 
-    async def _harm(
+    async def _inject(
         self, rule: FaultRule, request: Request, client: Peer, upstream: Upstream
     ) -> None:
         event = FaultEvent(
@@ -243,15 +248,16 @@ class FaultProxy:
             request.parameters,
         )
         self._record(event, 1)
-        logger.info("%s befalls %s %s", event.fault, event.verb, event.member or "a connection")
+        target = f"{event.verb} {event.member}" if event.verb else "a connection"
+        logger.info("injecting %s into %s", event.fault, target)
         exchange = Exchange(request, client, upstream, rule.options)
         await rule.fault.deed(exchange)
-        if not exchange.befell:
+        if not exchange.applied:
             rule.hits -= 1
             self._record(event, -1)
 
     def _record(self, event: FaultEvent, change: int) -> None:
-        """Count an event in, or out again where it came to nothing."""
+        """Count an event, or uncount it if the fault did not fit the reply."""
         self._counts[event.fault, event.member] += change
         if change > 0:
             self._events.append(event)
@@ -259,30 +265,30 @@ class FaultProxy:
             self._events.remove(event)
 
 
-def _known(name: str) -> Fault:
+def _fault_named(name: str) -> Fault:
     if name not in FAULTS:
         similar = get_close_matches(name, FAULTS, 1)
-        hint = f"; {similar[0]} perhaps?" if similar else ""
+        hint = f"; did you mean {similar[0]!r}?" if similar else ""
         raise ValueError(f"there is no fault {name!r}{hint}")
     return FAULTS[name]
 
 
-def _spelt(member: str) -> str:
-    """Return `member` as paths have it; other devices have members that are not known here."""
+def _normalized_member(member: str) -> str:
+    """Return `member` as in paths; accept members of other device types, which are not known."""
     name = member.lower().replace("_", "")
-    for similar in get_close_matches(name, _MEMBERS, 1, _NEARLY):
+    for similar in get_close_matches(name, _MEMBERS, 1, _SIMILARITY_CUTOFF):
         if similar != name:
-            raise ValueError(f"a camera has no member {member!r}; {similar} perhaps?")
+            raise ValueError(f"a camera has no member {member!r}; did you mean {similar!r}?")
     return name
 
 
-def _place(target: str) -> tuple[str, int]:
-    """Return host and port of `target`, an address as clients take it."""
+def _parse_target(target: str) -> tuple[str, int]:
+    """Return host and port of `target`, an address or an http URL."""
     url = urlsplit(target if "//" in target else f"//{target}")
     if url.scheme not in {"", "http"} or url.hostname is None or url.port is None:
         raise ValueError(f"the target must be host:port, not {target!r}")
     return url.hostname, url.port
 
 
-async def _call(change: Callable[[], None]) -> None:
+async def _run(change: Callable[[], None]) -> None:
     change()

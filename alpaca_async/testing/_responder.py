@@ -1,4 +1,4 @@
-"""Answers to discovery: where the server is, told to whoever asks over UDP."""
+"""Answers Alpaca discovery requests over UDP with the server's port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-_QUESTION: Final = b"alpacadiscovery1"
+_DISCOVERY_REQUEST: Final = b"alpacadiscovery1"
 _MULTICAST_GROUP: Final = "ff12::a1:9aca"
 _LOOPBACK_BROADCAST: Final = "127.255.255.255"
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("alpaca_async")
 
 
 class Responder(asyncio.DatagramProtocol):
-    """Answers what comes to one socket."""
+    """Answers discovery requests on one UDP socket."""
 
     def __init__(self, alpaca_port: int) -> None:
         self._answer = json.dumps({"AlpacaPort": alpaca_port}).encode()
@@ -35,24 +35,24 @@ class Responder(asyncio.DatagramProtocol):
         return port
 
     def close(self) -> None:
-        """Close the socket when the loop comes to it."""
+        """Close the socket in the next iteration of the event loop."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what sends."""
+        """Keep the transport for sending."""
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Answer the question; what follows it is reserved."""
-        if data.startswith(_QUESTION):
+        """Answer a discovery request; the bytes after it are reserved."""
+        if data.startswith(_DISCOVERY_REQUEST):
             self._transport.sendto(self._answer, addr)
 
 
 @asynccontextmanager
-async def answering(
+async def discovery_responders(
     hosts: Iterable[str], port: int | None, alpaca_port: int
 ) -> AsyncGenerator[None]:
-    """Answer at the addresses `hosts` while the block runs; with port None not at all."""
+    """Answer discovery at `hosts` while the block runs; do nothing if `port` is None."""
     responders = [] if port is None else await open_responders(hosts, port, alpaca_port)
     try:
         yield
@@ -62,9 +62,9 @@ async def answering(
 
 
 async def open_responders(hosts: Iterable[str], port: int, alpaca_port: int) -> list[Responder]:
-    """Answer at the addresses `hosts`; warn of those where that is not possible.
+    """Answer discovery at the addresses `hosts`; log a warning for each that fails.
 
-    Broadcasts are heard at 0.0.0.0 and at loopback addresses, multicasts at `::`.
+    Broadcasts are received at 0.0.0.0 and at loopback addresses, multicasts at `::`.
     """
     responders: list[Responder] = []
     for host in hosts:
@@ -72,7 +72,7 @@ async def open_responders(hosts: Iterable[str], port: int, alpaca_port: int) -> 
             try:
                 responder = await _open(each, port, alpaca_port)
             except OSError as error:
-                logger.warning("discovery is not answered at %s, port %d: %s", each, port, error)
+                logger.warning("cannot answer discovery at %s, port %d: %s", each, port, error)
             else:
                 responders.append(responder)
                 port = responder.port
@@ -83,12 +83,12 @@ async def _open(host: str, port: int, alpaca_port: int) -> Responder:
     v6 = ":" in host
     listening = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        # Other servers of this host answer on the same port.
+        # Other servers on this host listen on the same port.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if v6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if host == "::":
-            _join(listening)
+            _join_multicast_group(listening)
         listening.setblocking(False)
         listening.bind((host, port))
         _, responder = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -100,12 +100,12 @@ async def _open(host: str, port: int, alpaca_port: int) -> Responder:
     return responder
 
 
-def _join(listening: socket.socket) -> None:
-    """Take part in the multicast group on every interface that can."""
+def _join_multicast_group(listening: socket.socket) -> None:
+    """Join the multicast group on every interface that supports it."""
     group = ipaddress.IPv6Address(_MULTICAST_GROUP).packed
     for index, name in socket.if_nameindex():
         membership = group + index.to_bytes(4, sys.byteorder)
         try:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
         except OSError as error:
-            logger.info("no multicasts are heard on %s: %s", name, error)
+            logger.info("cannot join the multicast group on %s: %s", name, error)

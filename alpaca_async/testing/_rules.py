@@ -1,4 +1,4 @@
-"""Which requests a fault befalls, and what is remembered of it."""
+"""Rules that select requests for a fault, and the events that record them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class FaultEvent(NamedTuple):
-    """A fault that befell a request, or a connection, where `verb` and `member` are empty."""
+    """A fault that was injected; for a fault of a connection, `verb` and `member` are empty."""
 
     time: float
-    """By `time.monotonic`."""
+    """In seconds of `time.monotonic`."""
     fault: str
     verb: str
     member: str
     device: int | None
     parameters: Mapping[str, str]
-    """Ids of client and transaction included."""
+    """Include the client and transaction ids."""
 
 
 @dataclass(kw_only=True, eq=False)
 class FaultRule:
-    """A fault and the requests that it befalls; a context manager that ends with its block."""
+    """A fault and the requests it applies to; a context manager that removes it on exit."""
 
     fault: Fault
     member: str | None
@@ -42,9 +42,9 @@ class FaultRule:
     random: random.Random = field(repr=False)
     on_remove: Callable[[FaultRule], None] = field(repr=False)
     seen: int = 0
-    """How many requests it could have befallen."""
+    """How many requests matched."""
     hits: int = 0
-    """How many it befell."""
+    """How many requests it was applied to."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,12 +58,12 @@ class FaultRule:
         self.remove()
 
     def remove(self) -> None:
-        """Let this fault befall nothing more."""
+        """Remove this rule from the proxy."""
         self.on_remove(self)
 
     def chooses(self, request: Request) -> bool:
-        """Count a request, and tell whether the fault befalls it."""
-        if not self._concerns(request):
+        """Count a request, and return whether to inject the fault."""
+        if not self._matches(request):
             return False
         self.seen += 1
         if self.seen <= self.after or self.hits == self.times:
@@ -72,7 +72,7 @@ class FaultRule:
         self.hits += chosen
         return chosen
 
-    def _concerns(self, request: Request) -> bool:
+    def _matches(self, request: Request) -> bool:
         if self.fault.scope != "request" or not request.verb:
             return self.fault.scope != "request" and not request.verb
         return (

@@ -1,4 +1,4 @@
-"""From light to numbers: charge, noise, saturation, binning. Pure, for a worker thread."""
+"""Simulates a sensor: charge, noise, saturation, binning. Pure; runs on a worker thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _R, _G, _B = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 _L, _C, _M, _Y = (1.0, 1.0, 1.0), (0.0, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, 0.0)
 
-# Rows of the colour matrix as ASCOM draws them: row y, column x.
+# The colour matrices as printed in the ASCOM documentation: row y, column x.
 _MATRICES: Final[dict[SensorType, tuple[tuple[tuple[float, float, float], ...], ...]]] = {
     SensorType.MONOCHROME: ((_L,),),
     SensorType.RGGB: ((_R, _G), (_G, _B)),
@@ -32,12 +32,12 @@ _MATRICES: Final[dict[SensorType, tuple[tuple[tuple[float, float, float], ...], 
 
 _BLOCK_PIXELS: Final = 1 << 18
 _POOL_PIXELS: Final = 1 << 21
-_DARK_DOUBLING: Final = 6.0
+_DARK_DOUBLING_DEGREES: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """What one frame depends on, besides the camera model; positions in binned pixels."""
+    """The parameters of one frame besides the camera model; positions in binned pixels."""
 
     number: int
     duration: float
@@ -56,7 +56,7 @@ class Shot:
 
     @property
     def area(self) -> Area:
-        """The unbinned pixels that are read."""
+        """The unbinned pixels to read out."""
         return Area(
             self.start_x * self.bin_x,
             self.start_y * self.bin_y,
@@ -67,12 +67,12 @@ class Shot:
 
 @functools.cache
 def _noise_pool() -> Float:
-    """Make normal deviates once: each block of each frame takes another stretch of them."""
+    """Return cached normal deviates; each block of a frame uses a random slice of them."""
     return np.random.default_rng(0).standard_normal(_POOL_PIXELS, np.float32)
 
 
 class Sensor:
-    """A sensor that turns shots into frames; keeps nothing of them."""
+    """A sensor that renders frames from `Shot`s; it keeps no state between them."""
 
     def __init__(self, model: CameraModel) -> None:
         self._model = model
@@ -91,7 +91,7 @@ class Sensor:
         self._hot_rate = rng.exponential(400.0, count).astype(np.float32)
 
     def frame(self, shot: Shot) -> NDArray[Any]:
-        """Return the ADU of `shot` in ASCOM's order `[x, y(, plane)]`, C-contiguous.
+        """Return the ADU of `shot` in ASCOM's axis order `[x, y(, plane)]`, C-contiguous.
 
         The dtype is the narrowest of UInt16 and Int32 that holds `max_adu`.
         """
@@ -109,7 +109,7 @@ class Sensor:
         return np.ascontiguousarray(frame.swapaxes(0, 1)) if self._model.swaps_axes else frame
 
     def _patterns(self) -> list[NDArray[np.float64]]:
-        """One array `[x, y, colour]` of filters per plane of the image."""
+        """Return one array `[x, y, colour]` of filters for each plane of the image."""
         if self._model.sensor == SensorType.COLOR:
             return [np.array([[colour]]) for colour in (_R, _G, _B)]
         rows = np.array(_MATRICES[self._model.sensor])
@@ -123,7 +123,7 @@ class Sensor:
         rng: np.random.Generator,
         out: NDArray[Any],
     ) -> None:
-        """Fill `out`, a block of columns at a time, so that a large frame needs little memory."""
+        """Fill `out` one block of columns at a time, to limit the memory for large frames."""
         area = shot.area
         columns = max(_BLOCK_PIXELS // (area.height * shot.bin_x), 1)
         for index, block in enumerate(area.columns(columns * shot.bin_x)):
@@ -135,17 +135,17 @@ class Sensor:
     def _charge(
         self, shot: Shot, area: Area, pattern: NDArray[np.float64], shift: tuple[float, float]
     ) -> Float:
-        """Return the electrons that each pixel collects on average."""
-        warmth = 2.0 ** (shot.temperature / _DARK_DOUBLING)
+        """Return the expected number of electrons in each pixel."""
+        dark_factor = 2.0 ** (shot.temperature / _DARK_DOUBLING_DEGREES)
         if shot.light or not self._model.has_shutter:
             charge = self._sky.light(area, self._aligned(pattern, area), shift)
         else:
             charge = np.zeros((area.width, area.height), np.float32)
-        charge += np.float32(self._model.dark_current * warmth)
+        charge += np.float32(self._model.dark_current * dark_factor)
         first, last = np.searchsorted(self._hot_x, [area.x, area.x + area.width])
         x, y = self._hot_x[first:last] - area.x, self._hot_y[first:last] - area.y
         inside = (y >= 0) & (y < area.height)
-        charge[x[inside], y[inside]] += self._hot_rate[first:last][inside] * np.float32(warmth)
+        charge[x[inside], y[inside]] += self._hot_rate[first:last][inside] * np.float32(dark_factor)
         charge *= np.float32(shot.duration)
         return charge
 
@@ -157,10 +157,10 @@ class Sensor:
         return np.roll(pattern, (-offset_x, -offset_y), (0, 1))
 
     def _digitize(self, shot: Shot, charge: Float, rng: np.random.Generator) -> Float:
-        """Turn charge into whole ADU, in place."""
+        """Convert charge to whole ADU, in place."""
         if self._model.noise:
-            # Photons arrive by Poisson's law; its normal approximation needs one deviate for
-            # both noises, and is off by less than the read noise where charges are small.
+            # A normal approximation of the photons' Poisson noise needs one deviate for both
+            # noises. For small charges its error is smaller than the read noise.
             start = int(rng.integers(0, _POOL_PIXELS - charge.size))
             deviates = _noise_pool()[start : start + charge.size].reshape(charge.shape)
             sigma = np.sqrt(charge + np.float32(shot.read_noise**2))

@@ -1,4 +1,4 @@
-"""Cameras on a socket: uvicorn on the running loop, or on a thread with a loop of its own."""
+"""Serves cameras with uvicorn, on the running event loop or on a separate thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import uvicorn
 from anyio.from_thread import start_blocking_portal
 from uvicorn.server import ServerState
 
-from ._app import Application, Wire
-from ._password import PasswordGate
+from ._app import Application, WireOptions
+from ._basic_auth import BasicAuthMiddleware
 from ._responder import open_responders
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ T = TypeVar("T")
 
 
 class SimulatorServer:
-    """Serves cameras by their position as device numbers, on `host` and `port`.
+    """Serves `cameras` on `host` and `port`; a camera's position is its device number.
 
-    An async context manager on the running loop; `run_in_thread` is the one for synchronous
-    callers. Port 0 takes a free one. `content_length=False` sends images chunked,
-    `imagebytes=False` as JSON always, `imagebytes_errors=True` sends errors of imagearray as
-    ImageBytes. With `ssl_context` it speaks https, with `auth`, a user name and a password, it
-    refuses whoever does not bring them. With a `discovery_port` discovery is answered on that UDP
-    port of `host`, or of a free one if it is 0; a port that is taken is a warning. It can be
-    entered again after it was left.
+    It is an async context manager on the running loop; synchronous callers use `run_in_thread`.
+    It can be entered again after it was left. Port 0 chooses a free port.
+    `content_length=False` sends images chunked, `imagebytes=False` sends them always as JSON, and
+    `imagebytes_errors=True` sends errors of imagearray as ImageBytes. `ssl_context` enables https.
+    `auth`, a user name and a password, is required from clients if given. With a
+    `discovery_port`, the server answers discovery on that UDP port of `host`, or on a free one if
+    it is 0; if the port is taken, it logs a warning.
     """
 
     def __init__(  # noqa: PLR0913 - named choices with defaults
@@ -62,14 +62,14 @@ class SimulatorServer:
         self._ssl = ssl_context
         self._state = ServerState()
         self._listener: asyncio.Server | None = None
-        wire = Wire(
+        wire = WireOptions(
             content_length=content_length,
             imagebytes=imagebytes,
             imagebytes_errors=imagebytes_errors,
         )
         app = Application(dict(enumerate(self.cameras)), name=name, location=location, wire=wire)
         self._config = uvicorn.Config(
-            PasswordGate(app, auth) if auth else app,
+            BasicAuthMiddleware(app, auth) if auth else app,
             http="httptools",
             ws="none",
             lifespan="off",
@@ -81,7 +81,7 @@ class SimulatorServer:
 
     @property
     def port(self) -> int:
-        """The port; `RuntimeError` while the server does not run."""
+        """The TCP port; raises `RuntimeError` while the server does not run."""
         if self._listener is None:
             raise RuntimeError("The server does not run")
         port: int = self._listener.sockets[0].getsockname()[1]
@@ -89,24 +89,24 @@ class SimulatorServer:
 
     @property
     def address(self) -> str:
-        """`host:port`, as clients take it; `RuntimeError` while the server does not run."""
+        """`host:port` for clients; raises `RuntimeError` while the server does not run."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{self.port}"
 
     @property
     def discovery_port(self) -> int:
-        """The UDP port where discovery is answered; `RuntimeError` while it is not."""
+        """The UDP port for discovery; raises `RuntimeError` if discovery is not answered."""
         if not self._responders:
             raise RuntimeError("The server does not answer discovery")
         return self._responders[0].port
 
     @property
     def connections(self) -> int:
-        """How many connections are open now."""
+        """How many connections are open."""
         return len(self._state.connections)
 
     async def __aenter__(self) -> Self:
-        """Listen; `OSError` if the address is taken."""
+        """Start to listen; raise `OSError` if the address is taken."""
         if not self._config.loaded:
             self._config.load()
         self._listener = await asyncio.get_running_loop().create_server(
@@ -118,7 +118,7 @@ class SimulatorServer:
         return self
 
     def _protocol(self) -> asyncio.Protocol:
-        # uvicorn's own Server would add signal handlers, a ticking task and slow goodbyes.
+        # uvicorn's own Server would add signal handlers, a periodic task and a slow shutdown.
         protocol: Any = self._config.http_protocol_class
         connection: asyncio.Protocol = protocol(
             config=self._config, server_state=self._state, app_state={}
@@ -131,7 +131,7 @@ class SimulatorServer:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Break off every connection and wait for what served it."""
+        """Abort every connection and wait for its tasks."""
         listener, self._listener = self._listener, None
         if listener is None:
             return
@@ -151,9 +151,9 @@ class SimulatorServer:
 
 @contextmanager
 def run_in_thread(server: AbstractAsyncContextManager[T]) -> Generator[T]:
-    """Run `server`, or a `FaultProxy`, on a thread of its own while the block runs.
+    """Run `server`, or a `FaultProxy`, on a separate thread while the block runs.
 
-    For synchronous callers, and for tests in which neither shall wait for the other.
+    Use it in synchronous code, or in tests where client and server must not block each other.
     """
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(server) as running:
         yield running

@@ -1,4 +1,4 @@
-"""What a client can set on a simulated camera, apart from its cooler."""
+"""The settings of a simulated camera, except those of its cooler."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class CameraSettings(DeviceCore):
-    """Frame, gain, offset and readout; they start anew with every connection."""
+    """Frame, gain, offset and readout; they are reset when the camera connects or disconnects."""
 
     def __post_init__(self) -> None:
-        """Start with the defaults."""
+        """Set the defaults."""
         super().__post_init__()
         self.reset_settings()
 
     def reset_settings(self) -> None:
-        """Return to the full frame and the default gain, offset and readout."""
+        """Reset to the full frame and the default gain, offset and readout."""
         self.bin_x = self.bin_y = 1
         self.start_x = self.start_y = 0
         self.num_x, self.num_y = self.width, self.height
@@ -34,39 +34,39 @@ class CameraSettings(DeviceCore):
     # Frame
 
     def set_bin_x(self, value: int) -> None:
-        """Bin columns, and rows too where the camera cannot bin them differently."""
+        """Set the binning of columns, and of rows if the camera cannot bin asymmetrically."""
         self.bin_x = self.checked("BinX", value, 1, self.max_bin)
         if not self.can_asymmetric_bin:
             self.bin_y = value
 
     def set_bin_y(self, value: int) -> None:
-        """Bin rows, and columns too where the camera cannot bin them differently."""
+        """Set the binning of rows, and of columns if the camera cannot bin asymmetrically."""
         self.bin_y = self.checked("BinY", value, 1, self.max_bin)
         if not self.can_asymmetric_bin:
             self.bin_x = value
 
     def set_start_x(self, value: int) -> None:
-        """Set the first column; checked when an exposure starts, as the three that follow."""
+        """Set the first column; it is checked when an exposure starts."""
         self.require_connected()
         self.start_x = value
 
     def set_start_y(self, value: int) -> None:
-        """Set the first row."""
+        """Set the first row; it is checked when an exposure starts."""
         self.require_connected()
         self.start_y = value
 
     def set_num_x(self, value: int) -> None:
-        """Set the width."""
+        """Set the width; it is checked when an exposure starts."""
         self.require_connected()
         self.num_x = value
 
     def set_num_y(self, value: int) -> None:
-        """Set the height."""
+        """Set the height; it is checked when an exposure starts."""
         self.require_connected()
         self.num_y = value
 
     def bayer_offset(self, value: int) -> int:
-        """Return `value`, an offset of a colour matrix, if there is one."""
+        """Return `value`; raise `NotImplementedException` for a sensor without colour matrix."""
         self.require("BayerOffset", self.sensor not in (SensorType.MONOCHROME, SensorType.COLOR))
         return value
 
@@ -74,30 +74,30 @@ class CameraSettings(DeviceCore):
 
     @property
     def electrons_per_adu(self) -> float:
-        """At the present gain."""
+        """Electrons per ADU at the current gain."""
         if self.gain_mode == "list":
             return self.base_electrons_per_adu / (1 << self.gain)
         return float(self.base_electrons_per_adu / 10.0 ** (self.gain / 200.0))
 
     @property
     def offset_adu(self) -> int:
-        """What the present offset adds to every pixel."""
+        """The ADU that the current offset adds to every pixel."""
         if self.offset_mode == "list":
             return self.default_offset * (self.offset + 1)
         return self.offset if self.offset_mode == "range" else self.default_offset
 
     @property
     def full_well_capacity(self) -> float:
-        """Electrons at the present binning."""
+        """Full well capacity at the current binning, electrons."""
         return self.full_well * (self.bin_x * self.bin_y if self.binning == "sum" else 1)
 
     def get_gain(self) -> int:
-        """Return the value, or the index of the name."""
+        """Return the value, or in list mode the index of the name."""
         self.require("Gain", self.gain_mode != "none")
         return self.gain
 
     def set_gain(self, value: int) -> None:
-        """Set the value, or the index of the name."""
+        """Set the value, or in list mode the index of the name."""
         self.gain = self._checked_control(
             "Gain", value, self.gain_mode, self.gain_range, self.gain_names
         )
@@ -113,12 +113,12 @@ class CameraSettings(DeviceCore):
         return list(self.gain_names)
 
     def get_offset(self) -> int:
-        """Return the value, or the index of the name."""
+        """Return the value, or in list mode the index of the name."""
         self.require("Offset", self.offset_mode != "none")
         return self.offset
 
     def set_offset(self, value: int) -> None:
-        """Set the value, or the index of the name."""
+        """Set the value, or in list mode the index of the name."""
         self.offset = self._checked_control(
             "Offset", value, self.offset_mode, self.offset_range, self.offset_names
         )
@@ -149,22 +149,22 @@ class CameraSettings(DeviceCore):
         self.readout_mode = self.checked("ReadoutMode", value, 0, len(self.readout_modes) - 1)
 
     def get_fast_readout(self) -> bool:
-        """Return whether frames are read fast."""
+        """Return whether fast readout is on."""
         self.require("FastReadout", self.can_fast_readout)
         return self.fast_readout
 
     def set_fast_readout(self, value: bool) -> None:
-        """Read frames four times faster with twice the noise, or not."""
+        """Switch fast readout: four times faster, with twice the noise."""
         self.require("FastReadout", self.can_fast_readout)
         self.fast_readout = value
 
     def get_sub_exposure_duration(self) -> float:
-        """Return the length of the exposures that the camera adds up, seconds."""
+        """Return the length of the sub-exposures that the camera adds up, seconds."""
         self.require("SubExposureDuration", self.has_sub_exposures)
         return self.sub_exposure_duration
 
     def set_sub_exposure_duration(self, value: float) -> None:
-        """Set the length of the exposures that the camera adds up, seconds."""
+        """Set the length of the sub-exposures that the camera adds up, seconds."""
         self.require("SubExposureDuration", self.has_sub_exposures)
         self.sub_exposure_duration = self.checked(
             "SubExposureDuration", value, 0.0, self.exposure_max
@@ -172,7 +172,7 @@ class CameraSettings(DeviceCore):
 
     @property
     def reads_fast(self) -> bool:
-        """Whether the present readout is the fast and noisy one."""
+        """Whether the current readout is the fast and noisy one."""
         return self.fast_readout or self.readout_mode > 0
 
     def _checked_control(

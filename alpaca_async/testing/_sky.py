@@ -1,4 +1,4 @@
-"""The sky above the simulated sensor: stars, a nebula, background light. Pure."""
+"""The simulated sky: stars, a nebula, background light. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Float: TypeAlias = "NDArray[np.float32]"
 
-# A dipper in one corner and a lone pair in another: whoever sees them knows which way is up.
+# A dipper in one corner and a pair of stars in another; they show the orientation of an image.
 _ASTERISM: Final = (
     (0.12, 0.14, 1.0),
     (0.20, 0.11, 0.8),
@@ -30,14 +30,15 @@ _ASTERISM: Final = (
 _BRIGHTEST: Final = 12000.0
 _FAINTEST: Final = 40.0
 
-# Gaussian glows: centre and width as parts of the frame, brightness in units of the sky.
-_GLOWS: Final = (
+# A nebula of Gaussians: centre and width as fractions of the frame, brightness relative to
+# the sky.
+_NEBULA: Final = (
     (0.68, 0.38, 0.13, 0.10, 0.6),
     (0.74, 0.46, 0.05, 0.08, 0.5),
     (0.60, 0.30, 0.06, 0.04, 0.4),
 )
 _SKY_COLOUR: Final = np.array([0.30, 0.33, 0.37])
-_GLOW_COLOUR: Final = np.array([0.62, 0.16, 0.22])
+_NEBULA_COLOUR: Final = np.array([0.62, 0.16, 0.22])
 
 _FAINT_EDGE: Final = 0.02
 _MAX_RADIUS: Final = 80.0
@@ -53,14 +54,14 @@ class Area:
     height: int
 
     def columns(self, step: int) -> Iterator[Area]:
-        """Cut the area along x into pieces of `step` columns; the last may be narrower."""
+        """Split the area into parts of `step` columns; the last may be narrower."""
         for x in range(0, self.width, step):
             yield Area(self.x + x, self.y, min(step, self.width - x), self.height)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sky:
-    """Light that falls on a sensor of `width` x `height` pixels."""
+    """The light on a sensor of `width` x `height` pixels."""
 
     width: int
     height: int
@@ -70,13 +71,13 @@ class Sky:
     y: NDArray[np.float64]
     flux: NDArray[np.float64]
     colour: NDArray[np.float64]
-    """Parts of red, green and blue in each star's light; they add up to one."""
+    """Fractions of red, green and blue in each star's light; they add up to one."""
 
     @classmethod
     def random(
         cls, *, width: int, height: int, background: float, seeing: float, stars: int, seed: int
     ) -> Sky:
-        """Scatter stars: many faint ones, few bright ones, and always the same asterism."""
+        """Place stars at random, many faint and few bright, plus a fixed asterism."""
         rng = np.random.default_rng([seed, 1])
         fixed = np.array(_ASTERISM[:stars]).reshape(-1, 3)
         scattered = rng.random((stars - len(fixed), 2))
@@ -97,29 +98,29 @@ class Sky:
     def light(self, area: Area, filters: NDArray[np.float64], shift: tuple[float, float]) -> Float:
         """Return electrons per second in each pixel of `area`, shape `(width, height)`.
 
-        `filters[i, j]` is the red, green and blue that pixel `(i, j)` of the area lets through;
-        the pattern repeats. `shift` moves the stars.
+        `filters[i, j]` is the transmission of red, green and blue at pixel `(i, j)` of the area;
+        the pattern repeats. `shift` moves the stars, in pixels.
         """
         rate = self._diffuse(area, filters)
-        for star in self._near(area, shift):
+        for star in self._stars_near(area, shift):
             self._add_star(rate, area, filters, shift, star)
         return rate
 
     def _diffuse(self, area: Area, filters: NDArray[np.float64]) -> Float:
-        """Background and glows, each a product of a function of x and one of y."""
+        """Return background and nebula, each the product of a function of x and one of y."""
         along_x = _profiles(area.x, area.width, self.width, 0)
         along_y = _profiles(area.y, area.height, self.height, 1)
-        colours = np.array([_SKY_COLOUR, *[glow[4] * _GLOW_COLOUR for glow in _GLOWS]])
+        colours = np.array([_SKY_COLOUR, *[part[4] * _NEBULA_COLOUR for part in _NEBULA]])
         strength = np.tensordot(filters, self.background * colours, (2, 1)).astype(np.float32)
         rate = np.empty((area.width, area.height), np.float32)
         step_x, step_y = filters.shape[:2]
         for i, j in np.ndindex(step_x, step_y):
             weighted = strength[i, j][:, None] * along_y[:, j::step_y]
-            # A matrix product would do, but its threads spin while the event loop waits.
+            # A matrix product would use BLAS threads, which busy-wait beside the event loop.
             rate[i::step_x, j::step_y] = np.einsum("gx,gy->xy", along_x[:, i::step_x], weighted)
         return rate
 
-    def _near(self, area: Area, shift: tuple[float, float]) -> list[int]:
+    def _stars_near(self, area: Area, shift: tuple[float, float]) -> list[int]:
         reach = _MAX_RADIUS
         x, y = self.x + shift[0] - area.x, self.y + shift[1] - area.y
         inside = (x > -reach) & (x < area.width + reach) & (y > -reach) & (y < area.height + reach)
@@ -133,7 +134,7 @@ class Sky:
         shift: tuple[float, float],
         star: int,
     ) -> None:
-        """Add a Moffat profile (beta 3) as far as it can be seen."""
+        """Add a Moffat profile (beta 3), cut off where it is too faint to see."""
         core = self.seeing / (2.0 * math.sqrt(2.0 ** (1 / 3) - 1.0))
         peak = float(self.flux[star]) * 2.0 / (math.pi * core**2)
         radius = core * math.sqrt(max((peak / _FAINT_EDGE) ** (1 / 3) - 1.0, 1.0))
@@ -151,8 +152,8 @@ class Sky:
 
 def _profiles(start: int, count: int, size: int, axis: int) -> Float:
     position = (np.arange(start, start + count) + 0.5) / size
-    glows = [np.exp(-0.5 * ((position - g[axis]) / g[axis + 2]) ** 2) for g in _GLOWS]
-    return np.array([np.ones(count), *glows], np.float32)
+    parts = [np.exp(-0.5 * ((position - g[axis]) / g[axis + 2]) ** 2) for g in _NEBULA]
+    return np.array([np.ones(count), *parts], np.float32)
 
 
 def _pixels(centre: float, radius: float, start: int, count: int) -> NDArray[Any]:

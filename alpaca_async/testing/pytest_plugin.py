@@ -1,7 +1,8 @@
-"""Fixtures for tests that need a camera: a server on a thread, so any test can use them.
+"""Fixtures for tests that need a camera.
 
-Override `alpaca_cameras` to choose what is served. `alpaca_faults` stands before the server, for
-tests that need a bad network.
+The server runs on a separate thread, so synchronous and asynchronous tests can use it. Override
+`alpaca_cameras` to choose the cameras. `alpaca_faults` is a proxy before the server, for tests
+of network faults.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def alpaca_cameras() -> list[SimulatedCamera]:
-    """Return the cameras to serve: one small fast one, until a test module overrides this."""
+    """Return the cameras to serve: by default one small, fast camera; override it to choose."""
     from ._camera import SimulatedCamera  # noqa: PLC0415 - loaded where a test needs it
 
     return [SimulatedCamera(width=320, height=240, readout_time=0.01, speed_up=10.0)]
@@ -28,7 +29,7 @@ def alpaca_cameras() -> list[SimulatedCamera]:
 
 @pytest.fixture
 def alpaca_server(alpaca_cameras: list[SimulatedCamera]) -> Iterator[SimulatorServer]:
-    """Serve `alpaca_cameras` during a test; `alpaca_server.address` is what clients want."""
+    """Serve `alpaca_cameras` during a test, at `alpaca_server.address`."""
     from ._server import SimulatorServer, run_in_thread  # noqa: PLC0415 - as above
 
     with run_in_thread(SimulatorServer(alpaca_cameras)) as server:
@@ -43,7 +44,7 @@ def alpaca_camera(alpaca_server: SimulatorServer) -> SimulatedCamera:
 
 @pytest.fixture
 def alpaca_faults(alpaca_server: SimulatorServer) -> Iterator[FaultProxy]:
-    """Run a proxy before `alpaca_server` during a test; clients take `alpaca_faults.address`."""
+    """Run a proxy before `alpaca_server` during a test, at `alpaca_faults.address`."""
     from ._proxy import FaultProxy  # noqa: PLC0415 - as above
     from ._server import run_in_thread  # noqa: PLC0415 - as above
 

@@ -145,7 +145,7 @@ def test_it_serves_with_faults(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     assert (result.exit_code, result.stdout) == (0, "")
     lines = result.stderr.splitlines()
     assert (lines[0], lines[-1]) == ("with faults: http_503_text, delay", "stopped")
-    assert "INFO http_503_text befalls GET gain" in lines
+    assert "INFO injecting http_503_text into GET gain" in lines
 
 
 def test_the_faults_are_listed(run: Run) -> None:
@@ -184,7 +184,7 @@ def test_an_invalid_fault_is_one_line(run: Run, text: str) -> None:
 
 def test_an_unknown_fault_is_one_line(run: Run) -> None:
     result = run("sim", "--port", 0, "--fault", "dripp")
-    message = "alpaca-async: there is no fault 'dripp'; drip perhaps?\n"
+    message = "alpaca-async: there is no fault 'dripp'; did you mean 'drip'?\n"
     assert (result.exit_code, result.stderr) == (2, message)
 
 

@@ -1,1 +1,1 @@
-"""What can go wrong, one row each: shown over a socket, listed in docs/explanation/faults.md."""
+"""Tests of faults over sockets; docs/explanation/faults.md lists them, one row per fault."""

@@ -1,4 +1,4 @@
-"""A fault: its cause, what the caller gets, what the camera is left in; each part is checked."""
+"""A fault: its cause, its outcome for the caller, and the state of the camera afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["bytes", "HTTP", "network", "device", "time"]
 Call: TypeAlias = "Callable[[AsyncCamera], Awaitable[Any]]"
-World: TypeAlias = "Callable[[Fault], AbstractAsyncContextManager[Bench]]"
+ServerFactory: TypeAlias = "Callable[[Fault], AbstractAsyncContextManager[Bench]]"
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
@@ -65,7 +65,7 @@ async def expose(camera: AsyncCamera) -> Any:  # noqa: ANN401 - as above
 
 @dataclass
 class Bench:
-    """A camera on a server, and what the server was asked."""
+    """A camera on a server, and the requests that the server received."""
 
     address: str
     requests: list[Request] = field(default_factory=list[Request])
@@ -73,23 +73,23 @@ class Bench:
     error: AlpacaError | None = None
 
     def sent(self, verb: str) -> list[str]:
-        """Return the members that requests of `verb` were for."""
+        """Return the members of the requests with `verb`, in order."""
         return [request.member for request in self.requests if request.verb == verb]
 
 
 class Outcome(Protocol):
-    """What the caller gets."""
+    """The outcome for the caller."""
 
     async def check(
         self, call: Awaitable[Any], bench: Bench, log: pytest.LogCaptureFixture
     ) -> None:
-        """Await `call` and see that this comes of it."""
+        """Await `call` and assert this outcome."""
         ...
 
 
 @dataclass(frozen=True)
 class Raises:
-    """An error of exactly this class, which names server and member, and says this."""
+    """An error of exactly this class that names server and member; its text contains `says`."""
 
     kind: type[AlpacaError | ValueError]
     says: str
@@ -113,15 +113,15 @@ class Raises:
 
 
 @dataclass(frozen=True)
-class Gives:
-    """A value, and in the log a warning that says `warns`, if anything."""
+class Returns:
+    """A value; if `warns` is given, also a warning in the log that contains it."""
 
     value: Any
     name: str = ""
     warns: str = ""
 
     def __str__(self) -> str:
-        warning = f"; a warning in the log: {self.warns}" if self.warns else ""
+        warning = f"; logs a warning: {self.warns}" if self.warns else ""
         return (self.name or f"`{self.value!r}`") + warning
 
     async def check(
@@ -136,13 +136,13 @@ class Gives:
         assert any(self.warns in each for each in warnings) if self.warns else not warnings
 
 
-THE_IMAGE: Final = Gives(PIXELS, "the image")
-NOTHING: Final = Gives(None, "success")
+THE_IMAGE: Final = Returns(PIXELS, "the image")
+SUCCESS: Final = Returns(None, "success")
 
 
 @dataclass(frozen=True)
 class After:
-    """What the camera is left in, in words; `check` sees that it is so."""
+    """The state of the camera afterwards, in words; `check` asserts it."""
 
     text: str
     check: Callable[[Bench], Awaitable[None]]
@@ -158,13 +158,13 @@ async def _keeps_the_image(bench: Bench) -> None:
     np.testing.assert_array_equal(await bench.camera.get_image_array(), PIXELS)
 
 
-async def _may_have_obeyed(bench: Bench) -> None:
+async def _may_have_executed(bench: Bench) -> None:
     assert len(bench.sent("PUT")) == 1
     assert isinstance(bench.error, AlpacaError)
     assert bench.error.outcome_unknown
 
 
-async def _was_commanded_once(bench: Bench) -> None:
+async def _was_sent_once(bench: Bench) -> None:
     assert len(bench.sent("PUT")) == 1
     assert not getattr(bench.error, "outcome_unknown", False)
 
@@ -182,19 +182,19 @@ async def _has_exposed(bench: Bench) -> None:
     assert bench.sent("PUT") == ["startexposure"]
 
 
-UNTOUCHED: Final = After("as it was; the next read is answered", _is_untouched)
-HAS_IMAGE: Final = After(
-    "as it was, with its image: the next `get_image` gets it", _keeps_the_image
+UNTOUCHED: Final = After("unchanged; the next read succeeds", _is_untouched)
+HAS_IMAGE: Final = After("unchanged; the next `get_image` returns the image", _keeps_the_image)
+UNKNOWN: Final = After(
+    "unknown: the command was sent once, `outcome_unknown` is true", _may_have_executed
 )
-UNKNOWN: Final = After("unknown: sent once, `outcome_unknown` is true", _may_have_obeyed)
-COMMANDED: Final = After("as it answered: the command was sent once", _was_commanded_once)
-NOT_REACHED: Final = After("as it was: nothing was sent", _was_not_reached)
-ABORTED: Final = After("idle: AbortExposure was sent, once", _was_aborted)
-EXPOSED: Final = After("exposed once, not aborted", _has_exposed)
+COMMANDED: Final = After("as its reply says; the command was sent once", _was_sent_once)
+NOT_REACHED: Final = After("unchanged: nothing was sent", _was_not_reached)
+ABORTED: Final = After("idle: AbortExposure was sent once", _was_aborted)
+EXPOSED: Final = After("not aborted: only StartExposure was sent, once", _has_exposed)
 
 
 class Script(dict[str, "Reply"]):
-    """Answers each member of `first` so once, each of `always` so always; else as `GOOD` does."""
+    """Replies by member: from `first` once, then from `always`, otherwise from `GOOD`."""
 
     def __init__(self, first: Mapping[str, Reply], always: Mapping[str, Reply]) -> None:
         super().__init__()
@@ -209,25 +209,29 @@ class Script(dict[str, "Reply"]):
 
 @asynccontextmanager
 async def scripted(fault: Fault) -> AsyncGenerator[Bench]:
-    """Serve the replies of a fault."""
+    """Run a server with the replies of a fault."""
     async with ScriptedServer(Script(fault.first, fault.always)) as server:
         yield Bench(server.address, server.requests)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One row. `seen` names servers that are known for it."""
+    """One row of the page.
+
+    `first` are replies for the first request of a member, `always` for every request. `seen`
+    names servers in which the fault was seen. `before` runs before `call`.
+    """
 
     kind: Kind
     cause: str
-    gets: Outcome
+    outcome: Outcome
     after: After
     call: Call = read
     first: Mapping[str, Reply] = field(default_factory=dict[str, "Reply"])
     always: Mapping[str, Reply] = field(default_factory=dict[str, "Reply"])
     seen: str = ""
     before: Call | None = None
-    world: World = scripted
+    serve: ServerFactory = scripted
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     patches: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -235,32 +239,32 @@ class Fault:
         return self.cause
 
     async def check(self, log: pytest.LogCaptureFixture, patch: pytest.MonkeyPatch) -> None:
-        """See that all of it is so."""
+        """Cause the fault, and assert the outcome and the state afterwards."""
         for name, replacement in self.patches.items():
             patch.setattr(f"alpaca_async.{name}", replacement)
-        async with self.world(self) as bench, AlpacaClient(**self.options) as client:
+        async with self.serve(self) as bench, AlpacaClient(**self.options) as client:
             bench.camera = client.camera(bench.address)
             if self.before is not None:
                 await self.before(bench.camera)
                 bench.requests.clear()
             async with asyncio.timeout(5):
-                await self.gets.check(self.call(bench.camera), bench, log)
-            client.timeouts = Timeouts()  # what comes next is not to be hurried
+                await self.outcome.check(self.call(bench.camera), bench, log)
+            client.timeouts = Timeouts()  # the following requests need no short timeouts
             await self.after.check(bench)
 
 
 def text(raw: bytes, content_type: str = "application/json", **options: str) -> bytes:
-    """Return a reply of `raw` text."""
+    """Return an HTTP reply with the body `raw`."""
     return http(raw, content_type, **options)
 
 
 def pixels(payload: bytes, **options: str) -> bytes:
-    """Return a reply of an ImageBytes payload."""
+    """Return an HTTP reply with an ImageBytes payload."""
     return http(payload, "application/imagebytes", **options)
 
 
 def broken(data: bytes, error: type[ConnectionError] = ConnectionError) -> Reply:
-    """Return a reply after whose first bytes the server closes the connection, or resets it."""
+    """Return a reply that sends `data`, then closes the connection (or resets it, by `error`)."""
 
     async def pieces(_: Request) -> AsyncIterator[bytes]:
         yield data
@@ -271,7 +275,7 @@ def broken(data: bytes, error: type[ConnectionError] = ConnectionError) -> Reply
 
 
 def once(first: Reply, then: Reply) -> Callable[[Request], Answer]:
-    """Return a reply that is `first` at its first use."""
+    """Return a reply that is `first` at its first use, and `then` afterwards."""
     replies = iter([first])
 
     def answer(request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""Replies whose bytes are not what the protocol says, or are so in an odd way."""
+"""Replies that violate the Alpaca protocol, or follow it in an unusual way."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from .catalogue import (
     UNTOUCHED,
     Call,
     Fault,
-    Gives,
     Outcome,
     Raises,
+    Returns,
     image,
     pixels,
     text,
@@ -45,28 +45,28 @@ if TYPE_CHECKING:
     from tests.scripted import Reply
 
 
-def unread(cause: str, reply: Reply, gets: Outcome, seen: str = "") -> Fault:
-    """Return the fault of an image that comes as `reply`."""
-    return Fault("bytes", cause, gets, HAS_IMAGE, image, {"imagearray": reply}, seen=seen)
+def image_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
+    """Return a fault in which `reply` answers the request for an image."""
+    return Fault("bytes", cause, outcome, HAS_IMAGE, image, {"imagearray": reply}, seen=seen)
 
 
-def misread(
-    cause: str, reply: Reply, gets: Outcome, seen: str = "", call: Call | None = None
+def value_fault(
+    cause: str, reply: Reply, outcome: Outcome, seen: str = "", call: Call | None = None
 ) -> Fault:
-    """Return the fault of a value that comes as `reply`."""
+    """Return a fault in which `reply` answers the request for a value."""
     members = ("gain", "name", "imageready", "ccdtemperature", "configureddevices", "description")
     replies: dict[str, Reply] = {member: reply for member in members}  # noqa: C420 - typed
     if call is None:
-        return Fault("bytes", cause, gets, UNTOUCHED, first={"gain": reply}, seen=seen)
+        return Fault("bytes", cause, outcome, UNTOUCHED, first={"gain": reply}, seen=seen)
     del replies["gain"]
-    return Fault("bytes", cause, gets, UNTOUCHED, call, always=replies, seen=seen)
+    return Fault("bytes", cause, outcome, UNTOUCHED, call, always=replies, seen=seen)
 
 
-def bad(says: str) -> Raises:
+def malformed(says: str) -> Raises:
     return Raises(MalformedResponse, says)
 
 
-def short(says: str) -> Raises:
+def incomplete(says: str) -> Raises:
     return Raises(IncompleteImage, f"the image ended after {says}".strip())
 
 
@@ -105,277 +105,339 @@ DEVICE = ConfiguredDevice("Cam", "Camera", 1, "id")
 BIG_ENDIAN = struct.pack(">iiIIiiiiiii", 1, 0, 1, 2, 44, 2, 8, 2, 3, 7, 0) + bytes(42)
 
 IMAGES = [
-    unread("an image that is one byte short", pixels(PAYLOAD[:-1]), short("85 of 86 bytes")),
-    unread("an image that ends within its header", pixels(PAYLOAD[:20]), short("20 of 44 bytes")),
-    unread("an image of no bytes at all", pixels(b""), short("0 of 44 bytes")),
-    unread("a byte behind the image", pixels(PAYLOAD + b"x"), bad("describes 86 bytes, but 87")),
-    unread(
-        "a header that describes a smaller frame than follows",
+    image_fault(
+        "an image that is one byte short", pixels(PAYLOAD[:-1]), incomplete("85 of 86 bytes")
+    ),
+    image_fault(
+        "an image that ends within its header", pixels(PAYLOAD[:20]), incomplete("20 of 44 bytes")
+    ),
+    image_fault("an image of zero bytes", pixels(b""), incomplete("0 of 44 bytes")),
+    image_fault(
+        "an extra byte after the image",
+        pixels(PAYLOAD + b"x"),
+        malformed("describes 86 bytes, but 87"),
+    ),
+    image_fault(
+        "a header with a smaller size than the pixels",
         pixels(imagebytes(bytes(2000), 40, 10)),
-        bad("describes 844 bytes, but 2044"),
+        malformed("describes 844 bytes, but 2044"),
         "alpaca-simulators",
     ),
-    unread(
-        "a header that describes a larger frame than follows",
+    image_fault(
+        "a header with a larger size than the pixels",
         pixels(imagebytes(bytes(800), 100, 10)),
-        short("844 of 2044 bytes"),
+        incomplete("844 of 2044 bytes"),
         "alpaca-simulators",
     ),
-    unread("an unknown version of the metadata", head(2, *[0] * 10), bad("version 2 is unknown")),
-    unread("a header in big-endian order", pixels(BIG_ENDIAN), bad("version 16777216 is unknown")),
-    unread("pixels of type 0", pixels(imagebytes(b"", 3, 7, kind=0)), bad("type 0 are unknown")),
-    unread("pixels of type 10", pixels(imagebytes(b"", 3, 7, kind=10)), bad("type 10 are unknown")),
-    unread(
-        "a negative type of the source",
+    image_fault(
+        "a header of an unknown version", head(2, *[0] * 10), malformed("version 2 is unknown")
+    ),
+    image_fault(
+        "a header in big-endian order", pixels(BIG_ENDIAN), malformed("version 16777216 is unknown")
+    ),
+    image_fault(
+        "pixels of type 0", pixels(imagebytes(b"", 3, 7, kind=0)), malformed("type 0 are unknown")
+    ),
+    image_fault(
+        "pixels of type 10",
+        pixels(imagebytes(b"", 3, 7, kind=10)),
+        malformed("type 10 are unknown"),
+    ),
+    image_fault(
+        "a negative image element type",
         head(1, 0, 1, 2, 44, -2, 8, 2, 3, 7, 0),
-        bad("element type -2 is negative"),
+        malformed("element type -2 is negative"),
     ),
-    unread("rank 1", pixels(imagebytes(b"", 3, 7, rank=1)), bad("rank 1 is neither 2 nor 3")),
-    unread("rank 4", pixels(imagebytes(b"", 3, 7, rank=4)), bad("rank 4 is neither 2 nor 3")),
-    unread(
-        "rank 3 without planes", pixels(imagebytes(b"", 3, 7, rank=3)), bad("do not fit rank 3")
+    image_fault(
+        "rank 1", pixels(imagebytes(b"", 3, 7, rank=1)), malformed("rank 1 is neither 2 nor 3")
     ),
-    unread(
-        "rank 2 with planes", pixels(imagebytes(b"", 3, 7, 3, rank=2)), bad("do not fit rank 2")
+    image_fault(
+        "rank 4", pixels(imagebytes(b"", 3, 7, rank=4)), malformed("rank 4 is neither 2 nor 3")
     ),
-    unread("a width of 0", pixels(imagebytes(b"", 0, 7)), bad("(0, 7, 0) do not fit rank 2")),
-    unread("a negative height", pixels(imagebytes(b"", 3, -7)), bad("(3, -7, 0) do not fit")),
-    unread(
-        "pixels that begin within the header",
+    image_fault(
+        "rank 3 without planes",
+        pixels(imagebytes(b"", 3, 7, rank=3)),
+        malformed("do not fit rank 3"),
+    ),
+    image_fault(
+        "rank 2 with planes",
+        pixels(imagebytes(b"", 3, 7, 3, rank=2)),
+        malformed("do not fit rank 2"),
+    ),
+    image_fault(
+        "a width of 0", pixels(imagebytes(b"", 0, 7)), malformed("(0, 7, 0) do not fit rank 2")
+    ),
+    image_fault(
+        "a negative height", pixels(imagebytes(b"", 3, -7)), malformed("(3, -7, 0) do not fit")
+    ),
+    image_fault(
+        "a data start within the header",
         pixels(imagebytes(b"", 3, 7, data_start=43)),
-        bad("cannot start at byte 43"),
+        malformed("cannot start at byte 43"),
     ),
-    unread(
-        "pixels that begin at a negative place",
+    image_fault(
+        "a negative data start",
         pixels(imagebytes(b"", 3, 7, data_start=-44)),
-        bad("cannot start at byte -44"),
+        malformed("cannot start at byte -44"),
     ),
-    unread(
-        "pixels that begin two gigabytes away",
+    image_fault(
+        "a data start of two gigabytes",
         head(1, 0, 1, 2, 2**31 - 1, 2, 8, 2, 3, 7, 0),
-        bad("cannot start at byte 2147483647"),
+        malformed("cannot start at byte 2147483647"),
     ),
-    unread(
+    image_fault(
         "dimensions whose product exceeds 64 bits",
         pixels(imagebytes(b"", 2**31 - 1, 2**31 - 1, 1024)),
-        bad("exceeds the limit of 2147483648"),
+        malformed("exceeds the limit of 2147483648"),
     ),
-    unread(
-        "two thousand million planes",
+    image_fault(
+        "two billion planes",
         pixels(imagebytes(b"", 3, 7, 2**31 - 1)),
-        bad("an image of 2147483647 planes exceeds 1024"),
+        malformed("an image of 2147483647 planes exceeds 1024"),
     ),
-    unread(
-        "the device's error in place of pixels",
+    image_fault(
+        "a device error instead of pixels",
         pixels(imagebytes(b"no image", error=0x40B, rank=0)),
         Raises(InvalidOperationException, "no image (error 0x40B)"),
         "ascom-alpaca-rs",
     ),
-    unread(
-        "an error text in no known encoding",
+    image_fault(
+        "an error text that is not UTF-8",
         pixels(imagebytes(b"\xff\xfe!", error=0x500, rank=0)),
         Raises(DriverException, "! (error 0x500)"),
     ),
-    unread(
-        "an error text without an end",
+    image_fault(
+        "an error text of 70,000 bytes",
         pixels(imagebytes(b"x" * 70_000, error=0x500, rank=0)),
-        bad("the error text is longer than 65536 bytes"),
+        malformed("the error text is longer than 65536 bytes"),
     ),
-    unread(
-        "pixels of UInt32, the type that others forget",
+    image_fault(
+        "pixels of type UInt32, which some clients do not support",
         pixels(imagebytes(WIDE.tobytes(), 1, 2, kind=9)),
-        Gives(WIDE, "the image, of `uint32`"),
+        Returns(WIDE, "the image, of `uint32`"),
     ),
-    unread(
-        "pixels of eight bytes that began as Int32",
+    image_fault(
+        "pixels sent as Int64, though their element type is Int32",
         pixels(
             imagebytes(np.array([[1, 2]], "<i8").tobytes(), 1, 2, kind=ImageArrayElementTypes.INT64)
         ),
-        Gives(np.array([[1, 2]], "<i8"), "the image, of `int64`"),
+        Returns(np.array([[1, 2]], "<i8"), "the image, of `int64`"),
         "drivers on alpyca",
     ),
-    unread(
-        "pixels that begin at an odd place",
+    image_fault(
+        "pixels that start at an unaligned byte",
         pixels(imagebytes(PIXELS.tobytes(), 3, 7, data_start=47)),
         THE_IMAGE,
     ),
-    unread(
-        "a colour image, whose axes others mix up",
+    image_fault(
+        "a colour image",
         pixels(imagebytes(COLOUR.tobytes(), 2, 3, 3, kind=6)),
-        Gives(COLOUR, "the image as `[x, y, plane]`: a wrong order in the driver cannot be seen"),
+        Returns(
+            COLOUR,
+            "the image as `[x, y, plane]`; a wrong axis order of the driver cannot be detected",
+        ),
         "AlpacaPi, ASCOM's simulators",
     ),
 ]
 
 JSON_IMAGES = [
-    unread(
+    image_fault(
         "an image in JSON that ends early",
         json_image()[:-30].replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Content-Length", b"X-Was"),
-        short(""),
+        incomplete(""),
         "AlpacaPi",
     ),
-    unread(
-        "a pixel that is not a number", json_image(Value=[[1, float("nan")]]), bad("not a number")
+    image_fault(
+        "a pixel that is not a number",
+        json_image(Value=[[1, float("nan")]]),
+        malformed("not a number"),
     ),
-    unread("a pixel that is text", json_image(Value=[[1, "2"]]), bad("not a number")),
-    unread("rows of different lengths", json_image(Value=[[1, 2], [3]]), bad("differ in length")),
-    unread("a Rank that is not that of the array", json_image(Rank=3), bad("Rank 3 is nested 2")),
-    unread("a Type that JSON images cannot have", json_image(Type=8), bad("cannot be of Type 8")),
-    unread(
-        "a pixel that the announced type does not hold",
+    image_fault("a pixel that is text", json_image(Value=[[1, "2"]]), malformed("not a number")),
+    image_fault(
+        "rows of different lengths", json_image(Value=[[1, 2], [3]]), malformed("differ in length")
+    ),
+    image_fault(
+        "a Rank that differs from that of the array",
+        json_image(Rank=3),
+        malformed("Rank 3 is nested 2"),
+    ),
+    image_fault(
+        "a Type that JSON images cannot have", json_image(Type=8), malformed("cannot be of Type 8")
+    ),
+    image_fault(
+        "a pixel outside the range of the announced type",
         json_image(Value=[[1, 2**40]]),
-        bad("pixels that are not int32 values"),
+        malformed("pixels that are not int32 values"),
     ),
-    unread(
-        "a pixel of five thousand digits",
+    image_fault(
+        "a pixel of four thousand digits",
         json_image(Value=[[1, 10**4000]]),
-        bad("more than 1024 characters"),
+        malformed("more than 1024 characters"),
     ),
-    unread("an image nested without end", text(b'{"Value":' + b"[" * 99_999), bad("nested")),
-    unread("null in place of the image", json_image(Value=None), bad("holds no image")),
-    unread("several images in one reply", json_image(value=[[3]]), bad("more than one `Value`")),
-    unread(
-        "the device's error in JSON, though ImageBytes were asked for",
+    image_fault(
+        "an image nested 99,999 levels deep",
+        text(b'{"Value":' + b"[" * 99_999),
+        malformed("nested"),
+    ),
+    image_fault("null instead of the image", json_image(Value=None), malformed("holds no image")),
+    image_fault(
+        "two images in one reply", json_image(value=[[3]]), malformed("more than one `Value`")
+    ),
+    image_fault(
+        "a device error in JSON, though ImageBytes were requested",
         ascom_error(0x40B, "no image"),
         Raises(InvalidOperationException, "no image (error 0x40B)"),
         "ASCOM Remote, INDI",
     ),
-    unread(
-        "an ErrorNumber of 0, which others take for an error",
+    image_fault(
+        "an ErrorNumber of 0 in an image, which some clients take for an error",
         json_image(ErrorNumber=0, ErrorMessage=""),
-        Gives(INT32, "the image"),
+        Returns(INT32, "the image"),
     ),
-    unread(
-        "whole numbers written as floats", json_image(Value=[[1.0, 2.0]]), Gives(INT32, "the image")
+    image_fault(
+        "whole numbers written as floats",
+        json_image(Value=[[1.0, 2.0]]),
+        Returns(INT32, "the image"),
     ),
 ]
 
 VALUES = [
-    misread("an empty reply", text(b""), bad("the reply is empty")),
-    misread(
+    value_fault("an empty reply", text(b""), malformed("the reply is empty")),
+    value_fault(
         "a login page",
         text(b"<html><h1>Hotel</h1><form>Log in</form></html>", "text/html"),
-        bad("not JSON: Hotel Log in"),
+        malformed("not JSON: Hotel Log in"),
     ),
-    misread("JSON that ends early", text(b'{"Value": 5, "Err'), bad("not JSON")),
-    misread("a comma too many", text(b'{"Value": 5,}'), bad("not JSON"), "INDIGO"),
-    misread("NaN", text(b'{"Value": NaN}'), bad("not JSON")),
-    misread(
-        "a number beyond all doubles",
+    value_fault("JSON that ends early", text(b'{"Value": 5, "Err'), malformed("not JSON")),
+    value_fault("a trailing comma", text(b'{"Value": 5,}'), malformed("not JSON"), "INDIGO"),
+    value_fault("NaN", text(b'{"Value": NaN}'), malformed("not JSON")),
+    value_fault(
+        "a number too large for a double",
         text(b'{"Value": 1e999}'),
-        bad("not of type float"),
+        malformed("not of type float"),
         call=float_of,
     ),
-    misread("an integer of more than 64 bits", value(2**63), bad("not of type int")),
-    misread(
+    value_fault("an integer of more than 64 bits", value(2**63), malformed("not of type int")),
+    value_fault(
         "an integer of five thousand digits",
         text(b'{"Value": ' + b"9" * 5000 + b"}"),
-        bad("not JSON"),
+        malformed("not JSON"),
     ),
-    misread("a hundred thousand brackets", text(b"[" * 100_000), bad("not JSON")),
-    misread("JSON that is no object", text(b"[5]"), bad("not a JSON object")),
-    misread(
-        "null in place of a number",
+    value_fault("a hundred thousand brackets", text(b"[" * 100_000), malformed("not JSON")),
+    value_fault("JSON that is not an object", text(b"[5]"), malformed("not a JSON object")),
+    value_fault(
+        "null instead of a number",
         value(None),
-        bad("None is not of type int"),
-        "seen by MountWizzard",
+        malformed("None is not of type int"),
+        "reported by MountWizzard",
     ),
-    misread(
-        "a fraction in place of an integer",
+    value_fault(
+        "a fraction instead of an integer",
         value("0.9"),
-        bad("'0.9' is not of type int"),
+        malformed("'0.9' is not of type int"),
         "an ESP8266",
     ),
-    misread("a list in place of a number", value([5]), bad("[5] is not of type int")),
-    misread("an integer as text", value("5"), Gives(5), "an ESP8266"),
-    misread("an integer as a float", value(100.0), Gives(100), "INDI"),
-    misread("1 in place of true", value(1), Gives(True), call=bool_of),
-    misread('"true" in place of true', value("true"), Gives(True), call=bool_of),
-    misread("text that is not UTF-8", text(b'{"Value": "\xb0C"}'), bad("not JSON"), call=text_of),
-    misread("JSON in UTF-16", text('{"Value": 5}'.encode("utf-16")), Gives(5)),
-    misread("JSON behind a byte order mark", text(b'\xef\xbb\xbf{"Value": 5}'), Gives(5)),
-    misread(
-        "names in another case",
+    value_fault("a list instead of a number", value([5]), malformed("[5] is not of type int")),
+    value_fault("an integer as text", value("5"), Returns(5), "an ESP8266"),
+    value_fault("an integer as a float", value(100.0), Returns(100), "INDI"),
+    value_fault("1 instead of true", value(1), Returns(True), call=bool_of),
+    value_fault('"true" instead of true', value("true"), Returns(True), call=bool_of),
+    value_fault(
+        "text that is not UTF-8", text(b'{"Value": "\xb0C"}'), malformed("not JSON"), call=text_of
+    ),
+    value_fault("JSON in UTF-16", text('{"Value": 5}'.encode("utf-16")), Returns(5)),
+    value_fault("JSON with a byte order mark", text(b'\xef\xbb\xbf{"Value": 5}'), Returns(5)),
+    value_fault(
+        "field names in another case",
         text(b'{"value": 5, "errorNumber": 0}'),
-        Gives(5),
+        Returns(5),
         "ASP.NET's default",
     ),
-    misread(
-        "an error in another case",
+    value_fault(
+        "error fields in another case",
         text(b'{"errorNumber": 1025, "errorMessage": "no"}'),
         Raises(InvalidValueException, "no (error 0x401)"),
     ),
-    misread(
-        "fields that nobody defined, in any order, and twice",
+    value_fault(
+        "unknown fields, fields in another order, and repeated fields",
         text(b'{"Device":"cam","Value":4,"DriverException":null,"ErrorNumber":0,"Value":5}'),
-        Gives(5),
+        Returns(5),
         "ASCOM Remote, AlpacaPi",
     ),
-    misread(
-        "no error fields", text(b'{"Value": 5}'), Gives(5), "python-alpaca-server, TinyAlpacaServer"
+    value_fault(
+        "no error fields",
+        text(b'{"Value": 5}'),
+        Returns(5),
+        "python-alpaca-server, TinyAlpacaServer",
     ),
-    misread(
-        "ids that are wrong or missing",
+    value_fault(
+        "transaction ids that are wrong or missing",
         value(5, ServerTransactionID="x"),
-        Gives(5),
+        Returns(5),
         "alpaca-simulators",
     ),
-    misread(
+    value_fault(
         "an unknown error number",
         ascom_error(1, "odd"),
         Raises(DriverException, "odd (error 0x1)"),
         "INDI",
     ),
-    misread(
+    value_fault(
         "a negative error number",
         ascom_error(-2147024882, "out of memory"),
         Raises(DriverException, "out of memory (error 0x8007000E)"),
         "ascom-alpaca-rs",
     ),
-    misread(
-        "an error number as COM has it",
+    value_fault(
+        "a COM error number",
         ascom_error(-2147220473, "not connected"),
         Raises(NotConnectedException, "not connected (error 0x80040407)"),
     ),
-    misread(
+    value_fault(
         "an error text without a number",
         ascom_error(0, "odd"),
         Raises(DriverException, "odd (error 0x0)"),
     ),
-    misread(
-        "an error beside a value of the wrong type",
+    value_fault(
+        "an error with a value of the wrong type",
         value("?", ErrorNumber=1024, ErrorMessage="no gain"),
         Raises(NotImplementedException, "no gain (error 0x400)"),
     ),
-    misread("an error number that is none", value(5, ErrorNumber="many"), bad("not of type int")),
-    misread(
-        "half a character in an error text",
+    value_fault(
+        "an error number that is not a number",
+        value(5, ErrorNumber="many"),
+        malformed("not of type int"),
+    ),
+    value_fault(
+        "half a surrogate pair in an error text",
         text(b'{"ErrorNumber":1280,"ErrorMessage":"bad \\ud83d"}'),
         Raises(DriverException, "bad ? (error 0x500)"),
     ),
-    misread(
-        "half a megabyte and more for a value", text(b" " * (2**19 + 1)), bad("longer than 524288")
+    value_fault(
+        "a reply of more than 512 KiB for a value",
+        text(b" " * (2**19 + 1)),
+        malformed("longer than 524288"),
     ),
-    misread("an image in place of a value", pixels(PAYLOAD), bad("not JSON")),
-    misread(
+    value_fault("an image instead of a value", pixels(PAYLOAD), malformed("not JSON")),
+    value_fault(
         "a DeviceNumber as text, and a reply without error fields",
         text(
             b'{"Value":[{"DeviceName":"Cam","DeviceType":"Camera","DeviceNumber":"1","UniqueID":"id"}]}'
         ),
-        Gives([DEVICE], "the devices"),
+        Returns([DEVICE], "the devices"),
         "INDIGO",
         devices_of,
     ),
-    misread(
+    value_fault(
         "a device without a type",
         value([{"DeviceNumber": 1}]),
-        bad("not of type str"),
+        malformed("not of type str"),
         call=devices_of,
     ),
-    misread(
-        "a server's description that is text",
+    value_fault(
+        "a server description that is text",
         value("INDI"),
-        Gives(ServerDescription("INDI"), "the description, with that name"),
+        Returns(ServerDescription("INDI"), "the description, with the text as its name"),
         "INDI",
         description_of,
     ),
@@ -391,7 +453,7 @@ async def test_bytes(
     await fault.check(caplog, monkeypatch)
 
 
-def test_no_fault_of_bytes_is_taken_for_the_networks() -> None:
-    raised = [fault.gets.kind for fault in FAULTS if isinstance(fault.gets, Raises)]
+def test_no_protocol_fault_raises_a_transport_error() -> None:
+    raised = [fault.outcome.kind for fault in FAULTS if isinstance(fault.outcome, Raises)]
     assert all(issubclass(kind, AlpacaError) for kind in raised)
     assert not any(kind.__name__.startswith("Transport") for kind in raised)

@@ -1,4 +1,4 @@
-"""Cameras that answer well, and behave badly."""
+"""Cameras whose replies are valid, but whose behaviour is wrong."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from .catalogue import (
     EXPOSED,
     IMAGE,
     NOT_REACHED,
-    NOTHING,
     PIXELS,
+    SUCCESS,
     THE_IMAGE,
     UNTOUCHED,
     After,
     Bench,
     Fault,
-    Gives,
     Outcome,
     Raises,
+    Returns,
     broken,
     command,
     expose,
@@ -56,7 +56,7 @@ BUSY: dict[str, Any] = {
     "imageready": value(False),
     "camerastate": value(2),
 }
-SOON = {
+SHORT_DELAYS = {
     "_workflows.waiting._STATE_INTERVAL": 0.02,
     "_workflows.waiting._IDLE_GRACE": 0.05,
     "_workflows.waiting._LOSS_GRACE": 0.1,
@@ -67,20 +67,20 @@ SWAPPED = pixels(imagebytes(PIXELS.tobytes(), 7, 3))
 OTHER = pixels(imagebytes(PIXELS.tobytes()[:24], 3, 4))
 
 
-async def _is_taken_back(bench: Bench) -> None:
+async def _was_undone(bench: Bench) -> None:
     sent = [r.parameters.get("Connected") for r in bench.requests if r.verb == "PUT"]
     assert sent == ["True", "False"]
 
 
-async def _is_disconnected_again(bench: Bench) -> None:
+async def _was_disconnected(bench: Bench) -> None:
     assert bench.sent("PUT") == ["connect", "disconnect"]
 
 
-async def _is_stopped(bench: Bench) -> None:
+async def _was_stopped(bench: Bench) -> None:
     assert bench.sent("PUT") == ["startexposure", "abortexposure", "stopexposure"]
 
 
-async def _is_unabortable(bench: Bench) -> None:
+async def _refused_to_abort(bench: Bench) -> None:
     assert bench.sent("PUT")[:2] == ["startexposure", "abortexposure"]
 
 
@@ -94,29 +94,31 @@ async def _is_connected_by_property(bench: Bench) -> None:
     assert [each for each in sent if each is not None] == ["True"]
 
 
-async def _is_shared(bench: Bench) -> None:
+async def _stays_connected(bench: Bench) -> None:
     assert bench.sent("PUT") == ["connected"]
     assert await bench.camera.get_connected()
 
 
-IMAGE_LEFT = After("idle, with its image: not aborted, `get_image` gets it", _keeps_image)
-BY_PROPERTY = After("connected, by `Connected = True`", _is_connected_by_property)
-SHARED = After("connected still, for others", _is_shared)
-TAKEN_BACK = After("disconnected: the attempt was taken back", _is_taken_back)
-DISCONNECTED = After("disconnected: Disconnect was sent", _is_disconnected_again)
-STOPPED = After("idle: StopExposure was sent, as it has no AbortExposure", _is_stopped)
-BUSY_STILL = After("exposing: AbortExposure was sent, and refused; this is logged", _is_unabortable)
+IMAGE_LEFT = After("idle, not aborted; `get_image` returns the image", _keeps_image)
+BY_PROPERTY = After("connected: `Connected = True` was sent", _is_connected_by_property)
+SHARED = After("still connected, for other clients", _stays_connected)
+UNDONE = After("disconnected: `Connected = False` was sent", _was_undone)
+DISCONNECTED = After("disconnected: Disconnect was sent", _was_disconnected)
+STOPPED = After("idle: StopExposure was sent, as AbortExposure is not implemented", _was_stopped)
+STILL_EXPOSING = After(
+    "exposing: AbortExposure was sent and refused; this is logged", _refused_to_abort
+)
 
 
 async def connect(camera: AsyncCamera) -> None:
     await camera.connect(timeout=3)
 
 
-async def connect_in_haste(camera: AsyncCamera) -> None:
+async def connect_with_short_timeout(camera: AsyncCamera) -> None:
     await camera.connect(timeout=0.1)
 
 
-async def expose_in_haste(camera: AsyncCamera) -> None:
+async def expose_with_short_timeout(camera: AsyncCamera) -> None:
     await camera.expose(0.01, ready_timeout=0.1)
 
 
@@ -136,7 +138,7 @@ async def expose_nan(camera: AsyncCamera) -> None:
     await camera.start_exposure(float("nan"))
 
 
-async def expose_backwards(camera: AsyncCamera) -> None:
+async def expose_negative(camera: AsyncCamera) -> None:
     await camera.expose(-1)
 
 
@@ -144,99 +146,113 @@ async def gain_too_high(camera: AsyncCamera) -> None:
     await camera.set_gain(2**31)
 
 
-def ends_late(gets: Outcome) -> bool:
-    return isinstance(gets, Raises) and gets.kind is OperationTimeout
+def times_out(outcome: Outcome) -> bool:
+    return isinstance(outcome, Raises) and outcome.kind is OperationTimeout
 
 
-def exposed(cause: str, gets: Outcome, after: After, seen: str = "", **always: Any) -> Fault:  # noqa: ANN401 - replies
-    call = expose_in_haste if ends_late(gets) else expose
-    return Fault("device", cause, gets, after, call, always=always, seen=seen, patches=SOON)
+def exposure_fault(
+    cause: str,
+    outcome: Outcome,
+    after: After,
+    seen: str = "",
+    **always: Any,  # noqa: ANN401 - replies
+) -> Fault:
+    call = expose_with_short_timeout if times_out(outcome) else expose
+    return Fault(
+        "device", cause, outcome, after, call, always=always, seen=seen, patches=SHORT_DELAYS
+    )
 
 
-def connected(cause: str, gets: Outcome, after: After, seen: str = "", **always: Reply) -> Fault:
+def connect_fault(
+    cause: str, outcome: Outcome, after: After, seen: str = "", **always: Reply
+) -> Fault:
     patches = {"_device.device._CONNECTED_GRACE": 0.05}
-    call = connect_in_haste if ends_late(gets) else connect
-    return Fault("device", cause, gets, after, call, always=always, seen=seen, patches=patches)
+    call = connect_with_short_timeout if times_out(outcome) else connect
+    return Fault("device", cause, outcome, after, call, always=always, seen=seen, patches=patches)
 
 
-def told(cause: str, records: object, gets: CameraStatus, says: str, seen: str = "") -> Fault:
+def state_fault(
+    cause: str, records: object, outcome: CameraStatus, says: str, seen: str = ""
+) -> Fault:
     replies: Mapping[str, Reply] = {"interfaceversion": value(4), "devicestate": value(records)}
-    return Fault("device", cause, Gives(gets, says), UNTOUCHED, status, always=replies, seen=seen)
+    return Fault(
+        "device", cause, Returns(outcome, says), UNTOUCHED, status, always=replies, seen=seen
+    )
 
 
-def refused(cause: str, number: int, error: type[Any]) -> Fault:
+def refused_command(cause: str, number: int, error: type[Any]) -> Fault:
     reply = ascom_error(number, "no")
     return Fault("device", cause, Raises(error, "no"), COMMANDED, command, {"gain": reply})
 
 
 EXPOSURES = [
-    exposed(
-        "an image that never comes",
+    exposure_fault(
+        "an image that never becomes ready",
         Raises(OperationTimeout, "no image within 0.1 s"),
         ABORTED,
         "INDIGO, AlpacaPi",
         **BUSY,
     ),
-    exposed(
-        "a camera in its error state, without a word",
+    exposure_fault(
+        "a camera in state Error, without an error message",
         Raises(OperationFailed, "the camera reports an error"),
         ABORTED,
         "alpaca-simulators",
         imageready=value(False),
         camerastate=value(5),
     ),
-    exposed(
-        "a camera that is idle, and has no image",
+    exposure_fault(
+        "a camera that is idle but has no image",
         Raises(OperationFailed, "idle, but has no image"),
         ABORTED,
         "AlpacaPi",
         imageready=value(False),
     ),
-    exposed(
-        "an exposure whose failure ImageReady tells",
+    exposure_fault(
+        "a failed exposure, reported by ImageReady",
         Raises(InvalidOperationException, "shutter stuck"),
         ABORTED,
         imageready=ascom_error(0x40B, "shutter stuck"),
     ),
-    exposed(
-        "ImageReady while the state says that it reads out",
+    exposure_fault(
+        "ImageReady is true while the state is Reading",
         THE_IMAGE,
         EXPOSED,
         "INDI, AlpacaPi",
         camerastate=value(3),
     ),
-    exposed(
-        "idle for a while, before the image comes",
+    exposure_fault(
+        "a camera that is idle for a while before the image is ready",
         THE_IMAGE,
         EXPOSED,
         "AlpacaPi",
         imageready=once(value(False), value(True)),
     ),
-    exposed(
+    exposure_fault(
         "a StartExposure that is refused",
         Raises(InvalidValueException, "too long"),
         EXPOSED,
         startexposure=ascom_error(0x401, "too long"),
     ),
-    exposed(
-        "nonsense in reply to StartExposure",
+    exposure_fault(
+        "an invalid reply to StartExposure",
         Raises(MalformedResponse, "not JSON"),
         ABORTED,
         startexposure=text(b"OK", "text/plain"),
     ),
-    exposed(
-        "polls that get lost for a while",
+    exposure_fault(
+        "polls of ImageReady that fail for a while",
         THE_IMAGE,
         EXPOSED,
         imageready=once(BROKEN, once(BROKEN, value(True))),
     ),
-    exposed(
-        "a camera that cannot be reached any more",
+    exposure_fault(
+        "a camera that becomes unreachable",
         Raises(TransportError, "camera/0/imageready"),
         ABORTED,
         imageready=BROKEN,
     ),
-    exposed(
+    exposure_fault(
         "a camera without AbortExposure",
         Raises(OperationTimeout, "no image within"),
         STOPPED,
@@ -245,49 +261,49 @@ EXPOSURES = [
         abortexposure=ascom_error(0x400, "none"),
         stopexposure=value(None),
     ),
-    exposed(
+    exposure_fault(
         "a camera that refuses to abort",
         Raises(OperationTimeout, "no image within"),
-        BUSY_STILL,
+        STILL_EXPOSING,
         **BUSY,
         abortexposure=ascom_error(0x500, "cable off"),
     ),
-    exposed(
-        "a camera that tells no fact but its image",
+    exposure_fault(
+        "a camera that implements only what an exposure needs",
         THE_IMAGE,
         EXPOSED,
         numx=ascom_error(0x400, ""),
         numy=ascom_error(0x400, ""),
     ),
-    exposed(
-        "an image whose axes are swapped",
-        Gives(PIXELS.reshape(7, 3), "the image", "the axes are swapped"),
+    exposure_fault(
+        "an image with swapped axes",
+        Returns(PIXELS.reshape(7, 3), "the image", "the axes are swapped"),
         EXPOSED,
         imagearray=SWAPPED,
     ),
-    exposed(
-        "a frame of another size than was set",
-        Gives(PIXELS.reshape(-1)[:12].reshape(3, 4), "the image", "delivered 3 x 4 pixels"),
+    exposure_fault(
+        "an image of another size than was set",
+        Returns(PIXELS.reshape(-1)[:12].reshape(3, 4), "the image", "delivered 3 x 4 pixels"),
         EXPOSED,
         "AlpacaPi",
         imagearray=OTHER,
     ),
-    exposed(
-        "an image that was lost, and is still in the camera",
+    exposure_fault(
+        "an image whose download fails, and that is still in the camera",
         Raises(IncompleteImage, "after 76 of 86"),
         IMAGE_LEFT,
         imagearray=once(broken(IMAGE[:-10]), IMAGE),
     ),
 ]
 CONNECTIONS = [
-    connected(
+    connect_fault(
         "Connected that stays false",
         Raises(OperationFailed, "not connected"),
-        TAKEN_BACK,
+        UNDONE,
         "INDI",
         connected=lambda r: value(None if r.verb == "PUT" else False),
     ),
-    connected(
+    connect_fault(
         "Connecting that never ends",
         Raises(OperationTimeout, "not connected within 0.1 s"),
         DISCONNECTED,
@@ -297,27 +313,29 @@ CONNECTIONS = [
         disconnect=value(None),
         connecting=value(True),
     ),
-    connected("Connect that is missing, as 0x400", NOTHING, BY_PROPERTY, interfaceversion=value(4)),
-    connected(
-        "Connect that is missing, as status 404",
-        NOTHING,
+    connect_fault(
+        "Connect is not implemented (error 0x400)", SUCCESS, BY_PROPERTY, interfaceversion=value(4)
+    ),
+    connect_fault(
+        "Connect is not implemented (status 404)",
+        SUCCESS,
         BY_PROPERTY,
         interfaceversion=value(4),
         connect=text(b"", status="404 Not Found"),
         connecting=text(b"", status="404 Not Found"),
     ),
-    connected(
-        "Connect that is missing, as status 400",
-        NOTHING,
+    connect_fault(
+        "Connect is not implemented (status 400)",
+        SUCCESS,
         BY_PROPERTY,
         "INDI",
         connect=text(b"", status="400 Bad"),
         interfaceversion=value(4),
         connecting=text(b"", status="400 Bad"),
     ),
-    connected(
-        "an InterfaceVersion that makes no sense",
-        NOTHING,
+    connect_fault(
+        "an InterfaceVersion that is not an integer",
+        SUCCESS,
         BY_PROPERTY,
         "an ESP8266",
         interfaceversion=value("0.9"),
@@ -325,44 +343,44 @@ CONNECTIONS = [
     Fault(
         "device",
         "a shared camera that stays connected",
-        NOTHING,
+        SUCCESS,
         SHARED,
         disconnect,
         seen="ASCOM Remote, OmniSim",
     ),
 ]
 REFUSALS = [
-    refused("a command while the camera is not connected", 0x407, NotConnectedException),
-    refused("a command while the device is parked", 0x408, ParkedException),
-    refused("a value out of range", 0x401, InvalidValueException),
-    refused("a failure of the driver's own", 0x5A5, DriverException),
+    refused_command("a command while the camera is not connected", 0x407, NotConnectedException),
+    refused_command("a command while the device is parked", 0x408, ParkedException),
+    refused_command("a value out of range", 0x401, InvalidValueException),
+    refused_command("a driver-specific error", 0x5A5, DriverException),
     Fault(
         "device",
         "a duration that is not a number",
         Raises(ValueError, "must be finite"),
         NOT_REACHED,
         expose_nan,
-        seen="INDI and alpaca-simulators would take it",
+        seen="INDI and alpaca-simulators accept it",
     ),
     Fault(
         "device",
         "a negative duration",
         Raises(ValueError, "must not be negative"),
         NOT_REACHED,
-        expose_backwards,
-        seen="INDI would take it",
+        expose_negative,
+        seen="INDI accepts it",
     ),
     Fault(
         "device",
-        "a gain of more than 32 bits",
+        "a gain that exceeds 32 bits",
         Raises(ValueError, "must fit 32 bits"),
         NOT_REACHED,
         gain_too_high,
     ),
     Fault(
         "device",
-        "a start time that is empty",
-        Gives("", "`''`, as it came"),
+        "an empty start time of the last exposure",
+        Returns("", "`''`, as received"),
         UNTOUCHED,
         start_of,
         always={"lastexposurestarttime": value("")},
@@ -370,28 +388,28 @@ REFUSALS = [
     ),
 ]
 STATES = [
-    told(
-        "a percentage of -99",
+    state_fault(
+        "a PercentCompleted of -99",
         [IDLE, {"Name": "PercentCompleted", "Value": -99}],
         CameraStatus(camera_state=CameraStates.IDLE),
         "the status, with `None` for it",
         "AlpacaPi",
     ),
-    told(
-        "a DeviceState that leaves members out",
+    state_fault(
+        "a DeviceState without some members",
         [IDLE],
         CameraStatus(camera_state=CameraStates.IDLE),
         "the status, with `None` for them",
         "OmniSim",
     ),
-    told(
-        "a DeviceState with nonsense among its members",
+    state_fault(
+        "a DeviceState with an invalid value",
         [IDLE, {"Name": "CCDTemperature", "Value": "cold"}, {"Name": "TimeStamp", "Value": "now"}],
         CameraStatus(camera_state=CameraStates.IDLE),
         "the status, with `None` for it",
     ),
-    told(
-        "a state that ASCOM has not named",
+    state_fault(
+        "a CameraState that ASCOM does not define",
         [{"Name": "CameraState", "Value": 17}],
         CameraStatus(camera_state=CameraStates(17)),
         "the status, with `UNKNOWN_17`",

@@ -1,4 +1,4 @@
-"""Replies that HTTP, or what the protocol says of it, does not allow, or allows in odd forms."""
+"""Error statuses, and HTTP replies that are invalid or unusual."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from .catalogue import (
     UNKNOWN,
     UNTOUCHED,
     Fault,
-    Gives,
     Outcome,
     Raises,
+    Returns,
     broken,
     command,
     image,
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
     from tests.scripted import Reply
 
 
-def misread(cause: str, reply: Reply, gets: Outcome, seen: str = "") -> Fault:
-    return Fault("HTTP", cause, gets, UNTOUCHED, first={"gain": reply}, seen=seen)
+def value_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
+    return Fault("HTTP", cause, outcome, UNTOUCHED, first={"gain": reply}, seen=seen)
 
 
-def unread(cause: str, reply: Reply, gets: Outcome, seen: str = "") -> Fault:
-    return Fault("HTTP", cause, gets, HAS_IMAGE, image, {"imagearray": reply}, seen=seen)
+def image_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
+    return Fault("HTTP", cause, outcome, HAS_IMAGE, image, {"imagearray": reply}, seen=seen)
 
 
 def rejected(says: str) -> Raises:
     return Raises(RequestRejected, f"HTTP status {says}")
 
 
-def lost(says: str) -> Raises:
+def transport_error(says: str) -> Raises:
     return Raises(TransportError, says)
 
 
@@ -85,67 +85,67 @@ ZIPPED = gzip.compress(TEXT * 9, mtime=0)
 GZIP = "Content-Encoding: gzip\r\n"
 
 STATUSES = [
-    misread(
+    value_fault(
         "status 400 with a text",
         text(b"Camera 4?", "text/plain", status="400 Bad Request"),
         rejected("400: Camera 4?"),
     ),
-    misread(
+    value_fault(
         "status 404 with a page",
         text(PAGE, "text/html", status="404 Not Found"),
         rejected("404: 404 No such page"),
         "AlpacaPi",
     ),
-    misread(
-        "status 404 and nothing else", text(b"", status="404 Not Found"), rejected("404"), "INDI"
+    value_fault(
+        "status 404 without a body", text(b"", status="404 Not Found"), rejected("404"), "INDI"
     ),
-    misread(
+    value_fault(
         "status 404 with a detail in JSON",
         text(b'{"detail":"Not Found"}', status="404 Not Found"),
         rejected("404: {"),
         "python-alpaca-server",
     ),
-    misread(
+    value_fault(
         "status 422 for a wrong parameter",
         text(b'{"detail":[]}', status="422 Odd"),
         rejected("422: {"),
         "alpaca-simulators",
     ),
-    misread(
+    value_fault(
         "status 405 for an unknown member",
         text(b"", status="405 Method Not Allowed"),
         rejected("405"),
         "alpaca-simulators",
     ),
-    misread(
-        "an Alpaca error within status 400",
+    value_fault(
+        "an Alpaca error in a reply of status 400",
         text(b'{"ErrorNumber":1002,"ErrorMessage":"No device x"}', status="400 Bad Request"),
         rejected("400: No device x"),
         "INDI, AlpacaPi",
     ),
-    misread("status 500 and nothing else", text(b"", status="500 Oops"), rejected("500"), "INDI"),
-    misread(
+    value_fault("status 500 without a body", text(b"", status="500 Oops"), rejected("500"), "INDI"),
+    value_fault(
         "status 500 with a stack trace",
         text(b"at X()\n" * 999, "text/plain", status="500 Oops"),
         rejected("500: at X() at X()"),
     ),
-    misread("status 401", text(b"", status="401 Unauthorized"), rejected("401")),
-    misread("status 403", text(b"", status="403 Forbidden"), rejected("403")),
-    misread("status 204", b"HTTP/1.1 204 No Content\r\n\r\n", rejected("204")),
-    misread(
-        "a device that does not exist, as 0x400 in status 200",
+    value_fault("status 401", text(b"", status="401 Unauthorized"), rejected("401")),
+    value_fault("status 403", text(b"", status="403 Forbidden"), rejected("403")),
+    value_fault("status 204", b"HTTP/1.1 204 No Content\r\n\r\n", rejected("204")),
+    value_fault(
+        "a nonexistent device, reported as error 0x400 with status 200",
         ascom_error(0x400, "not found"),
         Raises(NotImplementedException, "not found (error 0x400)"),
         "alpaca-simulators",
     ),
-    misread(
-        "a redirect of a read",
+    value_fault(
+        "a redirect in reply to a read",
         text(b"", status="302 Found", extra="Location: /x\r\n"),
         rejected("302"),
     ),
     Fault(
         "HTTP",
-        "a redirect of a command",
+        "a redirect in reply to a command",
         rejected("307"),
         COMMANDED,
         command,
@@ -170,44 +170,46 @@ STATUSES = [
 ]
 
 TYPES = [
-    unread(
-        "an image called text/html",
+    image_fault(
+        "an image with the media type text/html",
         text(b"<html>Log in", "text/html"),
         Raises(MalformedResponse, "text/html is neither"),
         "access points",
     ),
-    unread(
-        "ImageBytes called application/octet-stream",
+    image_fault(
+        "ImageBytes with the media type application/octet-stream",
         text(PAYLOAD, "application/octet-stream"),
         Raises(MalformedResponse, "octet-stream is neither"),
     ),
-    unread(
-        "JSON where ImageBytes are promised", pixels(TEXT * 3), Raises(MalformedResponse, "version")
+    image_fault(
+        "JSON with the media type of ImageBytes",
+        pixels(TEXT * 3),
+        Raises(MalformedResponse, "version"),
     ),
-    unread(
-        "ImageBytes where JSON is promised",
+    image_fault(
+        "ImageBytes with the media type of JSON",
         text(PAYLOAD),
         Raises(MalformedResponse, "not JSON"),
-        "a plug-in of NINA",
+        "a NINA plug-in",
     ),
-    unread(
+    image_fault(
         "ImageBytes without a media type",
         http(PAYLOAD, ""),
-        Gives(PIXELS, "the image", "without a media type"),
+        Returns(PIXELS, "the image", "without a media type"),
     ),
-    unread(
+    image_fault(
         "JSON without a media type",
         http(TEXT, ""),
-        Gives(NUMBERS, "the image", "without a media type"),
+        Returns(NUMBERS, "the image", "without a media type"),
     ),
-    unread(
-        "a media type with parameters, in capitals",
+    image_fault(
+        "a media type with capitals and parameters",
         text(PAYLOAD, "Application/ImageBytes; charset=utf-8"),
         THE_IMAGE,
         "AlpacaPi",
     ),
-    unread(
-        "JSON, though ImageBytes were asked for", text(TEXT), Gives(NUMBERS, "the image"), "INDI"
+    image_fault(
+        "JSON, though ImageBytes were requested", text(TEXT), Returns(NUMBERS, "the image"), "INDI"
     ),
     Fault(
         "HTTP",
@@ -217,116 +219,137 @@ TYPES = [
         variant,
         seen="alpaca-simulators",
     ),
-    misread("JSON called text/html", text(BODY, "text/html"), Gives(5), "Arduino sketches"),
-    misread("a value without a media type", http(BODY, ""), Gives(5)),
-    misread(
-        "a reply in gzip",
+    value_fault(
+        "JSON with the media type text/html",
+        text(BODY, "text/html"),
+        Returns(5),
+        "Arduino sketches",
+    ),
+    value_fault("a value without a media type", http(BODY, ""), Returns(5)),
+    value_fault(
+        "a reply compressed with gzip",
         text(gzip.compress(BODY, mtime=0), extra=GZIP),
         Raises(MalformedResponse, "compressed (gzip)"),
     ),
-    misread(
-        "a reply in gzip that ends early",
+    value_fault(
+        "a reply compressed with gzip that ends early",
         text(gzip.compress(BODY, mtime=0)[:-6], extra=GZIP),
         Raises(MalformedResponse, "compressed (gzip)"),
     ),
-    unread(
-        "an image in gzip",
+    image_fault(
+        "an image compressed with gzip",
         text(ZIPPED, extra=GZIP),
         Raises(MalformedResponse, "compressed (gzip)"),
         "ASCOM Remote",
     ),
-    unread(
-        "an image in gzip that ends early",
+    image_fault(
+        "an image compressed with gzip that ends early",
         text(ZIPPED[:-6], extra=GZIP),
         Raises(MalformedResponse, "compressed (gzip)"),
     ),
-    unread("gzip that is called ImageBytes", pixels(ZIPPED), Raises(MalformedResponse, "version")),
+    image_fault(
+        "gzip data with the media type of ImageBytes",
+        pixels(ZIPPED),
+        Raises(MalformedResponse, "version"),
+    ),
 ]
 
 FRAMES = [
-    misread(
-        "HTTP/1.0, closed after the reply", raw("HTTP/1.0 200 OK", body=BODY), Gives(5), "AlpacaPi"
+    value_fault(
+        "HTTP/1.0, closed after the reply",
+        raw("HTTP/1.0 200 OK", body=BODY),
+        Returns(5),
+        "AlpacaPi",
     ),
-    misread(
-        "a status line without a reason", raw("HTTP/1.0 200 ", body=BODY), Gives(5), "AlpacaPi"
+    value_fault(
+        "a status line without a reason phrase",
+        raw("HTTP/1.0 200 ", body=BODY),
+        Returns(5),
+        "AlpacaPi",
     ),
-    misread(
+    value_fault(
         "lines that end with a bare line feed",
         f"HTTP/1.1 200 OK\n{LENGTH}\n\n".encode() + BODY,
-        Gives(5),
+        Returns(5),
     ),
-    misread("100 Continue before the reply", b"HTTP/1.1 100 Continue\r\n\r\n" + GAIN, Gives(5)),
-    misread(
-        "chunks with padded sizes",
+    value_fault(
+        "100 Continue before the reply", b"HTTP/1.1 100 Continue\r\n\r\n" + GAIN, Returns(5)
+    ),
+    value_fault(
+        "chunk sizes padded with spaces",
         raw("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"c  \r\n%b\r\n0\r\n\r\n" % BODY),
-        Gives(5),
+        Returns(5),
     ),
-    misread(
-        "two lengths that differ",
+    value_fault(
+        "two different values of Content-Length",
         raw("HTTP/1.1 200 OK", LENGTH, "Content-Length: 3", body=BODY),
-        lost(""),
+        transport_error(""),
     ),
-    misread("a negative length", raw("HTTP/1.1 200 OK", "Content-Length: -1", body=BODY), lost("")),
-    misread(
-        "a length of thirty digits",
+    value_fault(
+        "a negative Content-Length",
+        raw("HTTP/1.1 200 OK", "Content-Length: -1", body=BODY),
+        transport_error(""),
+    ),
+    value_fault(
+        "a Content-Length of 31 digits",
         raw("HTTP/1.1 200 OK", f"Content-Length: {10**30}", body=BODY),
-        lost(""),
+        transport_error(""),
     ),
-    misread(
-        "a length beside chunks",
+    value_fault(
+        "a Content-Length in a chunked reply",
         raw("HTTP/1.1 200 OK", LENGTH, "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
-        lost(""),
+        transport_error(""),
     ),
-    misread(
-        "a length that is too small",
+    value_fault(
+        "a Content-Length that is too small",
         raw("HTTP/1.1 200 OK", "Content-Length: 4", body=BODY),
         Raises(MalformedResponse, "not JSON"),
     ),
-    misread(
-        "a length that is too large",
+    value_fault(
+        "a Content-Length that is too large",
         broken(raw("HTTP/1.1 200 OK", "Content-Length: 99", body=BODY)),
-        lost("the body ended 87 bytes early"),
+        transport_error("the body ended 87 bytes early"),
     ),
-    misread(
-        "a transfer coding of gzip",
+    value_fault(
+        "the transfer coding gzip",
         raw("HTTP/1.1 200 OK", "Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
-        lost(""),
+        transport_error(""),
     ),
-    misread(
-        "a chunk whose size is no number",
+    value_fault(
+        "a chunk size that is not a number",
         chunked(end=b"xyz\r\n", kind="application/json"),
-        lost("illegal chunk"),
+        transport_error("illegal chunk"),
     ),
-    unread(
-        "an image in chunks", chunked(PAYLOAD[:50], PAYLOAD[50:]), THE_IMAGE, "alpaca-simulators"
+    image_fault(
+        "a chunked image", chunked(PAYLOAD[:50], PAYLOAD[50:]), THE_IMAGE, "alpaca-simulators"
     ),
-    unread(
-        "an image in chunks that is too short",
+    image_fault(
+        "a chunked image that is one byte short",
         chunked(PAYLOAD[:-1]),
         Raises(IncompleteImage, "after 85 of 86 bytes"),
     ),
-    unread(
-        "an image in chunks that is too long",
+    image_fault(
+        "a chunked image with an extra byte",
         chunked(PAYLOAD, b"x"),
         Raises(MalformedResponse, "more bytes follow"),
     ),
-    unread(
-        "an image in chunks without the last",
+    image_fault(
+        "a chunked image that ends after its first chunk",
         broken(chunked(PAYLOAD[:50], end=b"")),
         Raises(IncompleteImage, "after 50 of 86 bytes"),
     ),
-    unread(
-        "an image of no stated length",
+    image_fault(
+        "an image without Content-Length",
         raw("HTTP/1.0 200 OK", "Content-Type: application/imagebytes", body=PAYLOAD),
         THE_IMAGE,
     ),
-    unread(
-        "an image of no stated length that ends early",
+    image_fault(
+        "an image without Content-Length that ends early",
         raw("HTTP/1.0 200 OK", "Content-Type: application/imagebytes", body=PAYLOAD[:60]),
         Raises(IncompleteImage, "after 60 of 86 bytes"),
     ),
-    unread(
-        "an image whose length is that of another",
+    image_fault(
+        "an image with a Content-Length that is too small",
         raw(
             "HTTP/1.1 200 OK",
             "Content-Type: application/imagebytes",
@@ -335,27 +358,33 @@ FRAMES = [
         ),
         Raises(IncompleteImage, "after 80 of 86 bytes"),
     ),
-    misread(
+    value_fault(
         "a head of more than 64 KiB",
         raw("HTTP/1.1 200 OK", *["X: " + "x" * 9000] * 9),
-        lost("exceeds"),
+        transport_error("exceeds"),
     ),
-    misread(
+    value_fault(
         "three hundred headers",
         raw("HTTP/1.1 200 OK", LENGTH, *["X: y"] * 300, body=BODY),
-        lost("301 headers"),
+        transport_error("301 headers"),
     ),
-    misread(
+    value_fault(
         "a space before a colon",
         raw("HTTP/1.1 200 OK", "Content-Length : 12", body=BODY),
-        lost("illegal head"),
+        transport_error("illegal head"),
     ),
-    misread("a server that does not speak HTTP", b"220 smtp.example ready\r\n", lost("not HTTP/1")),
-    misread("a reply in HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", lost("not HTTP/1")),
+    value_fault(
+        "a server that does not speak HTTP",
+        b"220 smtp.example ready\r\n",
+        transport_error("not HTTP/1"),
+    ),
+    value_fault(
+        "a reply in HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", transport_error("not HTTP/1")
+    ),
     Fault(
         "HTTP",
-        "nonsense in reply to a command",
-        lost("not HTTP/1"),
+        "a reply to a command that is not HTTP",
+        transport_error("not HTTP/1"),
         UNKNOWN,
         command,
         {"gain": b"\0" * 99},

@@ -1,4 +1,4 @@
-"""Connections that are refused, break, or carry their bytes in odd portions."""
+"""Connections that are refused, break, or deliver bytes in small pieces."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .catalogue import (
     HAS_IMAGE,
     IMAGE,
     NOT_REACHED,
-    NOTHING,
     PAYLOAD,
+    SUCCESS,
     THE_IMAGE,
     UNKNOWN,
     UNTOUCHED,
     Bench,
     Fault,
-    Gives,
     Outcome,
     Raises,
+    Returns,
     broken,
     command,
     image,
@@ -48,23 +48,25 @@ if TYPE_CHECKING:
 JSON_IMAGE = text(b'{"Type":2,"Rank":2,"Value":[[' + b"1," * 9000 + b"1]]}")
 
 
-def lost(says: str) -> Raises:
+def transport_error(says: str) -> Raises:
     return Raises(TransportError, says)
 
 
-def misread(cause: str, reply: Reply, gets: Outcome) -> Fault:
-    return Fault("network", cause, gets, UNTOUCHED, first={"gain": reply})
+def value_fault(cause: str, reply: Reply, outcome: Outcome) -> Fault:
+    return Fault("network", cause, outcome, UNTOUCHED, first={"gain": reply})
 
 
-def unread(cause: str, reply: Reply, gets: Outcome, seen: str = "") -> Fault:
-    return Fault("network", cause, gets, HAS_IMAGE, image, {"imagearray": reply}, seen=seen)
+def image_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
+    return Fault("network", cause, outcome, HAS_IMAGE, image, {"imagearray": reply}, seen=seen)
 
 
-def unsure(cause: str, reply: Reply) -> Fault:
-    return Fault("network", cause, lost("may have executed"), UNKNOWN, command, {"gain": reply})
+def command_fault(cause: str, reply: Reply) -> Fault:
+    return Fault(
+        "network", cause, transport_error("may have executed"), UNKNOWN, command, {"gain": reply}
+    )
 
 
-def in_portions(reply: bytes, size: int) -> Reply:
+def in_pieces(reply: bytes, size: int) -> Reply:
     async def pieces(_: Request) -> AsyncIterator[bytes]:
         for start in range(0, len(reply), size):
             yield reply[start : start + size]
@@ -74,8 +76,8 @@ def in_portions(reply: bytes, size: int) -> Reply:
 
 
 @asynccontextmanager
-async def nobody(_: Fault) -> AsyncGenerator[Bench]:
-    """Yield an address where nobody listens."""
+async def closed_port(_: Fault) -> AsyncGenerator[Bench]:
+    """Yield the address of a closed port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     yield Bench(f"127.0.0.1:{port}")
@@ -83,7 +85,7 @@ async def nobody(_: Fault) -> AsyncGenerator[Bench]:
 
 @asynccontextmanager
 async def plain_for_https(_: Fault) -> AsyncGenerator[Bench]:
-    """Yield an https address where somebody speaks http."""
+    """Yield an https address of a server that speaks http."""
 
     async def refuse(peer: Peer) -> None:
         await peer.reader.read(1)
@@ -93,12 +95,12 @@ async def plain_for_https(_: Fault) -> AsyncGenerator[Bench]:
         yield Bench(server.url.replace("http", "https"))
 
 
-async def several(camera: AsyncCamera) -> list[int]:
+async def nine_reads(camera: AsyncCamera) -> list[int]:
     return await asyncio.gather(*(camera.get_gain() for _ in range(9)))
 
 
-class Counted(ScriptedServer):
-    """Counts connections."""
+class CountingServer(ScriptedServer):
+    """Counts its connections."""
 
     connections = 0
     most = 0
@@ -111,141 +113,161 @@ class Counted(ScriptedServer):
 
 @asynccontextmanager
 async def four_sockets(_: Fault) -> AsyncGenerator[Bench]:
-    """A server that has no more than four connections to give."""
+    """Run a server, and assert that it gets at most four connections."""
 
     async def slowly(_: Request) -> bytes:
         await asyncio.sleep(0.01)
         return GAIN
 
-    async with Counted({**GOOD, "gain": slowly}) as server:
+    async with CountingServer({**GOOD, "gain": slowly}) as server:
         yield Bench(server.address, server.requests)
     assert server.most <= 4
 
 
 @asynccontextmanager
-async def closing(fault: Fault) -> AsyncGenerator[Bench]:
-    """A server that closes each connection after a reply, in silence."""
+async def closes_after_reply(fault: Fault) -> AsyncGenerator[Bench]:
+    """Run a server that closes each connection after a reply, without `Connection: close`."""
 
     async with ScriptedServer({**GOOD, "gain": broken(GAIN)}) as server:
         yield Bench(server.address, server.requests)
 
 
-async def read_and_rest(camera: AsyncCamera) -> None:
-    """Leave a connection that the server then closes."""
+async def read_then_wait(camera: AsyncCamera) -> None:
+    """Read, then wait until the server has closed the kept connection."""
     await camera.get_gain()
     await asyncio.sleep(0.02)
 
 
-def dies_at_second_use() -> Reply:
+def closes_at_second_use() -> Reply:
     return once(GAIN, once(broken(b""), GAIN))
 
 
 FAULTS = [
     Fault(
-        "network", "nobody listens, for a read", lost("refused"), NOT_REACHED, read, world=nobody
+        "network",
+        "a closed port, for a read",
+        transport_error("refused"),
+        NOT_REACHED,
+        read,
+        serve=closed_port,
     ),
     Fault(
         "network",
-        "nobody listens, for a command",
-        lost("refused"),
+        "a closed port, for a command",
+        transport_error("refused"),
         NOT_REACHED,
         command,
-        world=nobody,
-    ),
-    Fault(
-        "network", "nobody listens, for an image", lost("refused"), NOT_REACHED, image, world=nobody
+        serve=closed_port,
     ),
     Fault(
         "network",
-        "https where the server speaks http",
-        lost(""),
+        "a closed port, for an image",
+        transport_error("refused"),
+        NOT_REACHED,
+        image,
+        serve=closed_port,
+    ),
+    Fault(
+        "network",
+        "an https request to a server that speaks http",
+        transport_error(""),
         NOT_REACHED,
         command,
-        world=plain_for_https,
+        serve=plain_for_https,
     ),
-    misread("the connection closes before the reply", broken(b""), lost("disconnected")),
-    misread(
-        "the connection is reset before the reply", broken(b"", ConnectionResetError), lost("")
+    value_fault(
+        "the connection closes before the reply", broken(b""), transport_error("disconnected")
     ),
-    misread("the connection closes within the head", broken(GAIN[:20]), lost("disconnected")),
-    misread("the connection closes within the value", broken(GAIN[:-3]), lost("3 bytes early")),
-    unsure("the connection closes after a command", broken(b"")),
-    unsure("the connection is reset after a command", broken(b"", ConnectionResetError)),
-    unsure("the connection closes within the reply to a command", broken(GAIN[:-3])),
-    unread(
+    value_fault(
+        "the connection is reset before the reply",
+        broken(b"", ConnectionResetError),
+        transport_error(""),
+    ),
+    value_fault(
+        "the connection closes within the head", broken(GAIN[:20]), transport_error("disconnected")
+    ),
+    value_fault(
+        "the connection closes within the value",
+        broken(GAIN[:-3]),
+        transport_error("3 bytes early"),
+    ),
+    command_fault("the connection closes after a command", broken(b"")),
+    command_fault("the connection is reset after a command", broken(b"", ConnectionResetError)),
+    command_fault("the connection closes within the reply to a command", broken(GAIN[:-3])),
+    image_fault(
         "the connection closes before the image",
         broken(b""),
-        lost("disconnected"),
+        transport_error("disconnected"),
         "AlpacaPi, ASCOM Remote",
     ),
-    unread(
+    image_fault(
         "the connection closes within the header of an image",
         broken(pixels(PAYLOAD)[:-60]),
         Raises(IncompleteImage, "after 26 of 44"),
     ),
-    unread(
+    image_fault(
         "the connection closes within the pixels",
         broken(IMAGE[:-10]),
         Raises(IncompleteImage, "after 76 of 86"),
     ),
-    unread(
+    image_fault(
         "the connection is reset within the pixels",
         broken(IMAGE[:-10], ConnectionResetError),
         Raises(IncompleteImage, "the image ended after"),
     ),
-    unread(
+    image_fault(
         "the connection closes within an image in JSON",
         broken(JSON_IMAGE[:-50]),
         Raises(IncompleteImage, "the image ended after"),
     ),
-    unread(
+    image_fault(
         "the connection is reset within an image in JSON",
         broken(JSON_IMAGE[:-50], ConnectionResetError),
         Raises(IncompleteImage, "the image ended after"),
     ),
     Fault(
         "network",
-        "a kept connection was closed meanwhile, before a read",
-        Gives(5),
+        "a keep-alive connection that was closed before a read",
+        Returns(5),
         UNTOUCHED,
-        before=read_and_rest,
-        world=closing,
+        before=read_then_wait,
+        serve=closes_after_reply,
     ),
     Fault(
         "network",
-        "a kept connection was closed meanwhile, before a command",
-        NOTHING,
+        "a keep-alive connection that was closed before a command",
+        SUCCESS,
         COMMANDED,
         command,
-        before=read_and_rest,
-        world=closing,
+        before=read_then_wait,
+        serve=closes_after_reply,
     ),
     Fault(
         "network",
-        "a kept connection closes when a read is sent",
-        Gives(5, "`5`: the read is sent once more"),
+        "a keep-alive connection that closes while a read is sent",
+        Returns(5, "`5`; the read is sent again once"),
         UNTOUCHED,
         before=read,
-        always={"gain": dies_at_second_use()},
+        always={"gain": closes_at_second_use()},
     ),
     Fault(
         "network",
-        "a kept connection closes when a command is sent",
-        lost("may have executed"),
+        "a keep-alive connection that closes while a command is sent",
+        transport_error("may have executed"),
         UNKNOWN,
         command,
         before=read,
         always={"gain": once(GAIN, once(broken(b""), GAIN))},
     ),
-    misread("a reply in single bytes", in_portions(GAIN, 1), Gives(5)),
-    unread("an image in single bytes", in_portions(IMAGE, 1), THE_IMAGE),
+    value_fault("a reply that arrives in single bytes", in_pieces(GAIN, 1), Returns(5)),
+    image_fault("an image that arrives in single bytes", in_pieces(IMAGE, 1), THE_IMAGE),
     Fault(
         "network",
-        "a server with four sockets, and nine callers",
-        Gives([5] * 9, "all nine values"),
+        "a server with four sockets, and nine concurrent reads",
+        Returns([5] * 9, "all nine values"),
         UNTOUCHED,
-        several,
-        world=four_sockets,
+        nine_reads,
+        serve=four_sockets,
         seen="INDI, boards with a W5500",
     ),
 ]

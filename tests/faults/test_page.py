@@ -1,4 +1,4 @@
-"""The page says what the tests show, and enough of it."""
+"""The page of faults is up to date, and lists enough faults."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from .catalogue import KINDS
 from .page import FAULTS, PAGE, page
 
 
-def test_the_page_is_what_the_tests_show() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m tests.faults`"
 
 
-def test_every_kind_has_its_faults() -> None:
+def test_every_kind_has_enough_faults() -> None:
     kinds = Counter(fault.kind for fault in FAULTS)
     assert set(kinds) == set(KINDS)
     assert min(kinds.values()) >= 15
     assert kinds.total() >= 150
 
 
-def test_no_fault_stands_there_twice() -> None:
+def test_no_fault_is_listed_twice() -> None:
     assert not [cause for cause, count in Counter(map(str, FAULTS)).items() if count > 1]

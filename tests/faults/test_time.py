@@ -1,4 +1,4 @@
-"""Servers that are silent, slow, or alive for the look of it."""
+"""Servers that stall, trickle or are slow."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .catalogue import (
     HAS_IMAGE,
     IMAGE,
     NOT_REACHED,
-    NOTHING,
     PAYLOAD,
+    SUCCESS,
     THE_IMAGE,
     UNKNOWN,
     UNTOUCHED,
@@ -51,7 +51,7 @@ async def silence(_: Request) -> bytes:
     return b""
 
 
-def then_silence(start: bytes) -> Reply:
+def then_stall(start: bytes) -> Reply:
     async def pieces(_: Request) -> AsyncIterator[bytes]:
         yield start
         await asyncio.sleep(9)
@@ -69,7 +69,7 @@ def drip(start: bytes, drops: bytes, size: int = 1) -> Reply:
     return pieces
 
 
-def late(reply: bytes, seconds: float) -> Reply:
+def delayed(reply: bytes, seconds: float) -> Reply:
     async def after_a_while(_: Request) -> bytes:
         await asyncio.sleep(seconds)
         return reply
@@ -81,32 +81,32 @@ def timed_out(says: str) -> Raises:
     return Raises(TransportTimeout, says)
 
 
-def misread(cause: str, reply: Reply) -> Fault:
-    gets = timed_out("no complete reply in time")
-    return Fault("time", cause, gets, UNTOUCHED, first={"gain": reply}, options=SHORT)
+def value_fault(cause: str, reply: Reply) -> Fault:
+    outcome = timed_out("no complete reply in time")
+    return Fault("time", cause, outcome, UNTOUCHED, first={"gain": reply}, options=SHORT)
 
 
-def unread(cause: str, reply: Reply, gets: Outcome, seen: str = "") -> Fault:
+def image_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
     first = {"imagearray": reply}
-    return Fault("time", cause, gets, HAS_IMAGE, image, first, seen=seen, options=SHORT)
+    return Fault("time", cause, outcome, HAS_IMAGE, image, first, seen=seen, options=SHORT)
 
 
 @asynccontextmanager
 async def busy(_: Fault) -> AsyncGenerator[Bench]:
-    """A host that takes no more connections."""
+    """Yield the address of a host that accepts no more connections."""
     with full_backlog() as port:
         yield Bench(f"127.0.0.1:{port}")
 
 
 @asynccontextmanager
-async def hung_handshake(_: Fault) -> AsyncGenerator[Bench]:
-    """A server that takes connections, and never speaks TLS."""
+async def hanging_handshake(_: Fault) -> AsyncGenerator[Bench]:
+    """Run a server that accepts connections, but never starts TLS."""
     async with serving(lambda peer: peer.wait_closed()) as server:
         yield Bench(server.url.replace("http", "https"))
 
 
-async def command_in_a_crowd(camera: AsyncCamera) -> None:
-    """Send a command while images hold the only connection."""
+async def command_while_images_load(camera: AsyncCamera) -> None:
+    """Send a command while an image download uses the only connection."""
     holder = asyncio.ensure_future(camera.get_image_array())
     await asyncio.sleep(DRIP)
     try:
@@ -125,16 +125,16 @@ TRICKLE = timed_out("more slowly than 256 bytes a second")
 SILENT = timed_out("the server sent no data in time")
 HEADERS = b"X-More: and more\r\n" * 99
 TEXT = text(b'{"Type":2,"Rank":2,"Value":[[' + b"1," * 900 + b"1]]}")
-PLAIN = {"timeouts": Timeouts(reply=0.08), "connections_per_server": 1}
+ONE_CONNECTION = {"timeouts": Timeouts(reply=0.08), "connections_per_server": 1}
 
 FAULTS = [
     Fault(
         "time",
-        "a host that takes no connection",
+        "a host that accepts no connections",
         timed_out("no connection within"),
         NOT_REACHED,
         command,
-        world=busy,
+        serve=busy,
         options=SHORT,
     ),
     Fault(
@@ -143,12 +143,12 @@ FAULTS = [
         timed_out("no connection within"),
         NOT_REACHED,
         command,
-        world=hung_handshake,
+        serve=hanging_handshake,
         options=SHORT,
     ),
     Fault(
         "time",
-        "a server that accepts a read and says nothing",
+        "no reply to a read",
         SILENT,
         UNTOUCHED,
         read,
@@ -157,7 +157,7 @@ FAULTS = [
     ),
     Fault(
         "time",
-        "a server that accepts a command and says nothing",
+        "no reply to a command",
         timed_out("may have executed"),
         UNKNOWN,
         command,
@@ -166,46 +166,52 @@ FAULTS = [
     ),
     Fault(
         "time",
-        "a server that accepts StartExposure and says nothing",
+        "no reply to StartExposure",
         timed_out("may have executed"),
         ABORTED,
         expose,
         {"startexposure": silence},
         options=SHORT,
     ),
-    unread(
-        "a server that accepts the request for an image and says nothing", silence, SILENT, "INDIGO"
-    ),
-    misread("a head that never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS)),
-    misread("a value that comes byte by byte", drip(GAIN[:-60], GAIN[-60:])),
-    misread(
-        "spaces without end for a value",
+    image_fault("no reply to the request for an image", silence, SILENT, "INDIGO"),
+    value_fault("a head that never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS)),
+    value_fault("a value that arrives byte by byte", drip(GAIN[:-60], GAIN[-60:])),
+    value_fault(
+        "a value that consists of endless spaces",
         drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" " * 99),
     ),
     Fault(
         "time",
-        "half of a value, then nothing",
+        "a value that stalls halfway",
         timed_out(""),
         UNTOUCHED,
         read,
-        {"gain": then_silence(GAIN[:-5])},
+        {"gain": then_stall(GAIN[:-5])},
         options=SHORT,
     ),
-    unread("an image whose head never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS), TRICKLE),
-    unread("an image whose pixels come byte by byte", drip(IMAGE[:-40], IMAGE[-40:]), TRICKLE),
-    unread("an image in JSON that comes byte by byte", drip(TEXT[:300], TEXT[300:]), TRICKLE),
-    unread("a chunk size that never ends", drip(chunks(b""), b"0" * 99), TRICKLE),
-    unread("a chunk that never comes", then_silence(chunks(b"56\r\n" + PAYLOAD + b"\r\n")), SILENT),
-    unread("half of an image, then nothing", then_silence(IMAGE[:-20]), SILENT),
-    unread("half of an image in JSON, then nothing", then_silence(TEXT[:-20]), SILENT),
-    unread(
-        "an error text that comes byte by byte",
+    image_fault(
+        "an image with a head that never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS), TRICKLE
+    ),
+    image_fault(
+        "an image whose pixels arrive byte by byte", drip(IMAGE[:-40], IMAGE[-40:]), TRICKLE
+    ),
+    image_fault(
+        "an image in JSON that arrives byte by byte", drip(TEXT[:300], TEXT[300:]), TRICKLE
+    ),
+    image_fault("a chunk size that never ends", drip(chunks(b""), b"0" * 99), TRICKLE),
+    image_fault(
+        "a last chunk that never arrives", then_stall(chunks(b"56\r\n" + PAYLOAD + b"\r\n")), SILENT
+    ),
+    image_fault("an image that stalls halfway", then_stall(IMAGE[:-20]), SILENT),
+    image_fault("an image in JSON that stalls halfway", then_stall(TEXT[:-20]), SILENT),
+    image_fault(
+        "an error text that arrives byte by byte",
         drip(b"HTTP/1.1 500 Oops\r\nContent-Length: 99\r\n\r\n", b"x" * 99),
         timed_out(""),
     ),
     Fault(
         "time",
-        "a slow image that comes on",
+        "an image that arrives slowly but steadily",
         THE_IMAGE,
         HAS_IMAGE,
         image,
@@ -215,29 +221,29 @@ FAULTS = [
     ),
     Fault(
         "time",
-        "a command while an image holds the only connection",
+        "a command while an image download uses the only connection",
         timed_out("all connections to this server stayed in use"),
         UNTOUCHED,
-        command_in_a_crowd,
+        command_while_images_load,
         {"imagearray": silence},
-        options=PLAIN,
+        options=ONE_CONNECTION,
     ),
     Fault(
         "time",
-        "a reply that comes after its time, before the next one",
+        "a reply that arrives after its timeout, before the next reply",
         SILENT,
         UNTOUCHED,
         read,
-        {"gain": late(value(4), 0.12)},
+        {"gain": delayed(value(4), 0.12)},
         options=SHORT,
     ),
     Fault(
         "time",
-        "a driver that answers a command slowly, but in time",
-        NOTHING,
+        "a driver that answers a command slowly, but before the timeout",
+        SUCCESS,
         COMMANDED,
         command,
-        {"gain": late(value(None), 0.1)},
+        {"gain": delayed(value(None), 0.1)},
     ),
 ]
 

@@ -1,1 +1,1 @@
-"""Mutated replies by the hundred thousand, each judged by something that shares no code with us."""
+"""Fuzz tests of reply decoders, checked against independent decoders."""

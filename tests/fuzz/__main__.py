@@ -1,7 +1,8 @@
-"""`python -m tests.fuzz`: so many mutated replies of each kind, and what came of them.
+"""`python -m tests.fuzz`: decode mutated replies of each kind, and print the results.
 
-Ends with a traceback at the first that is neither the right value nor an `AlpacaError`, and with
-an error if memory grew by more than the largest input and 16 MiB. `--seed` repeats a run.
+Stops with a traceback at the first reply that gives neither the right value nor an `AlpacaError`.
+Exits with status 1 if memory grew by more than the largest input plus 16 MiB. `--seed` repeats a
+run.
 """
 
 from __future__ import annotations
@@ -27,59 +28,59 @@ CHECKS: Final[dict[str, Check]] = {
     "envelopes": json_replies.check_envelope,
     "json-images": json_replies.check_image,
 }
-QUICK: Final = {"json-images": 5000}  # a case takes as long as four of the others
+CASES: Final = {"json-images": 5000}  # a case takes as long as four cases of another kind
 _WARM_UP: Final = 500
-_ALLOWANCE: Final = 16 << 20
+_ALLOWED_GROWTH: Final = 16 << 20
 _M_MMAP_THRESHOLD: Final = -3
-_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+_BYTES_PER_MAXRSS: Final = 1 if sys.platform == "darwin" else 1024
 
 
 def fuzz(check: Check, cases: int, seed: int) -> tuple[Counter[str], int]:
-    """Try `cases` of one kind; return how they ended, and the size of the largest."""
-    ends: Counter[str] = Counter()
+    """Run `cases` of one kind; return the count of each result, and the largest input's size."""
+    results: Counter[str] = Counter()
     largest = 0
     for case in range(cases):
-        end, size = check(Random(f"{seed}/{case}"))
-        ends[end] += 1
+        result, size = check(Random(f"{seed}/{case}"))
+        results[result] += 1
         largest = max(largest, size)
-    return ends, largest
+    return results, largest
 
 
-def _hoard_nothing() -> None:
-    """Have glibc return large blocks at once: what it hoards is nobody's in particular."""
+def _return_large_blocks() -> None:
+    """Make glibc return large blocks to the system at once, so that they do not count as growth."""
     if sys.platform == "linux":
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 << 10)
 
 
-def _most_memory() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+def _peak_memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_MAXRSS
 
 
 def run(name: str, cases: int, seed: int) -> bool:
-    """Try `cases` of one kind and print a line; return whether memory stayed in its bounds."""
+    """Run `cases` of one kind and print a line; return whether memory stayed within its limit."""
     fuzz(CHECKS[name], min(cases, _WARM_UP), seed)
-    before, begun = _most_memory(), time.perf_counter()
-    ends, largest = fuzz(CHECKS[name], cases, seed)
-    grown, seconds = _most_memory() - before, time.perf_counter() - begun
-    shares = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+    before, begun = _peak_memory(), time.perf_counter()
+    results, largest = fuzz(CHECKS[name], cases, seed)
+    grown, seconds = _peak_memory() - before, time.perf_counter() - begun
+    counts = ", ".join(f"{count} {result}" for result, count in sorted(results.items()))
     print(  # noqa: T201 - a command
-        f"{name}: {cases} cases in {seconds:.1f} s: {shares};"
+        f"{name}: {cases} cases in {seconds:.1f} s: {counts};"
         f" largest input {largest} bytes, memory grew by {grown} bytes"
     )
-    return grown <= largest + _ALLOWANCE
+    return grown <= largest + _ALLOWED_GROWTH
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run the cases given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     for name in CHECKS:
-        default = QUICK.get(name, 20_000)
+        default = CASES.get(name, 20_000)
         parser.add_argument(f"--{name}", type=int, default=default, metavar="CASES")
-    _hoard_nothing()
+    _return_large_blocks()
     chosen = vars(parser.parse_args())
-    bounded = [run(name, chosen[name.replace("-", "_")], chosen["seed"]) for name in CHECKS]
-    return 0 if all(bounded) else 1
+    within_limit = [run(name, chosen[name.replace("-", "_")], chosen["seed"]) for name in CHECKS]
+    return 0 if all(within_limit) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""ImageBytes payloads, whole and in pieces off the wire, against struct and numpy."""
+"""Compares our ImageBytes decoders, for whole payloads and for pieces, with struct and numpy."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ WORDS: Final = (
 )
 ENTRIES: Final = len(NUMBERS)
 
-Verdict: TypeAlias = "NDArray[Any] | tuple[int, str] | None"
-"""The pixels, the device's error, or None for what is neither."""
+Expected: TypeAlias = "NDArray[Any] | tuple[int, str] | None"
+"""The pixels, the device's error, or None for an invalid payload."""
 
 
 def payload(rng: Random) -> bytes:
-    """Return a good payload: an image or a device's error."""
+    """Return a valid payload: an image or a device error."""
     start = rng.choice((44, 44, 44, 45, 47, 64, rng.randint(44, 900)))
     gap = rng.randbytes(start - 44)
     if rng.random() < 0.1:
@@ -62,16 +62,16 @@ def payload(rng: Random) -> bytes:
     return header + gap + rng.randbytes(size)
 
 
-def damaged(rng: Random) -> bytes:
-    """Return a payload with lies in its header, wounds anywhere, or neither."""
+def mutated_payload(rng: Random) -> bytes:
+    """Return a payload with wrong header fields, mutated bytes, or neither."""
     data = bytearray(payload(rng))
     for _ in range(rng.choice((0, 0, 1, 1, 2))):
         struct.pack_into("<i", data, 4 * rng.randrange(11), rng.choice(NUMBERS))
     return mutated(rng, bytes(data), WORDS)
 
 
-def judge(data: bytes) -> Verdict:
-    """Return what a payload is by the letter of the protocol."""
+def expected_content(data: bytes) -> Expected:
+    """Return what the protocol says that a payload contains."""
     if len(data) < 44:
         return None
     version, number, _, _, start, source, kind, rank, *dimensions = struct.unpack(HEADER, data[:44])
@@ -90,25 +90,25 @@ def judge(data: bytes) -> Verdict:
 
 
 def check(rng: Random) -> tuple[str, int]:
-    """Try one payload both ways; return what it was, and its size."""
-    data = damaged(rng)
-    verdict = judge(data)
+    """Decode one payload whole and in pieces; return the kind of result, and its size."""
+    data = mutated_payload(rng)
+    expected = expected_content(data)
     rows = rng.random() < 0.5
     for found in (_decoded(data), _received(rng, data, rows=rows)):
-        _compare(found, verdict)
-    if verdict is None:
+        _compare(found, expected)
+    if expected is None:
         return "refused", len(data)
-    return "device error" if isinstance(verdict, tuple) else "image", len(data)
+    return "device error" if isinstance(expected, tuple) else "image", len(data)
 
 
-def _compare(found: NDArray[Any] | AlpacaError, verdict: Verdict) -> None:
-    if isinstance(verdict, np.ndarray):
+def _compare(found: NDArray[Any] | AlpacaError, expected: Expected) -> None:
+    if isinstance(expected, np.ndarray):
         assert isinstance(found, np.ndarray), found
-        assert (found.dtype, found.shape) == (verdict.dtype, verdict.shape)
-        assert found.tobytes() == verdict.tobytes()
-    elif isinstance(verdict, tuple):
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        assert found.tobytes() == expected.tobytes()
+    elif isinstance(expected, tuple):
         assert isinstance(found, AscomError), found
-        assert (found.number, found.message) == verdict
+        assert (found.number, found.message) == expected
     else:
         assert isinstance(found, AlpacaError), found
         assert not isinstance(found, AscomError), found
@@ -123,7 +123,7 @@ def _decoded(data: bytes) -> NDArray[Any] | AlpacaError:
 
 
 def _received(rng: Random, data: bytes, *, rows: bool) -> NDArray[Any] | AlpacaError:
-    """Send `data` through the reader of replies, as a connection does."""
+    """Decode `data` through the reply parser, as a connection does."""
     sink = ImageSink((ROW_MAJOR if rows else ASCOM_ORDER).new_buffer, 2**31)
     reply = Reply("GET", sink)
     length, body = _framed(rng, data)
@@ -151,7 +151,7 @@ def _framed(rng: Random, data: bytes) -> tuple[bytes, bytes]:
 
 
 def _deliver(reply: Reply, piece: bytes) -> None:
-    """Fill the sink's own memory where a connection would."""
+    """Write into the sink's buffer where a connection would."""
     while piece and reply.direct is not None:
         room = reply.direct.get_buffer()[: len(piece)]
         room[:] = piece[: len(room)]

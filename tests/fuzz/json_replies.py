@@ -1,4 +1,4 @@
-"""Envelopes and images in JSON, against the json of the standard library and numpy."""
+"""Compares our decoders of JSON envelopes and images with `json` and numpy."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def refuse(name: str) -> None:
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:
-    """Return the object that a text is, None if it is none."""
+    """Return the JSON object in `text`, or None if it is not one."""
     try:
         found: Any = json.loads(text.decode(json.detect_encoding(text)), parse_constant=refuse)
     except (ValueError, RecursionError):
@@ -90,13 +90,13 @@ def parsed(text: bytes) -> dict[str, Any] | None:
 
 
 def field(reply: dict[str, Any], name: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Return a field by its name or, if there is none, by that in another case."""
+    """Return a field by its exact name, otherwise by its name in another case."""
     others = [value for key, value in reply.items() if key.lower() == name.lower()]
     return reply.get(name, others[-1] if others else None)
 
 
 def envelope(rng: Random, value: object) -> bytes:
-    """Return the text of a reply of that `value`, damaged or not."""
+    """Return the text of a reply with `value`, mutated or not."""
     reply: dict[str, Any] = dict(zip(KEYS, (value, 0, "", 3, 4), strict=True))
     if rng.random() < 0.2:
         reply |= {"ErrorNumber": rng.choice(ERRORS), "ErrorMessage": rng.choice(TEXTS)}
@@ -112,7 +112,7 @@ def envelope(rng: Random, value: object) -> bytes:
 
 
 def number_of(raw: object, *, whole: bool) -> float | int | None:
-    """Return the number that a JSON value is or spells, None if it is none."""
+    """Return the number in a JSON number or string, or None if there is none."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         return None
     if isinstance(raw, str) and "_" in raw:
@@ -131,15 +131,15 @@ def number_of(raw: object, *, whole: bool) -> float | int | None:
     return exact if -(2**63) <= exact <= 2**63 - 1 else None
 
 
-def truth_of(raw: object) -> bool | None:
-    """Return the truth that a JSON value is or spells, None if it is none."""
+def boolean_of(raw: object) -> bool | None:
+    """Return the boolean in a JSON value, or None if there is none."""
     if isinstance(raw, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(raw.lower())
     return bool(raw) if isinstance(raw, bool | int | float) and raw in (0, 1) else None
 
 
 def each(raw: object, one: Callable[[object], object]) -> list[object] | None:
-    """Return a list of what `one` makes of the items, None if any of them is None."""
+    """Return the items converted by `one`, or None if any result is None."""
     if not isinstance(raw, list):
         return None
     items = [one(item) for item in cast("list[object]", raw)]
@@ -151,7 +151,7 @@ def record_of(raw: object) -> dict[str, Any] | None:
 
 
 KINDS: Final[tuple[tuple[Callable[[Any], Any], Callable[[object], object]], ...]] = (
-    (lambda raw: decode(bool, raw), truth_of),
+    (lambda raw: decode(bool, raw), boolean_of),
     (lambda raw: decode(int, raw), lambda raw: number_of(raw, whole=True)),
     (lambda raw: decode(float, raw), lambda raw: number_of(raw, whole=False)),
     (lambda raw: decode(str, raw), lambda raw: raw if isinstance(raw, str) else None),
@@ -163,7 +163,7 @@ KINDS: Final[tuple[tuple[Callable[[Any], Any], Callable[[object], object]], ...]
 
 
 def check_envelope(rng: Random) -> tuple[str, int]:
-    """Try one envelope; return what it was, and its size."""
+    """Decode one envelope; return the kind of result, and its size."""
     decoder, oracle = rng.choice(KINDS)
     value = rng.choice(SCALARS)
     while oracle(value) is None and rng.random() < 0.9:
@@ -202,7 +202,7 @@ def _compare(
 
 
 def _reported(reply: dict[str, Any]) -> tuple[int, bool] | None:
-    """Return the error number, and whether there is a message; None if the number is none."""
+    """Return the error number and whether there is a message; None if the number is invalid."""
     raw = field(reply, "ErrorNumber")
     number = 0 if raw is None else number_of(raw, whole=True)
     return None if number is None else (int(number), bool(field(reply, "ErrorMessage")))
@@ -215,7 +215,7 @@ def _refused(found: object) -> bool:
 
 
 def image(rng: Random) -> bytes:
-    """Return the text of an image, damaged or not."""
+    """Return the text of an image, mutated or not."""
     kind = rng.choice((1, 2, 2, 2, 3))
     shape = [rng.randint(1, 6) for _ in range(rng.choice((2, 2, 3)))]
     pixels = rng.choices((0, 1, 255, -7, 65535, 2**31 - 1, 3.0, 2.5e-3), k=math.prod(shape))
@@ -236,7 +236,7 @@ def image(rng: Random) -> bytes:
 
 
 def image_of(text: bytes) -> NDArray[Any] | None:
-    """Return what `json` and numpy make of a text, None if it is no image."""
+    """Return the image that `json` and numpy decode from `text`, or None if it is invalid."""
     try:
         text.decode("utf-8-sig")
     except ValueError:
@@ -254,16 +254,16 @@ def image_of(text: bytes) -> NDArray[Any] | None:
     except (ValueError, OverflowError, KeyError, TypeError):
         return None
     rank = field(reply, "Rank")
-    told = raw.ndim if rank is None else number_of(rank, whole=True)
+    given_rank = raw.ndim if rank is None else number_of(rank, whole=True)
     numeric = all(type(pixel) in (int, float) for pixel in raw.flat)
-    shaped = raw.ndim in (2, 3) and told == raw.ndim and raw.size
+    shaped = raw.ndim in (2, 3) and given_rank == raw.ndim and raw.size
     if not numeric or not shaped or not np.isfinite(exact).all():
         return None
     return exact if exact.dtype.kind == "f" or (exact == raw).all() else None
 
 
 def check_image(rng: Random) -> tuple[str, int]:
-    """Try one image in JSON; return what it was, and its size."""
+    """Decode one image in JSON; return the kind of result, and its size."""
     text = image(rng)
     expected = image_of(text)
     parser = ImageJsonParser(max_image_bytes=1 << 20)

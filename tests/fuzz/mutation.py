@@ -1,4 +1,4 @@
-"""Dice that damage bytes."""
+"""Random mutations of bytes."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-MOST = 4
-"""Wounds of one victim."""
+MAX_MUTATIONS = 4
+"""Mutations of one input."""
 
 
 def mutated(rng: Random, data: bytes, words: Sequence[bytes]) -> bytes:
-    """Return `data` with some damage, often none; `words` are what could be put in."""
-    for _ in range(rng.choice((0, 1, 1, 1, 2, MOST))):
-        data = _wounded(rng, bytearray(data), words)
+    """Return `data` with some mutations, or none; `words` are byte strings to insert."""
+    for _ in range(rng.choice((0, 1, 1, 1, 2, MAX_MUTATIONS))):
+        data = _mutated_once(rng, bytearray(data), words)
     return data
 
 
 def cut(rng: Random, data: bytes) -> list[bytes]:
-    """Return `data` in pieces: mostly few, now and then single bytes."""
+    """Return `data` in pieces: mostly a few, sometimes single bytes."""
     most = len(data) + 1
     step = rng.choices((1, 7, rng.randint(1, most), most), (1, 3, 30, 66))[0]
     return [data[start : start + step] for start in range(0, len(data), step)]
 
 
-def _wounded(rng: Random, data: bytearray, words: Sequence[bytes]) -> bytes:
+def _mutated_once(rng: Random, data: bytearray, words: Sequence[bytes]) -> bytes:
     start = rng.randint(0, len(data))
     end = min(len(data), start + rng.choice((0, 1, 1, 4, 40)))
     match rng.randrange(7):

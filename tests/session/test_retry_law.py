@@ -20,7 +20,7 @@ from alpaca_async import (
     TransportTimeout,
 )
 from alpaca_async.testing import FAULTS, FaultProxy, SimulatedCamera, SimulatorServer
-from tests.hasty import QUICK, ask_in_peace
+from tests.short_timeouts import QUICK, get_name_with_retries
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,7 +117,7 @@ async def test_a_get_is_retried_if_a_kept_alive_connection_was_dead(
     ask: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(camera)
+    await get_name_with_retries(camera)
     proxy.add(fault, times=1)
     await ask(camera)
     assert proxy.count() == 1
@@ -131,7 +131,7 @@ async def test_it_is_retried_only_once(
     ask: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(camera)
+    await get_name_with_retries(camera)
     proxy.add(fault)
     assert type(await failure(ask(camera))) is TransportError
     assert proxy.count(member=MEMBERS[ask]) == 2
@@ -158,7 +158,7 @@ async def test_after_a_byte_of_the_reply_it_is_not_retried(
     ask: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(camera)
+    await get_name_with_retries(camera)
     proxy.add(fault)
     assert isinstance(await failure(ask(camera)), TransportError | MalformedResponse)
     assert proxy.count() == 1
@@ -176,7 +176,7 @@ async def test_a_command_that_was_sent_is_never_retried(
     give: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(either)  # so that a kept-alive connection is used
+    await get_name_with_retries(either)  # so that a kept-alive connection is used
     proxy.add(fault)
     error = await failure(give(either))
     assert isinstance(error, TransportError)
@@ -207,7 +207,7 @@ async def test_a_command_does_not_use_a_connection_that_is_known_to_be_dead(
     give: Do,
 ) -> None:
     proxy.add("close_idle", times=1)
-    await ask_in_peace(camera)
+    await get_name_with_retries(camera)
     await asyncio.sleep(0.05)  # the FIN has arrived and waits in the socket
     await give(camera)
     assert simulated.count(MEMBERS[give], "PUT") == 1
@@ -224,7 +224,7 @@ async def test_a_timeout_is_not_retried(
     ask: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(camera)
+    await get_name_with_retries(camera)
     proxy.add(fault)
     assert isinstance(await failure(ask(camera)), TransportTimeout)
     assert proxy.count() == 1
@@ -238,7 +238,7 @@ async def test_a_bad_answer_is_not_retried(
     do: Do,
     fault: str,
 ) -> None:
-    await ask_in_peace(camera)
+    await get_name_with_retries(camera)
     proxy.add(fault)
     assert isinstance(await failure(do(camera)), RequestRejected | MalformedResponse)
     assert proxy.count() == 1

@@ -12,7 +12,7 @@ from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -26,7 +26,7 @@ class Clock:
 
 @dataclass
 class Wire:
-    """An HTTP client of one server, and the server's first camera."""
+    """An HTTP client of one server, with the first camera of that server."""
 
     http: httpx.AsyncClient
     server: SimulatorServer
@@ -69,7 +69,7 @@ def http_client(server: SimulatorServer | FaultProxy) -> httpx.AsyncClient:
 @asynccontextmanager
 async def wired(
     *cameras: SimulatedCamera,
-    **options: Any,  # noqa: ANN401 - SimulatorServer's choices
+    **options: Any,  # noqa: ANN401 - options of SimulatorServer
 ) -> AsyncGenerator[Wire]:
     async with (
         SimulatorServer(cameras, **options) as server,
@@ -88,7 +88,7 @@ MakeCamera = Callable[..., SimulatedCamera]
 
 @pytest.fixture
 def make_camera(clock: Clock) -> MakeCamera:
-    """Make small, connected cameras that live by `clock`."""
+    """Return a factory of small, connected cameras that use `clock`."""
 
     def make(**facts: Any) -> SimulatedCamera:  # noqa: ANN401 - fields of CameraModel
         small: dict[str, Any] = {"width": 64, "height": 48, "clock": clock}

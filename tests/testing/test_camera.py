@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from .conftest import Clock, MakeCamera
 
 
-def check_refused(error: type[Exception], *attempts: Callable[[], object]) -> None:
+def check_raises(error: type[Exception], *attempts: Callable[[], object]) -> None:
     for attempt in attempts:
         with pytest.raises(error):
             attempt()
 
 
-def test_connecting_takes_its_time(make_camera: MakeCamera, clock: Clock) -> None:
+def test_connecting_takes_connect_time(make_camera: MakeCamera, clock: Clock) -> None:
     camera = make_camera(initially_connected=False, connect_time=2.0)
     camera.connect()
     assert (camera.connected, camera.connecting) == (False, True)
@@ -74,7 +74,7 @@ def test_a_new_connection_starts_with_the_full_frame(make_camera: MakeCamera) ->
 
 def test_nothing_works_while_disconnected(make_camera: MakeCamera) -> None:
     camera = make_camera(initially_connected=False)
-    check_refused(
+    check_raises(
         NotConnectedException,
         lambda: camera.start_exposure(1.0, light=True),
         camera.stop_exposure,
@@ -197,7 +197,9 @@ def test_the_last_binned_pixel_may_be_used(make_camera: MakeCamera, clock: Clock
     assert camera.image().shape == (1, 16)
 
 
-def test_a_second_exposure_has_to_wait(make_camera: MakeCamera, clock: Clock) -> None:
+def test_a_second_exposure_is_refused_until_the_first_ends(
+    make_camera: MakeCamera, clock: Clock
+) -> None:
     camera = make_camera(readout_time=1.0)
     camera.start_exposure(1.0, light=True)
     for _ in range(2):
@@ -209,7 +211,7 @@ def test_a_second_exposure_has_to_wait(make_camera: MakeCamera, clock: Clock) ->
     assert not camera.get_image_ready()
 
 
-def test_stopping_keeps_what_was_collected(make_camera: MakeCamera, clock: Clock) -> None:
+def test_stopping_keeps_the_collected_charge(make_camera: MakeCamera, clock: Clock) -> None:
     camera = make_camera(noise=False, drift=0.0, readout_time=1.0)
     camera.start_exposure(20.0, light=True)
     clock.advance(5.0)
@@ -299,7 +301,7 @@ def test_two_threads_render_an_image_once(
     assert calls == [1]
 
 
-def test_equal_seeds_give_equal_nights(make_camera: MakeCamera, clock: Clock) -> None:
+def test_equal_seeds_give_equal_images(make_camera: MakeCamera, clock: Clock) -> None:
     cameras = [make_camera(seed=7), make_camera(seed=7), make_camera(seed=8)]
     for camera in cameras:
         camera.start_exposure(1.0, light=True)
@@ -400,14 +402,14 @@ def test_gain_and_offset_by_name(make_camera: MakeCamera) -> None:
     assert (camera.electrons_per_adu, camera.offset_adu) == (0.25, 200)
     assert (camera.get_gain(), camera.get_offset()) == (2, 1)
     assert len(camera.get_gains()) == len(camera.get_offsets()) == 3
-    check_refused(InvalidValueException, lambda: camera.set_gain(3), lambda: camera.set_offset(-1))
-    check_refused(NotImplementedException, camera.get_gain_range, camera.get_offset_range)
+    check_raises(InvalidValueException, lambda: camera.set_gain(3), lambda: camera.set_offset(-1))
+    check_raises(NotImplementedException, camera.get_gain_range, camera.get_offset_range)
 
 
 def test_a_camera_may_have_neither_gain_nor_offset(make_camera: MakeCamera) -> None:
     camera = make_camera(gain_mode="none", offset_mode="none")
     assert (camera.electrons_per_adu, camera.offset_adu) == (1.0, 100)
-    check_refused(
+    check_raises(
         NotImplementedException,
         camera.get_gain,
         camera.get_gains,
@@ -418,7 +420,7 @@ def test_a_camera_may_have_neither_gain_nor_offset(make_camera: MakeCamera) -> N
     )
 
 
-def test_symmetric_binning_binds_both_axes(make_camera: MakeCamera) -> None:
+def test_symmetric_binning_sets_both_axes(make_camera: MakeCamera) -> None:
     camera = make_camera(can_asymmetric_bin=False)
     camera.set_bin_x(2)
     assert camera.bin_y == 2
@@ -429,7 +431,7 @@ def test_symmetric_binning_binds_both_axes(make_camera: MakeCamera) -> None:
     assert free.bin_y == 1
 
 
-def test_binning_raises_the_full_well_where_it_sums(make_camera: MakeCamera) -> None:
+def test_summed_binning_raises_the_full_well(make_camera: MakeCamera) -> None:
     summing, averaging = make_camera(), make_camera(binning="average")
     for camera in (summing, averaging):
         camera.set_bin_x(2)
@@ -444,7 +446,7 @@ def test_readout_modes_and_fast_readout_exclude_each_other(make_camera: MakeCame
     assert modes.get_readout_mode() == 1
     with pytest.raises(InvalidValueException):
         modes.set_readout_mode(2)
-    check_refused(
+    check_raises(
         NotImplementedException,
         modes.get_fast_readout,
         lambda: modes.set_fast_readout(True),
@@ -461,7 +463,7 @@ def test_only_mosaics_have_a_bayer_offset(make_camera: MakeCamera) -> None:
             make_camera(sensor=sensor).bayer_offset(0)
 
 
-def test_what_is_configured_away_is_not_implemented(make_camera: MakeCamera) -> None:
+def test_disabled_members_are_not_implemented(make_camera: MakeCamera) -> None:
     bare = make_camera(
         has_cooler=False,
         has_sub_exposures=False,
@@ -470,7 +472,7 @@ def test_what_is_configured_away_is_not_implemented(make_camera: MakeCamera) -> 
         can_pulse_guide=False,
     )
     uncontrolled = make_camera(can_set_ccd_temperature=False, can_get_cooler_power=False)
-    check_refused(
+    check_raises(
         NotImplementedException,
         bare.abort_exposure,
         bare.stop_exposure,
@@ -489,7 +491,7 @@ def test_what_is_configured_away_is_not_implemented(make_camera: MakeCamera) -> 
     assert uncontrolled.get_ccd_temperature() == 15.0
 
 
-def test_the_cooler_works_on_through_a_disconnection(make_camera: MakeCamera, clock: Clock) -> None:
+def test_the_cooler_continues_while_disconnected(make_camera: MakeCamera, clock: Clock) -> None:
     camera = make_camera()
     camera.set_set_point(0.0)
     camera.set_cooler_on(True)
@@ -521,7 +523,7 @@ def test_a_cold_sensor_has_less_dark_current(make_camera: MakeCamera, clock: Clo
     assert levels[0] / levels[1] == pytest.approx(4.0, rel=0.03)
 
 
-def test_a_pulse_moves_the_sky_and_lasts(make_camera: MakeCamera, clock: Clock) -> None:
+def test_a_guide_pulse_takes_time_and_moves_the_sky(make_camera: MakeCamera, clock: Clock) -> None:
     camera = make_camera(noise=False, drift=0.0, guide_rate=2.0, hot_pixel_fraction=0.0)
     frames: list[NDArray[Any]] = []
     for _ in range(2):
@@ -544,7 +546,7 @@ def test_impossible_pulses_are_refused(
         make_camera().pulse_guide(direction, duration)
 
 
-def test_device_state_leaves_out_what_cannot_be_told(make_camera: MakeCamera) -> None:
+def test_device_state_omits_members_that_cannot_be_read(make_camera: MakeCamera) -> None:
     def names(camera: SimulatedCamera) -> set[str]:
         return {entry["Name"] for entry in camera.get_device_state()}
 
@@ -573,7 +575,7 @@ def test_actions(make_camera: MakeCamera, clock: Clock) -> None:
         camera.action("Dance", "")
 
 
-def test_requests_are_remembered_and_counted(make_camera: MakeCamera) -> None:
+def test_requests_are_recorded_and_counted(make_camera: MakeCamera) -> None:
     camera = make_camera()
     for verb, member in (("GET", "gain"), ("PUT", "gain"), ("GET", "offset")):
         camera.record(verb, member, {"ClientID": "1"})
@@ -584,6 +586,6 @@ def test_requests_are_remembered_and_counted(make_camera: MakeCamera) -> None:
     assert camera.requests[0].parameters == {"ClientID": "1"}
 
 
-def test_every_camera_has_an_identity_of_its_own() -> None:
+def test_every_camera_has_its_own_unique_id() -> None:
     assert SimulatedCamera().unique_id != SimulatedCamera().unique_id
     assert SimulatedCamera(unique_id="me").unique_id == "me"

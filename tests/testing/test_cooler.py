@@ -80,7 +80,9 @@ def test_it_warms_up_when_it_is_switched_off() -> None:
 
 
 @given(st.floats(-60, 40), st.lists(st.floats(0.001, 60), min_size=2, max_size=10))
-def test_how_often_it_is_asked_changes_nothing(set_point: float, steps: list[float]) -> None:
+def test_the_temperature_does_not_depend_on_the_number_of_steps(
+    set_point: float, steps: list[float]
+) -> None:
     often, once = cooler(set_point=set_point), cooler(set_point=set_point)
     for step in steps:
         often.advance(often.now + step)

@@ -41,7 +41,7 @@ def test_a_decoder_gets_the_pixels_back(frame: NDArray[Any]) -> None:
 
 
 @given(FRAMES)
-def test_json_says_the_same_as_imagebytes(frame: NDArray[Any]) -> None:
+def test_json_holds_the_same_pixels_as_imagebytes(frame: NDArray[Any]) -> None:
     document = json.loads(b"".join(json_pieces(narrowed(frame), {"ErrorNumber": 0})))
     assert (document["Type"], document["Rank"]) == (2, frame.ndim)
     assert document["Value"] == frame.tolist()
@@ -73,7 +73,7 @@ def test_narrowing_within_a_size_does_not_copy() -> None:
     assert np.shares_memory(frame, pixels)
 
 
-def test_narrowing_orders_the_memory_x_slowest() -> None:
+def test_narrowing_returns_c_contiguous_memory() -> None:
     frame = np.arange(6, dtype=np.int32).reshape(2, 3).T
     assert narrowed(frame).flags.c_contiguous
     np.testing.assert_array_equal(narrowed(frame), frame)

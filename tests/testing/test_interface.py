@@ -193,7 +193,7 @@ async def test_every_put_takes_its_parameters(make_camera: MakeCamera) -> None:
                 wire.camera.set_connected(True)
 
 
-async def test_what_is_written_is_read_back(wire: Wire) -> None:
+async def test_written_values_are_read_back(wire: Wire) -> None:
     written: dict[str, Any] = {
         "binx": ("BinX", 3),
         "biny": ("BinY", 2),

@@ -1,4 +1,4 @@
-"""Whatever listens does so on this machine alone, unless it is told otherwise."""
+"""Servers listen on the loopback address by default."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from alpaca_async.testing import SimulatedCamera, SimulatorServer
 if TYPE_CHECKING:
     import click
 
-HERE = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 HOSTS = {"host", "bind", "bind_host", "listen", "listen_host", "interface"}
-"""How a parameter may be called that says where to listen."""
+"""Parameter names that may mean the address to listen on."""
 
 
-async def test_the_simulated_server_listens_here() -> None:
+async def test_the_simulated_server_listens_on_loopback() -> None:
     async with SimulatorServer([SimulatedCamera()]) as server:
-        assert server.address.startswith(f"{HERE}:")
+        assert server.address.startswith(f"{LOOPBACK}:")
         assert server._listener is not None
         names = [listener.getsockname()[0] for listener in server._listener.sockets]
         assert all(ipaddress.ip_address(name).is_loopback for name in names)
 
 
-def test_so_does_everything_that_is_shipped_for_tests() -> None:
+def test_everything_in_the_testing_package_listens_on_loopback() -> None:
     found = 0
     for name in testing.__all__:
         thing = getattr(testing, name)
@@ -36,11 +36,11 @@ def test_so_does_everything_that_is_shipped_for_tests() -> None:
             for parameter in inspect.signature(thing).parameters.values():
                 if parameter.name in HOSTS:
                     found += 1
-                    assert parameter.default == HERE, f"{name}({parameter})"
+                    assert parameter.default == LOOPBACK, f"{name}({parameter})"
     assert found
 
 
-def test_so_do_the_commands() -> None:
+def test_commands_listen_on_loopback() -> None:
     root = typer.main.get_command(app)
     commands: dict[str, click.Command] = vars(root)["commands"]
     hosts = {
@@ -49,5 +49,5 @@ def test_so_do_the_commands() -> None:
         for option in command.params
         if option.name in HOSTS
     }
-    assert hosts["sim --host"] == HERE
-    assert set(hosts.values()) == {HERE}
+    assert hosts["sim --host"] == LOOPBACK
+    assert set(hosts.values()) == {LOOPBACK}

@@ -11,7 +11,7 @@ from alpaca_async.testing._message import (
     NO_REQUEST,
     BrokenMessage,
     Reply,
-    answer,
+    make_reply,
     read_reply,
     read_request,
     relay_reply,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Out:
-    """Takes what is written."""
+    """Stands for a stream writer; collects what is written."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -43,7 +43,7 @@ feeding: set[asyncio.Task[None]] = set()
 
 
 async def fed(data: bytes, cuts: Sequence[int]) -> asyncio.StreamReader:
-    """Return a reader to which `data` comes in pieces."""
+    """Return a reader that receives `data` in pieces."""
     feeding.clear()
     reader = asyncio.StreamReader(limit=1 << 16)
 
@@ -60,9 +60,9 @@ async def fed(data: bytes, cuts: Sequence[int]) -> asyncio.StreamReader:
 
 
 def framed(body: bytes, sizes: Sequence[int] | None) -> bytes:
-    """Return a reply with a length, or with chunks of these sizes."""
+    """Return a reply with Content-Length, or with chunks of these sizes."""
     if sizes is None:
-        return answer("200 OK", body).wire
+        return make_reply("200 OK", body).wire
     chunks = b""
     for size in (*sizes, len(body)):
         chunk, body = body[:size], body[size:]
@@ -77,7 +77,7 @@ CUTS = st.lists(st.integers(0, 300), max_size=5)
 
 @settings(max_examples=50)
 @given(body=BODIES, sizes=SIZES, cuts=CUTS)
-def test_however_it_is_cut_a_reply_is_passed_on_and_understood(
+def test_a_reply_in_any_pieces_is_forwarded_and_parsed(
     body: bytes, sizes: list[int] | None, cuts: list[int]
 ) -> None:
     wire, out = framed(body, sizes), Out()
@@ -124,7 +124,7 @@ JUNK = st.lists(PARTS | st.binary(max_size=10), max_size=12).map(b"\r\n".join)
 @example(b"PUT //[ HTTP/1.1\r\n\r\n")
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc")
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n")
-def test_junk_is_a_broken_message_or_none(junk: bytes) -> None:
+def test_random_bytes_raise_at_most_broken_message(junk: bytes) -> None:
     async def ask() -> object:
         return await read_request(await fed(junk, ()), writer_to(Out()))
 
@@ -136,7 +136,7 @@ def test_junk_is_a_broken_message_or_none(junk: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", ["-5", "0x5", "1_0", "", "+5", "5 5"])
-async def test_a_chunk_size_is_digits(size: str) -> None:
+async def test_an_invalid_chunk_size_raises(size: str) -> None:
     wire = (
         f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\nabcdefghijk\r\n0\r\n\r\n"
     )

@@ -24,7 +24,7 @@ def test_the_nth_command_is_refused_once(make_camera: MakeCamera) -> None:
     camera.consider("numx")
 
 
-def test_a_member_is_refused_with_the_error_that_was_given(make_camera: MakeCamera) -> None:
+def test_a_member_is_refused_with_the_given_error(make_camera: MakeCamera) -> None:
     camera = make_camera()
     camera.refuse("BinX", nth=2, error=DriverException(0x501, "stuck"))
     for member in ("binx", "biny", "biny"):

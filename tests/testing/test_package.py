@@ -8,12 +8,12 @@ import pytest
 from alpaca_async import testing
 
 
-def test_every_public_name_is_there_and_sorted() -> None:
+def test_every_public_name_exists_and_all_is_sorted() -> None:
     assert all(getattr(testing, name) for name in testing.__all__)
     assert sorted(testing.__all__, key=lambda name: (not name.isupper(), name)) == testing.__all__
 
 
-def test_other_names_are_not_there() -> None:
+def test_other_names_raise_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Telescope'"):
         _ = testing.Telescope  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 

@@ -87,11 +87,11 @@ def test_a_missing_parameter_is_named() -> None:
         form(binx="1").integer("BinX")
 
 
-def test_names_of_a_query_have_no_case() -> None:
+def test_names_of_a_query_are_case_insensitive() -> None:
     assert Parameters.of_query("CLIENTTransactionid=7").values == {"clienttransactionid": "7"}
 
 
-def test_the_first_of_two_values_counts() -> None:
+def test_the_first_of_two_values_is_used() -> None:
     assert Parameters.of_form(b"A=1&A=2").text("A") == "1"
 
 

@@ -31,13 +31,13 @@ async def proxy(wire: Wire) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 async def through(wire: Wire, proxy: FaultProxy) -> AsyncIterator[Wire]:
-    """The way to the camera that leads through the proxy."""
+    """The same camera, reached through the proxy."""
     async with http_client(proxy) as client:
         yield Wire(client, wire.server, wire.camera)
 
 
 async def status(through: Wire, path: str = GAIN, verb: str = "GET") -> int:
-    """Return the status of a reply, 0 if the connection broke."""
+    """Return the status of the reply, or 0 if the connection broke."""
     try:
         return (await through.http.request(verb, path)).status_code
     except httpx.TransportError:
@@ -45,7 +45,7 @@ async def status(through: Wire, path: str = GAIN, verb: str = "GET") -> int:
 
 
 async def raw(address: str, data: bytes) -> bytes:
-    """Send bytes and return all that comes until the connection ends."""
+    """Send bytes and return all that arrives until the connection closes."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(data)
@@ -58,11 +58,14 @@ async def raw(address: str, data: bytes) -> bytes:
 
 @contextlib.asynccontextmanager
 async def scripted(*pieces: bytes, pause: float = 0.0) -> AsyncGenerator[list[bytes]]:
-    """Answer one request of each connection with exactly these bytes; yield what came."""
-    came: list[bytes] = []
+    """Answer one request per connection with exactly these bytes; yield the requests.
+
+    The first item of the list is the port.
+    """
+    received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        came.append(await reader.readuntil(b"\r\n\r\n"))
+        received.append(await reader.readuntil(b"\r\n\r\n"))
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
@@ -70,28 +73,28 @@ async def scripted(*pieces: bytes, pause: float = 0.0) -> AsyncGenerator[list[by
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        came.append(str(server.sockets[0].getsockname()[1]).encode())
-        yield came
+        received.append(str(server.sockets[0].getsockname()[1]).encode())
+        yield received
 
 
-async def something_befell(proxy: FaultProxy) -> None:
+async def first_fault(proxy: FaultProxy) -> None:
     for _ in range(1000):
         if proxy.events:
             return
         await asyncio.sleep(0.002)
-    raise AssertionError("nothing befell any request")
+    raise AssertionError("no fault was injected")
 
 
-# What passes
+# What is forwarded
 
 
-async def test_without_faults_a_camera_is_what_it_is(wire: Wire, through: Wire) -> None:
+async def test_without_faults_a_camera_behaves_the_same(wire: Wire, through: Wire) -> None:
     assert await through.do("gain", Gain=33) == 0
     assert await through.value("gain") == await wire.value("gain") == 33
     assert await through.do("startexposure", Duration=0.0, Light=False) == 0
 
 
-async def test_an_image_passes_byte_by_byte(
+async def test_an_image_is_forwarded_unchanged(
     wire: Wire, through: Wire, proxy: FaultProxy, clock: Clock
 ) -> None:
     wire.camera.start_exposure(1.0, light=True)
@@ -120,18 +123,24 @@ REPLIES = {
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
 @pytest.mark.parametrize("size", [1, 1000])
-async def test_whatever_frames_it_a_reply_is_passed_on(reply: bytes, size: int) -> None:
+async def test_a_reply_with_any_framing_is_forwarded(reply: bytes, size: int) -> None:
     pieces = [reply[start : start + size] for start in range(0, len(reply), size)]
     request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with scripted(*pieces) as came, FaultProxy(f"127.0.0.1:{came[0].decode()}") as proxy:
+    async with (
+        scripted(*pieces) as received,
+        FaultProxy(f"127.0.0.1:{received[0].decode()}") as proxy,
+    ):
         assert await raw(proxy.address, request) == reply
-        assert came[1:] == [request]
+        assert received[1:] == [request]
 
 
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
-async def test_whatever_frames_it_a_reply_can_be_read_and_changed(reply: bytes) -> None:
+async def test_a_reply_with_any_framing_can_be_read_and_changed(reply: bytes) -> None:
     request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with scripted(reply) as came, FaultProxy(f"127.0.0.1:{came[0].decode()}") as proxy:
+    async with (
+        scripted(reply) as received,
+        FaultProxy(f"127.0.0.1:{received[0].decode()}") as proxy,
+    ):
         proxy.add("wrong_media_type")
         head, _, body = (await raw(proxy.address, request)).partition(b"\r\n\r\n")
     assert b"Content-Type: image/tiff" in head
@@ -151,10 +160,10 @@ BROKEN_REPLIES = {
 
 
 @pytest.mark.parametrize("reply", BROKEN_REPLIES.values(), ids=BROKEN_REPLIES)
-async def test_a_server_that_breaks_off_is_a_connection_that_breaks_off(reply: bytes) -> None:
+async def test_an_invalid_reply_of_the_server_resets_the_client(reply: bytes) -> None:
     async with (
-        scripted(reply) as came,
-        FaultProxy(f"127.0.0.1:{came[0].decode()}") as proxy,
+        scripted(reply) as received,
+        FaultProxy(f"127.0.0.1:{received[0].decode()}") as proxy,
         http_client(proxy) as client,
     ):
         with pytest.raises(httpx.TransportError):
@@ -164,12 +173,12 @@ async def test_a_server_that_breaks_off_is_a_connection_that_breaks_off(reply: b
 
 
 @pytest.mark.parametrize("request_", [b"nonsense\r\n\r\n", b"GET\r\n\r\n", b"GET /x HT"])
-async def test_what_is_no_request_ends_the_connection(proxy: FaultProxy, request_: bytes) -> None:
+async def test_an_invalid_request_ends_the_connection(proxy: FaultProxy, request_: bytes) -> None:
     with contextlib.suppress(ConnectionResetError):
         assert await raw(proxy.address, request_) == b""
 
 
-async def test_a_client_may_ask_first_whether_to_send(through: Wire, proxy: FaultProxy) -> None:
+async def test_expect_100_continue_is_answered(through: Wire, proxy: FaultProxy) -> None:
     form = b"Gain=12&ClientTransactionID=5"
     head = (
         f"PUT {GAIN} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(form)}\r\nExpect: 100-continue\r\n"
@@ -181,7 +190,7 @@ async def test_a_client_may_ask_first_whether_to_send(through: Wire, proxy: Faul
     assert through.camera.gain == 12
 
 
-async def test_a_form_may_come_in_chunks(through: Wire, proxy: FaultProxy) -> None:
+async def test_a_form_may_be_chunked(through: Wire, proxy: FaultProxy) -> None:
     async def form() -> AsyncIterator[bytes]:
         yield b"Gain="
         yield b"13"
@@ -191,13 +200,13 @@ async def test_a_form_may_come_in_chunks(through: Wire, proxy: FaultProxy) -> No
     assert through.camera.gain == 13
 
 
-async def test_a_connection_is_kept_on_both_sides(through: Wire, proxy: FaultProxy) -> None:
+async def test_connections_are_kept_alive_on_both_sides(through: Wire, proxy: FaultProxy) -> None:
     for _ in range(3):
         await through.value("gain")
     assert (proxy.connections, through.server.connections) == (1, 2 - 1)
 
 
-async def test_a_server_that_is_gone_is_a_connection_that_breaks_off() -> None:
+async def test_an_unreachable_server_resets_the_client() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         address = "127.0.0.1:%d" % unused.getsockname()[1]  # noqa: UP031 - short
     async with FaultProxy(address) as proxy, http_client(proxy) as client:
@@ -205,10 +214,10 @@ async def test_a_server_that_is_gone_is_a_connection_that_breaks_off() -> None:
             await client.get("/x")
 
 
-# Which requests are chosen
+# Which requests match
 
 
-async def test_a_fault_befalls_only_what_it_is_for(through: Wire, proxy: FaultProxy) -> None:
+async def test_a_fault_applies_only_to_matching_requests(through: Wire, proxy: FaultProxy) -> None:
     rule = proxy.add("http_500_text", member="Gain", verb="put", device=0)
     assert await status(through) == 200
     assert await status(through, GAIN.replace("gain", "offset"), "PUT") == 400
@@ -217,7 +226,7 @@ async def test_a_fault_befalls_only_what_it_is_for(through: Wire, proxy: FaultPr
     assert (rule.seen, rule.hits) == (1, 1)
 
 
-async def test_management_is_no_device(through: Wire, proxy: FaultProxy) -> None:
+async def test_management_requests_match_no_device(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("http_503_html", device=0)
     assert await status(through, "/management/apiversions") == 200
     proxy.add("http_503_html", member="apiversions")
@@ -225,20 +234,18 @@ async def test_management_is_no_device(through: Wire, proxy: FaultProxy) -> None
     assert proxy.events[-1].device is None
 
 
-async def test_a_fault_can_be_counted_out(through: Wire, proxy: FaultProxy) -> None:
+async def test_times_and_after_limit_a_fault(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("http_500_text", times=2, after=1)
     assert [await status(through) for _ in range(5)] == [200, 500, 500, 200, 200]
 
 
-async def test_the_first_rule_that_chooses_a_request_has_it(
-    through: Wire, proxy: FaultProxy
-) -> None:
+async def test_the_first_matching_rule_applies(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("http_500_text", times=1)
     proxy.add("http_404_text", times=1)
     assert [await status(through) for _ in range(3)] == [500, 404, 200]
 
 
-async def fates(wire: Wire, seed: int, *, other: bool = False) -> list[int]:
+async def statuses(wire: Wire, seed: int, *, other: bool = False) -> list[int]:
     async with FaultProxy(wire.server.address, seed=seed) as proxy, http_client(proxy) as client:
         proxy.add("http_500_text", member="gain", probability=0.5)
         through = Wire(client, wire.server, wire.camera)
@@ -251,26 +258,26 @@ async def fates(wire: Wire, seed: int, *, other: bool = False) -> list[int]:
 
 
 async def test_the_same_seed_gives_the_same_faults(wire: Wire) -> None:
-    first = await fates(wire, 1)
+    first = await statuses(wire, 1)
     assert set(first) == {200, 500}
-    assert await fates(wire, 1, other=True) == first
-    assert await fates(wire, 2) != first
+    assert await statuses(wire, 1, other=True) == first
+    assert await statuses(wire, 2) != first
 
 
-async def test_a_rule_ends_with_its_block(through: Wire, proxy: FaultProxy) -> None:
+async def test_a_rule_ends_with_its_with_block(through: Wire, proxy: FaultProxy) -> None:
     with proxy.add("http_500_text"):
         assert await status(through) == 500
     assert await status(through) == 200
 
 
-async def test_clearing_lets_everything_pass(through: Wire, proxy: FaultProxy) -> None:
+async def test_clear_removes_all_rules(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("http_500_text")
     proxy.add("close_before")
     proxy.clear()
     assert await status(through) == 200
 
 
-async def test_a_fault_that_does_not_fit_a_reply_lets_it_pass(
+async def test_a_fault_that_does_not_fit_a_reply_forwards_it(
     through: Wire, proxy: FaultProxy
 ) -> None:
     rule = proxy.add("nan_value", times=1)
@@ -284,24 +291,24 @@ async def test_a_fault_that_does_not_fit_a_reply_lets_it_pass(
     ("kind", "body"),
     [("json", b"no JSON"), ("json", b"[]"), ("imagebytes", b"short"), ("pdf", b"{}")],
 )
-async def test_a_reply_that_is_spoilt_already_passes(kind: str, body: bytes) -> None:
+async def test_a_malformed_reply_is_forwarded_unchanged(kind: str, body: bytes) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/{kind}\r\nContent-Length: {len(body)}"
     request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
     async with (
-        scripted(head.encode() + b"\r\n\r\n" + body) as came,
-        FaultProxy(f"127.0.0.1:{came[0].decode()}") as proxy,
+        scripted(head.encode() + b"\r\n\r\n" + body) as received,
+        FaultProxy(f"127.0.0.1:{received[0].decode()}") as proxy,
     ):
         proxy.add("null_value" if kind == "json" else "huge_image", member="x")
         assert (await raw(proxy.address, request)).endswith(b"\r\n\r\n" + body)
         assert proxy.count() == 0
 
 
-async def test_a_fault_of_images_is_for_images(through: Wire, proxy: FaultProxy) -> None:
+async def test_image_faults_match_imagearray_by_default(through: Wire, proxy: FaultProxy) -> None:
     assert proxy.add("short_image").member == "imagearray"
     assert proxy.add("short_image", member="ImageArrayVariant").member == "imagearrayvariant"
 
 
-async def test_a_member_is_known_in_any_spelling_and_those_of_other_devices_too(
+async def test_members_match_in_any_spelling_and_other_devices_are_accepted(
     proxy: FaultProxy,
 ) -> None:
     for member in ("startexposure", "StartExposure", "start_exposure"):
@@ -310,7 +317,7 @@ async def test_a_member_is_known_in_any_spelling_and_those_of_other_devices_too(
     assert proxy.add("delay", member="Temperature").member == "temperature"
 
 
-async def test_it_remembers_what_it_did(through: Wire, proxy: FaultProxy) -> None:
+async def test_events_and_counts_record_the_faults(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("http_500_text", member="gain")
     proxy.add("http_404_text", member="offset")
     await through.put("gain", Gain=5, ClientTransactionID=77)
@@ -327,16 +334,21 @@ async def test_it_remembers_what_it_did(through: Wire, proxy: FaultProxy) -> Non
 @pytest.mark.parametrize(
     ("name", "choice", "error", "text"),
     [
-        ("lose_replies", {}, ValueError, "there is no fault 'lose_replies'; lose_reply perhaps?"),
+        ("lose_replies", {}, ValueError, "no fault 'lose_replies'; did you mean 'lose_reply'"),
         ("xyz", {}, ValueError, "there is no fault 'xyz'$"),
-        ("drip", {"member": "imagearay"}, ValueError, "no member 'imagearay'; imagearray perhaps"),
-        ("refuse", {"member": "gain"}, ValueError, "refuse comes before any request"),
-        ("reset_on_connect", {"device": 0}, ValueError, "reset_on_connect comes before"),
-        ("refuse", {"times": 1}, ValueError, "refuse holds until it is removed"),
+        (
+            "drip",
+            {"member": "imagearay"},
+            ValueError,
+            "no member 'imagearay'; did you mean 'imagearray'",
+        ),
+        ("refuse", {"member": "gain"}, ValueError, "refuse happens before any request"),
+        ("reset_on_connect", {"device": 0}, ValueError, "reset_on_connect happens before"),
+        ("refuse", {"times": 1}, ValueError, "refuse lasts until it is removed"),
         ("silence", {"seconds": 1}, TypeError, "silence has no option seconds"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_invalid_arguments_raise(
     name: str, choice: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):
@@ -346,7 +358,7 @@ def test_what_makes_no_sense_is_refused(
 # The port
 
 
-async def test_a_closed_port_refuses_until_it_is_opened(through: Wire, proxy: FaultProxy) -> None:
+async def test_a_closed_port_refuses_until_it_is_reopened(through: Wire, proxy: FaultProxy) -> None:
     assert await status(through) == 200
     for _ in range(2):
         with proxy.add("refuse"):
@@ -356,16 +368,18 @@ async def test_a_closed_port_refuses_until_it_is_opened(through: Wire, proxy: Fa
         assert await status(through) == 200
 
 
-async def test_a_closed_port_breaks_off_what_goes_on(through: Wire, proxy: FaultProxy) -> None:
+async def test_closing_the_port_resets_requests_in_progress(
+    through: Wire, proxy: FaultProxy
+) -> None:
     proxy.add("silence")
     waiting = asyncio.create_task(through.get("gain"))
-    await something_befell(proxy)
+    await first_fault(proxy)
     proxy.add("refuse")
     with pytest.raises(httpx.ReadError):
         await waiting
 
 
-async def test_a_proxy_can_begin_with_a_closed_port(wire: Wire) -> None:
+async def test_a_proxy_can_start_with_a_closed_port(wire: Wire) -> None:
     proxy = FaultProxy(wire.server.address)
     rule = proxy.add("refuse")
     async with proxy, http_client(proxy) as client:
@@ -376,24 +390,24 @@ async def test_a_proxy_can_begin_with_a_closed_port(wire: Wire) -> None:
         assert (await client.get(GAIN)).status_code == 200
 
 
-async def test_while_the_port_is_closed_nobody_else_gets_it(proxy: FaultProxy) -> None:
+async def test_a_closed_port_stays_reserved(proxy: FaultProxy) -> None:
     proxy.add("refuse")
     with pytest.raises(OSError, match="in use"), socket.socket() as other:
         other.bind(("127.0.0.1", proxy.port))
 
 
-async def test_some_connections_can_be_reset_at_once(through: Wire, proxy: FaultProxy) -> None:
+async def test_single_connections_can_be_reset(through: Wire, proxy: FaultProxy) -> None:
     proxy.add("reset_on_connect", times=1)
     assert [await status(through) for _ in range(2)] == [0, 200]
     assert proxy.events[0][1:4] == ("reset_on_connect", "", "")
 
 
-async def test_it_leaves_nothing_behind(wire: Wire) -> None:
+async def test_it_leaves_no_task_and_no_socket(wire: Wire) -> None:
     before = asyncio.all_tasks()
     async with FaultProxy(wire.server.address) as proxy, http_client(proxy) as client:
         proxy.add("silence")
         waiting = asyncio.create_task(client.get(GAIN))
-        await something_befell(proxy)
+        await first_fault(proxy)
         port = proxy.port
     with pytest.raises(httpx.TransportError):
         await waiting
@@ -426,7 +440,7 @@ async def test_it_listens_on_ipv6_too(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("target", ["127.0.0.1", "https://127.0.0.1:1", ":80"])
-def test_a_target_that_it_cannot_reach_is_refused(target: str) -> None:
+def test_an_invalid_target_raises(target: str) -> None:
     with pytest.raises(ValueError, match="must be host:port"):
         FaultProxy(target)
 
@@ -444,7 +458,7 @@ def ask(address: str) -> int:
     return number
 
 
-def test_it_can_be_switched_from_another_thread() -> None:
+def test_rules_can_be_changed_from_another_thread() -> None:
     with (
         run_in_thread(SimulatorServer([SimulatedCamera()])) as server,
         run_in_thread(FaultProxy(server.address)) as proxy,

@@ -64,7 +64,7 @@ def test_gain_divides_signal_and_noise() -> None:
     assert dark.std() == pytest.approx(100.0, rel=0.02)
 
 
-def test_the_photon_transfer_curve_gives_the_gain_back() -> None:
+def test_the_photon_transfer_curve_yields_the_gain() -> None:
     facts = {"stars": 0, "sky_brightness": 200.0}
     first, second = (shoot(facts, number=n, electrons_per_adu=2.0) for n in (1, 2))
     bias = shoot(light=False, duration=0.0, electrons_per_adu=2.0, number=3)
@@ -148,7 +148,7 @@ def test_hot_pixels_stay_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("sensor", [SensorType.MONOCHROME, SensorType.RGGB, SensorType.LRGB])
-def test_a_subframe_is_a_piece_of_the_same_sky(sensor: SensorType) -> None:
+def test_a_subframe_shows_the_same_sky(sensor: SensorType) -> None:
     facts = {"sensor": sensor, **QUIET, "hot_pixel_fraction": 0.001}
     whole = shoot(facts)
     piece = shoot(facts, start_x=21, start_y=13, num_x=100, num_y=81)

@@ -57,16 +57,14 @@ async def exposed(wire: Wire, clock: Clock) -> Wire:
         ("/", "GET / is not a request of the Alpaca protocol"),
     ],
 )
-async def test_what_is_not_understood_is_answered_in_plain_text(
-    wire: Wire, path: str, text: str
-) -> None:
+async def test_unknown_paths_are_answered_in_plain_text(wire: Wire, path: str, text: str) -> None:
     response = await wire.http.get(path)
     assert response.status_code == 400
     assert response.headers["content-type"].startswith("text/plain")
     assert response.text == text
 
 
-async def test_other_verbs_are_not_understood(wire: Wire) -> None:
+async def test_other_verbs_are_refused(wire: Wire) -> None:
     for verb in ("POST", "DELETE", "PATCH"):
         assert (await wire.http.request(verb, "/api/v1/camera/0/name")).status_code == 400
     assert (await wire.put("name")).status_code == 400
@@ -118,7 +116,7 @@ async def test_a_json_reply_is_declared_as_json(wire: Wire) -> None:
     }
 
 
-async def test_the_camera_remembers_what_it_was_asked(wire: Wire) -> None:
+async def test_the_camera_records_its_requests(wire: Wire) -> None:
     before = time.monotonic()
     await wire.put("gain", Gain=3, ClientID=9)
     await wire.put("gain", Gain=9999)
@@ -167,9 +165,7 @@ async def test_setup_pages_are_html_and_escape_names(make_camera: MakeCamera) ->
 # Images
 
 
-async def test_an_image_comes_as_imagebytes_to_those_who_accept_it(
-    wire: Wire, clock: Clock
-) -> None:
+async def test_an_image_is_imagebytes_for_clients_that_accept_it(wire: Wire, clock: Clock) -> None:
     await exposed(wire, clock)
     response = await wire.get("imagearray", Accept=IMAGEBYTES)
     assert response.headers["content-type"] == "application/imagebytes"
@@ -177,7 +173,7 @@ async def test_an_image_comes_as_imagebytes_to_those_who_accept_it(
     np.testing.assert_array_equal(decode_imagebytes(response.content), wire.camera.image())
 
 
-async def test_an_image_comes_as_json_to_everybody_else(wire: Wire, clock: Clock) -> None:
+async def test_an_image_is_json_for_other_clients(wire: Wire, clock: Clock) -> None:
     await exposed(wire, clock)
     response = await wire.http.get("/api/v1/camera/0/imagearray?ClientTransactionID=6")
     document = response.json()
@@ -187,7 +183,7 @@ async def test_an_image_comes_as_json_to_everybody_else(wire: Wire, clock: Clock
     np.testing.assert_array_equal(document["Value"], wire.camera.image())
 
 
-async def test_the_last_exposure_is_told_in_fits_format(wire: Wire, clock: Clock) -> None:
+async def test_the_start_of_the_last_exposure_is_in_fits_format(wire: Wire, clock: Clock) -> None:
     before = datetime.now(UTC)
     await exposed(wire, clock)
     assert await wire.value("lastexposureduration") == 1.0
@@ -217,9 +213,7 @@ async def test_a_colour_image_has_three_planes_either_way(
     np.testing.assert_array_equal(document["Value"], binary)
 
 
-async def test_an_image_can_be_sent_without_its_length(
-    make_camera: MakeCamera, clock: Clock
-) -> None:
+async def test_an_image_can_be_sent_chunked(make_camera: MakeCamera, clock: Clock) -> None:
     async with wired(make_camera(), content_length=False) as wire:
         await exposed(wire, clock)
         response = await wire.get("imagearray", Accept=IMAGEBYTES)
@@ -228,20 +222,20 @@ async def test_an_image_can_be_sent_without_its_length(
         np.testing.assert_array_equal(decode_imagebytes(response.content), wire.camera.image())
 
 
-async def test_a_server_can_be_without_imagebytes(make_camera: MakeCamera, clock: Clock) -> None:
+async def test_imagebytes_can_be_switched_off(make_camera: MakeCamera, clock: Clock) -> None:
     async with wired(make_camera(), imagebytes=False) as wire:
         await exposed(wire, clock)
         response = await wire.get("imagearray", Accept=IMAGEBYTES)
     assert response.json()["Type"] == 2
 
 
-async def test_no_image_is_an_error_as_json(wire: Wire) -> None:
+async def test_a_missing_image_is_an_error_in_json(wire: Wire) -> None:
     response = await wire.get("imagearray", Accept=IMAGEBYTES)
     assert response.headers["content-type"] == "application/json"
     assert response.json()["ErrorNumber"] == 0x40B
 
 
-async def test_no_image_can_be_an_error_as_imagebytes(make_camera: MakeCamera) -> None:
+async def test_a_missing_image_can_be_an_error_in_imagebytes(make_camera: MakeCamera) -> None:
     async with wired(make_camera(), imagebytes_errors=True) as wire:
         response = await wire.get("imagearray", Accept=IMAGEBYTES)
         as_json = await wire.get("imagearray")
@@ -275,7 +269,7 @@ async def _watch_gaps(gaps: list[float]) -> None:
         gaps.append(time.perf_counter() - before)
 
 
-# Life of a server
+# Starting and stopping
 
 
 async def test_it_starts_within_a_tenth_of_a_second() -> None:
@@ -331,7 +325,7 @@ async def test_it_can_be_stopped_while_an_image_is_made(
     assert caplog.records == []
 
 
-async def test_a_client_that_leaves_in_the_middle_makes_no_noise(
+async def test_a_client_that_disconnects_within_a_request_logs_nothing(
     wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", wire.server.port)
@@ -346,7 +340,7 @@ async def test_a_client_that_leaves_in_the_middle_makes_no_noise(
     assert caplog.records == []
 
 
-async def test_it_is_silent_and_leaves_the_signals_alone(
+async def test_it_logs_nothing_and_changes_no_signal_handlers(
     make_camera: MakeCamera, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -418,7 +412,7 @@ async def test_a_bug_in_a_camera_is_http_500(wire: Wire, monkeypatch: pytest.Mon
     assert response.headers["content-type"].startswith("text/plain")
 
 
-async def test_json_of_an_image_is_one_document(wire: Wire, clock: Clock) -> None:
+async def test_the_json_of_an_image_is_one_valid_document(wire: Wire, clock: Clock) -> None:
     await exposed(wire, clock)
     text = (await wire.get("imagearray")).text
     assert json.loads(text).keys() == {

@@ -10,8 +10,8 @@ import pytest
 
 from alpaca_async import AlpacaClient, AlpacaError, Timeouts, TransportError, TransportTimeout
 from alpaca_async.testing import FAULTS, Fault, FaultProxy, SimulatedCamera
-from tests.hasty import QUICK, ask_in_peace
 from tests.outcomes import OUTCOMES
+from tests.short_timeouts import QUICK, get_name_with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -84,7 +84,7 @@ async def test_a_fault_has_its_outcome(
         for member in ("gain", "offset", "imagearray"):
             assert simulated.count(member) == int(fault.passes_on)
         proxy.clear()
-        assert await ask_in_peace(camera) == simulated.name, "the client is usable at once"
+        assert await get_name_with_retries(camera) == simulated.name, "the client is usable at once"
 
 
 def check_knowledge(fault: Fault, error: Exception | None) -> None:

@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_cases(name: str) -> None:
 def test_the_oracles_know_right_from_wrong() -> None:
     """Without damage every payload is an image or an error."""
     rng = Random(1)
-    assert all(imagebytes.judge(imagebytes.payload(rng)) is not None for _ in range(200))
+    assert all(imagebytes.expected_content(imagebytes.payload(rng)) is not None for _ in range(200))
     assert json_replies.image_of(b'{"Type":2,"Rank":2,"Value":[[1,2]]}') is not None
     assert json_replies.image_of(b'{"Type":2,"Rank":3,"Value":[[1,2]]}') is None
     assert json_replies.image_of(b'{"Type":2,"Rank":2,"Value":[[1,true]]}') is None

@@ -1,4 +1,4 @@
-"""The faults, by kind; each module puts its own into the list."""
+"""The faults by kind; importing a module registers its faults in `FAULTS`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fault is, and the list of all."""
+"""The class of faults, and the registry of all faults."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Deed: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
 class Fault:
     """One way in which a network or a server can fail.
 
-    `passes_on` tells whether the server gets the request, and so executes a command. `options`
-    are numbers that `FaultProxy.add` takes for it, with what they are unless given. `scope` is
-    what it befalls: requests mostly, else connections before they bring one, or the port.
+    `passes_on` says whether the server receives the request, and so executes a command. `options`
+    are the numeric options of the fault for `FaultProxy.add`, with their defaults. `scope` is
+    what the fault applies to: single requests, new connections before their first request, or
+    the port. `deed` is the proxy's function that injects the fault.
     """
 
     name: str
@@ -49,12 +50,12 @@ def fault(
     scope: Scope = "request",
     **options: float,
 ) -> Callable[[Deed], Deed]:
-    """Put a function into the list, under its own name unless one is given."""
+    """Return a decorator that registers a function as a fault, by default under its own name."""
 
     def register(deed: Deed) -> Deed:
-        title = name or getattr(deed, "__name__", "")
-        _faults[title] = Fault(
-            name=title,
+        fault_name = name or getattr(deed, "__name__", "")
+        _faults[fault_name] = Fault(
+            name=fault_name,
             kind=kind,
             description=description,
             passes_on=passes_on,

@@ -1,4 +1,4 @@
-"""What drivers put into JSON: other types, other names, other numbers, half of the text."""
+"""Faults in JSON replies: wrong types, names and numbers, truncated text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JSON: Final = "application/json"
 
 
 def changes_json(description: str) -> Callable[[Change], Change]:
-    """Put a function into the list that makes the fields of an envelope something else."""
+    """Return a decorator that registers a function that changes an envelope as a fault."""
 
     def register(change: Change) -> Change:
         def changed(reply: Reply) -> Reply | None:
@@ -38,7 +38,7 @@ def changes_json(description: str) -> Callable[[Change], Change]:
 
 
 def _fields(reply: Reply) -> Fields | None:
-    """Return the envelope in `reply`, if it is one."""
+    """Return the envelope in `reply`, or None if it is not a JSON object."""
     if reply.media_type != _JSON:
         return None
     try:
@@ -55,7 +55,7 @@ def _encoded(content: Fields | str | bytes) -> bytes:
 
 
 def _with_value(fields: Fields, text: str) -> str:
-    """Return an envelope whose value is `text`, be it JSON or not."""
+    """Return an envelope whose value is `text`, which need not be valid JSON."""
     rest = json.dumps({name: value for name, value in fields.items() if name != "Value"})
     return f'{{"Value": {text}, {rest[1:]}'
 
@@ -63,7 +63,7 @@ def _with_value(fields: Fields, text: str) -> str:
 # Text
 
 
-@changes_json("The JSON ends in the middle.")
+@changes_json("The JSON is cut off in the middle.")
 def truncated_json(fields: Fields) -> str:
     text = json.dumps(fields)
     return text[: len(text) // 2]
@@ -74,7 +74,7 @@ def trailing_comma(fields: Fields) -> str:
     return f"{json.dumps(fields)[:-1]},}}"
 
 
-@changes_json("The JSON is UTF-16.")
+@changes_json("The JSON is encoded as UTF-16.")
 def utf_16(fields: Fields) -> bytes:
     return json.dumps(fields).encode("utf-16")
 
@@ -84,17 +84,17 @@ def byte_order_mark(fields: Fields) -> bytes:
     return json.dumps(fields).encode("utf-8-sig")
 
 
-@changes_json("A text of the JSON is not UTF-8.")
+@changes_json("A string in the JSON is not valid UTF-8.")
 def broken_utf_8(fields: Fields) -> bytes:
     return _with_value(fields, '"caf?"').encode().replace(b"?", b"\xe9")
 
 
-@changes_json("The JSON is a list.")
+@changes_json("The JSON is a list instead of an object.")
 def list_for_record(fields: Fields) -> str:
     return json.dumps([fields])
 
 
-@changes_json("The JSON has three million characters.")
+@changes_json("The JSON is longer than three million characters.")
 def oversized_json(fields: Fields) -> Fields:
     return {**fields, "Padding": "x" * 3_000_000}
 
@@ -102,7 +102,7 @@ def oversized_json(fields: Fields) -> Fields:
 # Fields
 
 
-@changes_json("There is no value.")
+@changes_json("The reply has no Value.")
 def no_value(fields: Fields) -> Fields:
     return {name: value for name, value in fields.items() if name != "Value"}
 
@@ -112,17 +112,17 @@ def lower_case_names(fields: Fields) -> Fields:
     return {name.lower(): value for name, value in fields.items()}
 
 
-@changes_json("Fields that nobody knows are there, too.")
+@changes_json("The reply has additional, unknown fields.")
 def extra_fields(fields: Fields) -> Fields:
     return {"DriverException": None, **fields, "Colour": {"of": ["the", "driver"]}}
 
 
-@changes_json("Nothing is there but the value, if there is one.")
+@changes_json("The reply has no fields but Value.")
 def bare_value(fields: Fields) -> Fields:
     return {"Value": fields["Value"]} if "Value" in fields else {}
 
 
-@changes_json("Both ids of the transaction are another's.")
+@changes_json("Both transaction ids are wrong.")
 def wrong_ids(fields: Fields) -> Fields:
     return {**fields, "ClientTransactionID": 123_456_789, "ServerTransactionID": -1}
 
@@ -135,32 +135,32 @@ def null_value(fields: Fields) -> Fields:
     return {**fields, "Value": None}
 
 
-@changes_json("The value is a record, whatever it should be.")
+@changes_json("The value is a JSON object instead of the expected type.")
 def mistyped_value(fields: Fields) -> Fields:
     return {**fields, "Value": {"unexpected": True}}
 
 
-@changes_json("The value is text, whatever it should be.")
+@changes_json("The value is text instead of the expected type.")
 def worded_value(fields: Fields) -> Fields:
     return {**fields, "Value": "quite a few"}
 
 
-@changes_json("The value is not a number.")
+@changes_json("The value is NaN.")
 def nan_value(fields: Fields) -> str:
     return _with_value(fields, "NaN")
 
 
-@changes_json("The value is a number beyond all floating point.")
+@changes_json("The value is a number too large for floating point.")
 def infinite_value(fields: Fields) -> str:
     return _with_value(fields, "1e999")
 
 
-@changes_json("The value is an integer of five thousand digits.")
+@changes_json("The value is an integer with five thousand digits.")
 def huge_integer(fields: Fields) -> str:
     return _with_value(fields, "9" * 5000)
 
 
-@changes_json("The value is a list in a list, and so on, a hundred thousand times.")
+@changes_json("The value is a list nested a hundred thousand levels deep.")
 def deep_nesting(fields: Fields) -> str:
     return _with_value(fields, "[" * 100_000 + "]" * 100_000)
 
@@ -168,7 +168,7 @@ def deep_nesting(fields: Fields) -> str:
 # Errors of the device
 
 
-@changes_json("The device reports an error of its driver.")
+@changes_json("The device reports a driver error.")
 def driver_error(fields: Fields) -> Fields:
     return _error(fields, 0x500, "The driver has failed")
 
@@ -178,12 +178,12 @@ def not_connected(fields: Fields) -> Fields:
     return _error(fields, 0x407, "The camera is not connected")
 
 
-@changes_json("The device reports an error in words, with number 0.")
+@changes_json("The device reports an error message with error number 0.")
 def error_without_number(fields: Fields) -> Fields:
     return _error(fields, 0, "Something is wrong")
 
 
-@changes_json("The device reports an error by a number of Windows.")
+@changes_json("The device reports an error with a Windows error number (HRESULT).")
 def windows_error(fields: Fields) -> Fields:
     return _error(fields, -2146233088, "Exception of type System.Exception")
 

@@ -1,4 +1,4 @@
-"""One request on its way through the proxy, and what a fault can do to it."""
+"""One request and its reply in the proxy, with the operations that faults use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from alpaca_async.testing._message import Reply, Request
 
-_AT_ONCE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: break the connection off with a reset, whatever has not been sent."""
+_LINGER_ZERO: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with timeout 0: close with a reset and discard unsent data."""
 _READ_LIMIT: Final = 1 << 18
 
 
@@ -26,48 +26,48 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        # What was sent has left when `drain` returns: a reset shall not swallow it.
+        # Make `drain` wait until all data is sent, so that a later reset does not discard it.
         writer.transport.set_write_buffer_limits(high=0)
 
     @property
     def gone(self) -> bool:
-        """Whether this end is closed, by us or by the peer."""
+        """Whether the connection is closed, by us or by the peer."""
         return self.writer.is_closing() or self.reader.at_eof()
 
     async def send(self, data: bytes) -> None:
-        """Send bytes; returns when they have left."""
+        """Send bytes; return when they are handed to the operating system."""
         self.writer.write(data)
         await self.writer.drain()
 
     async def wait_until_gone(self) -> None:
-        """Wait until the peer closes the connection; what it sends is dropped."""
+        """Wait until the peer closes the connection; discard what it sends."""
         while await self.reader.read(_READ_LIMIT):
             pass
 
     def close(self) -> None:
-        """Close the connection when all is sent."""
+        """Close the connection after all data is sent."""
         self.writer.close()
 
     def reset(self) -> None:
-        """Break the connection off."""
+        """Reset the connection."""
         if not self.writer.is_closing():
             sock = self.writer.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
         self.writer.transport.abort()
 
 
 class Upstream:
-    """The way to the server, over one connection for each of the client's."""
+    """A connection to the server; each client connection has its own."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._place = host, port
+        self._address = host, port
         self._peer: Peer | None = None
 
     async def send(self, request: Request) -> asyncio.StreamReader:
-        """Send a request, over a new connection if the old one is closed; never twice."""
+        """Send a request once, over a new connection if the old one is closed."""
         if self._peer is None or self._peer.gone:
             self.close()
-            reader, writer = await asyncio.open_connection(*self._place, limit=_READ_LIMIT)
+            reader, writer = await asyncio.open_connection(*self._address, limit=_READ_LIMIT)
             self._peer = Peer(reader, writer)
         await self._peer.send(request.wire)
         return self._peer.reader
@@ -80,9 +80,9 @@ class Upstream:
 
 
 class Exchange:
-    """A request, the client that waits for its reply, and the server that would give it.
+    """A request, the client that sent it, and the connection to the server.
 
-    `befell` tells afterwards whether the fault could be done to this reply.
+    `applied` tells afterwards whether the fault could be applied to this reply.
     """
 
     def __init__(
@@ -94,28 +94,28 @@ class Exchange:
     ) -> None:
         self.client = client
         self.options = options
-        self.befell = True
+        self.applied = True
         self._request = request
         self._upstream = upstream
 
     @property
     def target(self) -> str:
-        """What the request asks for, path and query."""
+        """The path and query of the request."""
         return self._request.head.lines[0].split(" ")[1]
 
     async def pass_on(self) -> None:
-        """Let the request and its reply through, untouched."""
+        """Forward the request and its reply unchanged."""
         reader = await self._upstream.send(self._request)
         if not await relay_reply(self._request, reader, self.client.writer):
             self.client.close()
 
     async def reply(self) -> Reply:
-        """Pass the request on and return the whole reply."""
+        """Forward the request and return the complete reply."""
         return await read_reply(self._request, await self._upstream.send(self._request))
 
     async def send_changed(self, change: Callable[[Reply], Reply | None]) -> None:
-        """Pass the request on and send its reply, unless `change` returns None a changed one."""
+        """Forward the request and send the reply changed; unchanged if `change` returns None."""
         reply = await self.reply()
         changed = change(reply)
-        self.befell = changed is not None
+        self.applied = changed is not None
         await self.client.send((changed or reply).wire)

@@ -1,4 +1,4 @@
-"""What drivers put into ImageBytes: headers that lie, pixels that are missing."""
+"""Faults in ImageBytes: wrong headers, missing pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SMALL_IMAGE: Final = b'{"Type": 2, "Rank": 2, "Value": [[1, 2], [3, 4]], "Error
 
 
 class Header(NamedTuple):
-    """The eleven numbers before the pixels."""
+    """The eleven numbers of the ImageBytes header."""
 
     version: int
     error: int
@@ -40,7 +40,7 @@ Change: TypeAlias = "Callable[[Header, bytes], tuple[Header, bytes]]"
 
 
 def changes_image(description: str) -> Callable[[Change], Change]:
-    """Put a function into the list that makes header and pixels something else."""
+    """Return a decorator that registers a function that changes an image as a fault."""
 
     def register(change: Change) -> Change:
         def changed(reply: Reply) -> Reply | None:
@@ -59,84 +59,84 @@ def changes_image(description: str) -> Callable[[Change], Change]:
     return register
 
 
-@changes_image("The last pixel is missing.")
+@changes_image("The last byte of the pixels is missing.")
 def short_image(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header, pixels[:-1]
 
 
-@changes_image("More pixels come than the header says.")
+@changes_image("The pixels are 100 bytes longer than the header says.")
 def long_image(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header, pixels + bytes(100)
 
 
-@changes_image("The pixels are missing.")
+@changes_image("All pixels are missing.")
 def header_alone(header: Header, _pixels: bytes) -> tuple[Header, bytes]:
     return header, b""
 
 
-@changes_image("The header says that the image is larger than all memory.")
+@changes_image("The header gives a size larger than any memory.")
 def huge_image(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(x=2**31 - 1, y=2**31 - 1), pixels
 
 
-@changes_image("The header says that the image has a negative width.")
+@changes_image("The header gives a negative width.")
 def negative_size(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(x=-header.x), pixels
 
 
-@changes_image("The header says that the image has no pixels.")
+@changes_image("The header gives a size of 0.")
 def empty_image(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(x=0, y=0), pixels
 
 
-@changes_image("The header gives another frame than the pixels have.")
+@changes_image("The header gives a larger width than the pixels have.")
 def lying_size(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(x=header.x + 1), pixels
 
 
-@changes_image("The header says that the image has five axes.")
+@changes_image("The header gives rank 5.")
 def wrong_rank(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(rank=5), pixels
 
 
-@changes_image("The header gives a type of pixels that nobody knows.")
+@changes_image("The header gives an unknown pixel type.")
 def unknown_pixel_type(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(transmission_type=77), pixels
 
 
-@changes_image("The header says that the pixels begin within it.")
+@changes_image("The header says that the pixels start within the header.")
 def early_data_start(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(data_start=12), pixels
 
 
-@changes_image("The header says that the pixels begin after their end.")
+@changes_image("The header says that the pixels start two gigabytes away.")
 def late_data_start(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(data_start=2**31 - 1), pixels
 
 
-@changes_image("The header is of a version to come.")
+@changes_image("The header has the unknown version 2.")
 def future_version(header: Header, pixels: bytes) -> tuple[Header, bytes]:
     return header._replace(version=2), pixels
 
 
-@changes_image("The device reports an error in ImageBytes.")
+@changes_image("The device reports a driver error in ImageBytes.")
 def image_error(header: Header, _pixels: bytes) -> tuple[Header, bytes]:
     zeros = header._replace(element_type=0, transmission_type=0, rank=0, x=0, y=0, z=0)
     return zeros._replace(error=0x500), "Es fehlt an Licht: 0 \u00b5s".encode()
 
 
-@fault("image", "The media type of ImageBytes is that of JSON.")
+@fault("image", "ImageBytes are labelled as JSON.")
 async def imagebytes_as_json(exchange: Exchange) -> None:
     await exchange.send_changed(_as_json)
 
 
-@fault("image", "JSON comes with the media type of ImageBytes.")
+@fault("image", "JSON is labelled as ImageBytes.")
 async def json_as_imagebytes(exchange: Exchange) -> None:
     await exchange.send_changed(_with_json)
 
 
 def _as_json(reply: Reply) -> Reply | None:
-    return reply.of_type(_JSON) if reply.media_type == _IMAGEBYTES else None
+    return reply.with_media_type(_JSON) if reply.media_type == _IMAGEBYTES else None
 
 
 def _with_json(reply: Reply) -> Reply | None:

@@ -1,4 +1,4 @@
-"""Limits that tests reach on purpose, and a request that shall not reach them."""
+"""Short timeouts for tests that expect a timeout, and a request that retries past them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ QUICK: Final = Timeouts(establish=3.0, reply=0.3, long=0.3, stall=0.3)
 _ATTEMPTS: Final = 10
 
 
-async def ask_in_peace(camera: AsyncCamera) -> str:
-    """Return the camera's name, and leave a kept connection; a busy machine may take a while."""
+async def get_name_with_retries(camera: AsyncCamera) -> str:
+    """Return the camera's name and leave a keep-alive connection; retry on a busy machine."""
     for _ in range(_ATTEMPTS):
         try:
             return await camera.get_name()
         except TransportTimeout:
             continue
-    raise AssertionError("nothing answers")
+    raise AssertionError(f"no reply in {_ATTEMPTS} attempts")

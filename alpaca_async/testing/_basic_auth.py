@@ -1,4 +1,4 @@
-"""HTTP Basic for the simulated server."""
+"""HTTP Basic authentication for the simulated server."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from starlette.responses import PlainTextResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_REFUSAL: Final = PlainTextResponse(
-    "A user name and a password are needed", 401, {"WWW-Authenticate": 'Basic realm="Alpaca"'}
+_UNAUTHORIZED: Final = PlainTextResponse(
+    "A user name and a password are required", 401, {"WWW-Authenticate": 'Basic realm="Alpaca"'}
 )
 
 
-class PasswordGate:
-    """Lets a request through to an application if it brings the user name and the password."""
+class BasicAuthMiddleware:
+    """Passes a request to an application if it carries the right user name and password."""
 
     def __init__(self, app: ASGIApp, auth: tuple[str, str]) -> None:
         self._app = app
         self._token = b"Basic " + b64encode(":".join(auth).encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve or refuse a request."""
-        brought = dict(scope["headers"]).get(b"authorization", b"")
-        app = self._app if compare_digest(brought, self._token) else _REFUSAL
+        """Serve a request, or answer it with status 401."""
+        sent = dict(scope["headers"]).get(b"authorization", b"")
+        app = self._app if compare_digest(sent, self._token) else _UNAUTHORIZED
         await app(scope, receive, send)
