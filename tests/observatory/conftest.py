@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-PACE = Pace(interval=0.1, retry=0.1, patience=0.3)
+PACE = Pace(interval=0.1, retry=0.1, late_after=0.3)
 
 
 @dataclass

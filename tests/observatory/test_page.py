@@ -80,7 +80,7 @@ async def page(tab: Page, site: Site) -> AsyncGenerator[Page]:
 
     tab.on("pageerror", note)
     site.camera.delay = 0.0
-    await site.until(lambda view: not view["late"] and not view["fault"])
+    await site.until(lambda view: not view["late"] and not view["status_error"])
     await tab.goto(site.url)
     await tab.evaluate(REMEMBER)
     await expect(tab.locator("#state")).to_have_text("Idle")
@@ -161,7 +161,7 @@ async def test_a_slow_server_is_told_of_and_waited_for(page: Page, site: Site) -
     site.camera.delay = 0.05
     await expect_picture(page, before + 1)
     site.camera.delay = 0.0
-    assert "Exposing, as far as known" in await told(page, "steps")
+    assert "Exposing (estimated)" in await told(page, "steps")
     assert len(await told(page, "fractions")) >= 3
     await expect(alert).to_be_hidden()
 
@@ -171,11 +171,11 @@ async def test_a_camera_that_is_lost_in_mid_exposure_may_come_back(page: Page, s
     await order(page, 1)
     await site.started()
     async with site.out_of_reach():
-        await site.until(lambda view: view["fault"] and view["progress"])
+        await site.until(lambda view: view["status_error"] and view["progress"])
     await expect_picture(page, before + 1)
     await expect(page.get_by_role("alert")).to_be_hidden()
-    assert "Exposing, as far as known" in await told(page, "steps")
-    lost = "The camera does not answer. Its exposure may still run"
+    assert "Exposing (estimated)" in await told(page, "steps")
+    lost = "The camera does not answer. The exposure may still be running."
     assert any(alert.startswith(lost) for alert in await told(page, "alerts"))
 
 
@@ -189,8 +189,8 @@ async def test_a_camera_that_dies_in_mid_exposure_is_reported(
     alert = page.get_by_role("alert")
     async with site.out_of_reach():
         await expect(page.locator("#running")).to_be_hidden()
-        await expect(alert).to_contain_text("The camera does not answer. Trying again.")
-    await expect(alert).to_contain_text("The exposure failed. It is not connected, or out of")
+        await expect(alert).to_contain_text("The camera does not answer. Reconnecting.")
+    await expect(alert).to_contain_text("The exposure failed. The camera is not connected")
     await expect(alert).to_contain_text("connection refused")
 
     await order(page, 0.1)
@@ -203,11 +203,11 @@ async def test_errors_are_shown_with_their_number(page: Page, site: Site) -> Non
     site.camera.fail_exposure("the shutter is stuck", 0x5FF)
     await page.get_by_role("button", name="0.1", exact=True).click()
     await page.get_by_role("button", name="Expose").click()
-    await expect(alert).to_contain_text("The exposure failed. It reports an error.")
+    await expect(alert).to_contain_text("The exposure failed. The camera reports an error.")
     await expect(alert).to_contain_text("the shutter is stuck (error 0x5FF)")
 
     await order(page, 5000)
-    await expect(alert).to_contain_text("It does not take this value.")
+    await expect(alert).to_contain_text("The camera does not accept this value.")
 
 
 async def test_another_camera_can_be_chosen_in_red_light(page: Page) -> None:

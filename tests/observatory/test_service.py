@@ -79,7 +79,7 @@ async def test_a_camera_that_exposes_is_busy(site: Site) -> None:
     second = await site.expose()
     assert (second.status_code, second.json()) == (
         409,
-        {"detail": "This camera is exposing already."},
+        {"detail": "This camera is already exposing."},
     )
     assert (await first).status_code == 201
 
@@ -93,7 +93,7 @@ async def test_an_abort_ends_the_exposure(site: Site) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (409, "The exposure was aborted.")
     assert site.camera.count("abortexposure") == aborts + 1
     view = await site.view()
-    assert (view["order"], view["failure"], view["frames"]) == (None, None, frames)
+    assert (view["order"], view["exposure_error"], view["frames"]) == (None, None, frames)
     assert (await site.expose()).status_code == 201
 
 
@@ -132,9 +132,9 @@ async def test_errors_of_the_camera_keep_their_number(site: Site, number: int, s
     problem = answer.json()
     assert (answer.status_code, problem["status"], problem["number"]) == (status, status, number)
     assert "the shutter is stuck" in problem["detail"]
-    assert (await site.view())["failure"] == problem
+    assert (await site.view())["exposure_error"] == problem
     assert (await site.expose()).status_code == 201
-    assert (await site.view())["failure"] is None
+    assert (await site.view())["exposure_error"] is None
 
 
 async def test_an_exposure_that_fails_says_so(site: Site) -> None:
@@ -172,10 +172,10 @@ async def test_other_cameras_are_not_there(site: Site, number: int) -> None:
 
 async def test_a_camera_that_is_lost_is_missed_and_found_again(site: Site) -> None:
     async with site.out_of_reach():
-        view = await site.until(lambda view: view["fault"])
-        assert view["fault"]["status"] == 503
+        view = await site.until(lambda view: view["status_error"])
+        assert view["status_error"]["status"] == 503
         assert (await site.expose()).status_code == 503
-    view = await site.until(lambda view: not view["fault"])
+    view = await site.until(lambda view: not view["status_error"])
     assert view["status"]["camera_state"] == 0
     assert (await site.expose()).status_code == 201
 
@@ -187,18 +187,18 @@ async def test_a_camera_that_dies_in_mid_exposure_is_reported(
     exposing = asyncio.create_task(site.expose(0.3))
     await site.started()
     async with site.out_of_reach():
-        await site.until(lambda view: view["fault"] and view["order"])
+        await site.until(lambda view: view["status_error"] and view["order"])
         answer = await exposing
         assert answer.status_code == 503
-        assert (await site.view())["failure"] == answer.json()
+        assert (await site.view())["exposure_error"] == answer.json()
 
 
 async def test_a_reconnection_does_not_disturb_an_exposure(site: Site) -> None:
     exposing = asyncio.create_task(site.expose(0.6))
     await site.started()
     async with site.out_of_reach():
-        await site.until(lambda view: view["fault"])
-    await site.until(lambda view: not view["fault"])
+        await site.until(lambda view: view["status_error"])
+    await site.until(lambda view: not view["status_error"])
     assert (await exposing).status_code == 201
     assert site.camera.count("disconnect") == 0
 
@@ -213,9 +213,9 @@ async def test_a_server_that_is_too_slow_gives_504(tmp_path: Path) -> None:
     timeouts = Timeouts(reply=0.15, long=0.15)
     async with open_site(small_camera(), tmp_path, timeouts) as site:
         site.camera.delay = 0.3
-        assert (await site.until(lambda view: view["late"]))["silent_for"] > PACE.patience
+        assert (await site.until(lambda view: view["late"]))["silent_for"] > PACE.late_after
         answer = await site.expose()
         assert (answer.status_code, answer.json()["number"]) == (504, None)
         site.camera.delay = 0.0
-        await site.until(lambda view: not view["late"] and not view["fault"])
+        await site.until(lambda view: not view["late"] and not view["status_error"])
         assert (await site.expose()).status_code == 201

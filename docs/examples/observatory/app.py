@@ -1,8 +1,8 @@
-"""A small observatory: cameras, exposures and pictures in the browser.
+"""A small observatory: control cameras and see their pictures in the browser.
 
     python app.py 192.168.1.20:11111 192.168.1.20:11111/1
 
-serves one page at http://127.0.0.1:8000; the frames are kept in the folder `frames`.
+serves one page at http://127.0.0.1:8000, and saves the frames in the folder `frames`.
 """
 
 import argparse
@@ -48,7 +48,7 @@ mimetypes.add_type("image/fits", ".fits")
 
 
 class Order(BaseModel):
-    """An exposure that somebody asks for; `duration` in seconds."""
+    """An exposure that a browser asks for; `duration` in seconds."""
 
     duration: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
     light: bool = True
@@ -56,7 +56,7 @@ class Order(BaseModel):
 
 
 class Frame(BaseModel):
-    """A frame that was kept, with the addresses of its files."""
+    """A saved frame, with the URLs of its files."""
 
     name: str
     fits: str
@@ -70,7 +70,7 @@ class Frame(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong; `number` is the device's, if it gave one."""
+    """An error; `number` is the error number of the device, None if it gave none."""
 
     status: int
     detail: str
@@ -78,165 +78,167 @@ class Problem(BaseModel):
 
 
 class View(BaseModel):
-    """All that a browser needs to know of a camera."""
+    """The complete state of a camera, as the browser gets it."""
 
     number: int
     address: str
     info: CameraInfo | None
     status: CameraStatus | None
     silent_for: float
-    """Seconds since the camera last told its status, or since the beginning."""
+    """Seconds since the last status of the camera, or since the start."""
     late: bool
-    """Whether that is longer than usual, or was the last time."""
-    fault: Problem | None
-    """Why the camera does not tell its status."""
+    """Whether `silent_for`, or the gap before the last status, exceeds `Pace.late_after`."""
+    status_error: Problem | None
+    """Why the status cannot be read."""
     order: Order | None
-    """The exposure that goes on."""
+    """The exposure in progress."""
     progress: Progress | None
-    failure: Problem | None
-    """What became of the last exposure, unless it gave a frame or was aborted."""
+    exposure_error: Problem | None
+    """Why the last exposure failed; None if it succeeded or was aborted."""
     frames: list[Frame]
-    """The most recent, latest first."""
+    """The latest frames, newest first."""
 
 
 def problem_of(error: AlpacaError) -> Problem:
-    """Return what a browser is told of an error."""
+    """Return an error in the form that the browser gets."""
     number: int | None = getattr(error, "number", None)
     return Problem(status=http_status(error), detail=str(error), number=number or None)
 
 
-class News:
-    """Wakes all who wait for a change."""
+class ChangeNotifier:
+    """Wakes all tasks that wait for a change."""
 
     def __init__(self) -> None:
-        self.next = asyncio.Event()
+        self.next_change = asyncio.Event()
 
-    def tell(self) -> None:
-        """Say that something has changed."""
-        told, self.next = self.next, asyncio.Event()
-        told.set()
+    def notify(self) -> None:
+        """Wake the tasks that wait for `next_change`, and replace it by a new event."""
+        event, self.next_change = self.next_change, asyncio.Event()
+        event.set()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How often a camera is looked at, in seconds."""
+    """How often the status of a camera is read, in seconds."""
 
     interval: float = 1.0
     retry: float = 2.0
     """After an error."""
-    patience: float = 3.0
-    """The silence that people are told of."""
+    late_after: float = 3.0
+    """Without a status for this long, the page warns."""
 
 
 class Station:
-    """A camera, its present exposure, and its latest frames."""
+    """A camera, its current exposure, and its latest frames."""
 
     def __init__(
-        self, number: int, camera: AsyncCamera, folder: Path, news: News, pace: Pace
+        self, number: int, camera: AsyncCamera, folder: Path, changes: ChangeNotifier, pace: Pace
     ) -> None:
         self._number = number
         self._camera = camera
         self._folder = folder
-        self._news = news
+        self._changes = changes
         self._pace = pace
         self._info: CameraInfo | None = None
         self._status: CameraStatus | None = None
-        self._heard = time.monotonic()
-        self._last_silence = 0.0
-        self._fault: Problem | None = None
+        self._status_time = time.monotonic()
+        self._status_gap = 0.0
+        self._status_error: Problem | None = None
         self._order: Order | None = None
         self._progress: Progress | None = None
-        self._failure: Problem | None = None
+        self._exposure_error: Problem | None = None
         self._frames: deque[Frame] = deque(maxlen=12)
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._scope = anyio.CancelScope()
 
     def view(self) -> View:
-        """Return how things are now."""
-        silent_for = time.monotonic() - self._heard
+        """Return the current state."""
+        silent_for = time.monotonic() - self._status_time
         return View(
             number=self._number,
             address=f"{urlsplit(self._camera.server).netloc} · {self._camera.device_number}",
             info=self._info,
             status=self._status,
             silent_for=silent_for,
-            late=max(silent_for, self._last_silence) > self._pace.patience,
-            fault=self._fault,
+            late=max(silent_for, self._status_gap) > self._pace.late_after,
+            status_error=self._status_error,
             order=self._order,
             progress=self._progress,
-            failure=self._failure,
+            exposure_error=self._exposure_error,
             frames=list(self._frames),
         )
 
     async def follow(self) -> None:
-        """Keep the camera connected and its status up to date, whatever happens to it."""
+        """Keep the camera connected and its status up to date; retry after every error."""
         while True:
             try:
                 await self._camera.connect()
                 self._info = await self._camera.get_info()
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
-                        self._hear(status)
+                        self._update_status(status)
                         if status.camera_state is None:
-                            break  # it is no longer connected
+                            break  # not connected any more: connect again
             except AlpacaError as error:
-                self._fault = problem_of(error)
-                self._news.tell()
+                self._status_error = problem_of(error)
+                self._changes.notify()
             await asyncio.sleep(self._pace.retry)
 
-    def _hear(self, status: CameraStatus) -> None:
+    def _update_status(self, status: CameraStatus) -> None:
         now = time.monotonic()
-        self._last_silence = 0.0 if self._fault else now - self._heard
-        self._status, self._heard, self._fault = status, now, None
-        self._news.tell()
+        self._status_gap = 0.0 if self._status_error else now - self._status_time
+        self._status, self._status_time, self._status_error = status, now, None
+        self._changes.notify()
 
     async def expose(self, order: Order) -> Frame:
-        """Take a picture and keep it, unless `abort` is called before."""
-        if self._turn.locked():
-            raise HTTPException(409, "This camera is exposing already.")
-        async with self._turn:
-            self._order, self._failure = order, None
+        """Take a picture and save it, unless `abort` is called."""
+        if self._lock.locked():
+            raise HTTPException(409, "This camera is already exposing.")
+        async with self._lock:
+            self._order, self._exposure_error = order, None
             try:
                 with anyio.CancelScope() as self._scope:
-                    return await self._take(order)
+                    return await self._expose_and_save(order)
                 raise HTTPException(409, "The exposure was aborted.")
             except AlpacaError as error:
-                self._failure = problem_of(error)
+                self._exposure_error = problem_of(error)
                 raise
             finally:
                 self._order = self._progress = None
-                self._news.tell()
+                self._changes.notify()
 
     async def abort(self) -> None:
-        """End the exposure, even one that was started elsewhere."""
-        if self._turn.locked():
-            self._scope.cancel()  # which makes `AsyncCamera.expose` abort the exposure
+        """Abort the exposure, even one that another program started."""
+        if self._lock.locked():
+            self._scope.cancel()  # then `AsyncCamera.expose` aborts the exposure
         else:
             await self._camera.abort_exposure()
 
-    async def finish(self) -> None:
-        """End the exposure, and wait for that."""
+    async def close(self) -> None:
+        """Abort the exposure, and wait until it has ended."""
         self._scope.cancel()
-        async with self._turn:
+        async with self._lock:
             pass
 
-    async def _take(self, order: Order) -> Frame:
+    async def _expose_and_save(self, order: Order) -> Frame:
         try:
             await self._camera.reset_frame(order.binning, order.binning)
         except ValueError as error:
             raise HTTPException(http_status(error), str(error)) from error
-        image = await self._camera.expose(order.duration, light=order.light, progress=self._report)
-        frame = await self._keep(image)
+        image = await self._camera.expose(
+            order.duration, light=order.light, progress=self._on_progress
+        )
+        frame = await self._save(image)
         self._frames.appendleft(frame)
         return frame
 
-    def _report(self, progress: Progress) -> None:
+    def _on_progress(self, progress: Progress) -> None:
         self._progress = progress
-        self._news.tell()
+        self._changes.notify()
 
-    async def _keep(self, image: Image) -> Frame:
-        """Write the files of a frame."""
-        exposure = cast("Exposure", image.exposure)  # `expose` never leaves it out
+    async def _save(self, image: Image) -> Frame:
+        """Write the FITS file and the preview of a frame."""
+        exposure = cast("Exposure", image.exposure)  # `expose` always sets it
         name = f"camera{self._number}_{exposure.started:%Y%m%d_%H%M%S_%f}"
         fits = await image.save_fits(self._folder / f"{name}.fits")
         preview = await image.save_preview(fits.with_suffix(".png"), max_size=1600)
@@ -254,36 +256,36 @@ class Station:
 
 
 class Observatory:
-    """All cameras, and what is new of them."""
+    """All cameras, and the notifier of their changes."""
 
     def __init__(
         self, client: AlpacaClient, cameras: Iterable[CameraAddress], folder: Path, pace: Pace
     ) -> None:
         self.open = True
-        self.news = News()
+        self.changes = ChangeNotifier()
         self.stations = [
-            Station(number, client.camera(at.address, at.device_number), folder, self.news, pace)
+            Station(number, client.camera(at.address, at.device_number), folder, self.changes, pace)
             for number, at in enumerate(cameras)
         ]
 
     async def close(self) -> None:
-        """End all exposures, and the streams of events."""
+        """Abort all exposures, and end the event streams."""
         self.open = False
         for station in self.stations:
-            await station.finish()
-        self.news.tell()
+            await station.close()
+        self.changes.notify()
 
 
-def observatory_of(request: Request) -> Observatory:
-    """Return what the lifespan made."""
+def get_observatory(request: Request) -> Observatory:
+    """Return the observatory that the lifespan created."""
     observatory: Observatory = request.state.observatory
     return observatory
 
 
-def station_of(
-    number: int, observatory: Annotated[Observatory, Depends(observatory_of)]
+def get_station(
+    number: int, observatory: Annotated[Observatory, Depends(get_observatory)]
 ) -> Station:
-    """Return the station whose number is in the path."""
+    """Return the station with the number in the path."""
     if not 0 <= number < len(observatory.stations):
         raise HTTPException(404, f"There is no camera {number}.")
     return observatory.stations[number]
@@ -293,47 +295,49 @@ router = APIRouter(prefix="/api")
 
 
 @router.get("/cameras")
-async def cameras(observatory: Annotated[Observatory, Depends(observatory_of)]) -> list[View]:
-    """Return how all cameras are."""
+async def cameras(observatory: Annotated[Observatory, Depends(get_observatory)]) -> list[View]:
+    """Return the state of all cameras."""
     return [station.view() for station in observatory.stations]
 
 
 @router.get("/events", response_class=EventSourceResponse)
 async def events(
-    observatory: Annotated[Observatory, Depends(observatory_of)],
+    observatory: Annotated[Observatory, Depends(get_observatory)],
 ) -> AsyncIterable[list[View]]:
-    """Tell how all cameras are: now, when that changes, and once a second anyway."""
+    """Send the state of all cameras: now, after every change, and at least once a second."""
     while observatory.open:
-        change = observatory.news.next
+        change = observatory.changes.next_change  # before the views, to miss no change
         yield [station.view() for station in observatory.stations]
         with suppress(TimeoutError):
             await asyncio.wait_for(change.wait(), 1)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # at most ten events a second
 
 
 @router.post("/cameras/{number}/exposures", status_code=201)
 async def expose(
-    order: Order, station: Annotated[Station, Depends(station_of)], request: Request
+    order: Order, station: Annotated[Station, Depends(get_station)], request: Request
 ) -> Frame:
-    """Expose, and answer when the frame is kept; a browser that leaves aborts its exposure."""
-    async with on_leaving(request, station.abort):
+    """Expose, and answer when the frame is saved; abort if the browser disconnects."""
+    async with on_disconnect(request, station.abort):
         return await station.expose(order)
 
 
 @router.delete("/cameras/{number}/exposures", status_code=204)
-async def abort(station: Annotated[Station, Depends(station_of)]) -> None:
-    """Abort the exposure that goes on, whoever started it."""
+async def abort(station: Annotated[Station, Depends(get_station)]) -> None:
+    """Abort the exposure in progress, whoever started it."""
     await station.abort()
 
 
 @asynccontextmanager
-async def on_leaving(request: Request, act: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
-    """Call `act` if the other side closes the connection while the block runs."""
+async def on_disconnect(
+    request: Request, callback: Callable[[], Awaitable[None]]
+) -> AsyncGenerator[None]:
+    """Call `callback` if the client disconnects while the block runs."""
 
     async def wait() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        await act()
+        await callback()
 
     waiting = asyncio.create_task(wait())
     try:
@@ -344,7 +348,7 @@ async def on_leaving(request: Request, act: Callable[[], Awaitable[None]]) -> As
 
 
 async def answer_error(_request: Request, error: AlpacaError) -> JSONResponse:
-    """Pass on what the library says of a camera."""
+    """Answer with an error of the library."""
     problem = problem_of(error)
     return JSONResponse(problem.model_dump(), problem.status)
 
@@ -356,7 +360,7 @@ def create_app(
     pace: Pace | None = None,
     timeouts: Timeouts | None = None,
 ) -> FastAPI:
-    """Return the application; frames are kept in `folder`."""
+    """Return the application; frames are saved in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     addresses = tuple(cameras)
 
@@ -383,7 +387,7 @@ def create_app(
 
 
 class Server(uvicorn.Server):
-    """Ends what browsers wait for before it waits for them to go."""
+    """A server that ends its event streams before it waits for open connections."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the observatory, then the server."""
@@ -391,32 +395,34 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def address_of(text: str) -> CameraAddress:
-    """Return the camera that `host:port` or `host:port/number` means."""
+def parse_camera(text: str) -> CameraAddress:
+    """Return the address of a camera from `host:port` or `host:port/number`."""
     address, _, number = text.partition("/")
     return CameraAddress(address, int(number or 0))
 
 
-async def all_of_the_network() -> list[CameraAddress]:
+async def discover_cameras() -> list[CameraAddress]:
     """Return the cameras that answer within two seconds."""
     async with find_cameras() as found:
         return [CameraAddress(each.address, each.device_number) async for each in found]
 
 
 def main() -> None:
-    """Serve the cameras that the command line names, or all of the network."""
-    parser = argparse.ArgumentParser(description="Show cameras in the browser, and expose.")
-    parser.add_argument("cameras", nargs="*", type=address_of, metavar="HOST:PORT[/NUMBER]")
-    parser.add_argument("--folder", type=Path, default=Path("frames"), help="for the frames")
+    """Serve the cameras of the command line, or all cameras in the network."""
+    parser = argparse.ArgumentParser(description="Control cameras in the browser.")
+    parser.add_argument("cameras", nargs="*", type=parse_camera, metavar="HOST:PORT[/NUMBER]")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("frames"), help="where frames are saved"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
     parser.add_argument("--port", type=int, default=8000)
-    chosen = parser.parse_args()
-    cameras = chosen.cameras or asyncio.run(all_of_the_network())
+    options = parser.parse_args()
+    cameras = options.cameras or asyncio.run(discover_cameras())
     if not cameras:
-        parser.error("no camera answers; name one")
-    app = create_app(cameras, chosen.folder)
+        parser.error("no camera found in the network; pass an address")
+    app = create_app(cameras, options.folder)
     with suppress(KeyboardInterrupt):
-        Server(uvicorn.Config(app, host=chosen.host, port=chosen.port)).run()
+        Server(uvicorn.Config(app, host=options.host, port=options.port)).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page in a real browser: what its tests and its pictures need."""
+"""Open the page in a real browser, for its tests and its screenshots."""
 
 import asyncio
 import shutil
@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from playwright.async_api import Browser, async_playwright
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
-"""Where the browser is; None if there is none."""
+"""The path of the browser; None if it is not installed."""
 
 _FLAGS: Final = ("--disable-component-update", "--disable-quic", "--disable-sync")
-"""Chromium on its own would look for servers of its makers."""
+"""These stop Chromium from connecting to the servers of its vendor."""
 
 
 @asynccontextmanager
@@ -31,11 +31,11 @@ async def open_browser() -> AsyncGenerator[Browser]:
 
 @asynccontextmanager
 async def serving(app: FastAPI) -> AsyncGenerator[str]:
-    """Serve an application on the running loop, at a free port of this machine."""
+    """Serve an application in the running event loop, on a free local port."""
     server = Server(uvicorn.Config(app, port=0, log_config=None))
     running = asyncio.create_task(server.serve())
     try:
-        while not server.started:  # noqa: ASYNC110 - it tells nobody
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for this
             await asyncio.sleep(0.01)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:

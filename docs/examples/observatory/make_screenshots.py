@@ -1,4 +1,4 @@
-"""Take the pictures of the page that the documentation shows.
+"""Take the screenshots of the page for the documentation.
 
     python make_screenshots.py FOLDER
 
@@ -27,7 +27,7 @@ _PHONE: Final = (420, 860)
 
 
 async def main(folder: Path) -> None:
-    """Go through an evening with two simulated cameras, and take a picture now and then."""
+    """Use the page with two simulated cameras, and take the screenshots."""
     cameras = _cameras()
     async with AsyncExitStack() as stack:
         frames = stack.enter_context(tempfile.TemporaryDirectory())
@@ -45,31 +45,31 @@ async def main(folder: Path) -> None:
             await _expose(page, seconds)
             await expect(page.locator("#expose")).to_be_enabled(timeout=20_000)
         await page.wait_for_timeout(500)
-        await _take(page, folder, "picture")
+        await _screenshot(page, folder, "picture")
 
         await _expose(page, 10)
         await page.wait_for_function("document.getElementById('progress').value > 0.6")
-        await _take(page, folder, "exposing")
+        await _screenshot(page, folder, "exposing")
         await page.click("#night")
-        await _take(page, folder, "night")
+        await _screenshot(page, folder, "night")
         await page.click("#night")
         await expect(page.locator("#expose")).to_be_enabled(timeout=20_000)
 
         await page.set_viewport_size({"width": _PHONE[0], "height": _PHONE[1]})
-        await _take(page, folder, "phone")
+        await _screenshot(page, folder, "phone")
         await page.set_viewport_size({"width": _WIDE[0], "height": _WIDE[1]})
 
         await _expose(page, 60)
         await page.wait_for_function("document.getElementById('progress').value > 0.1")
         await simulators.__aexit__(None, None, None)
         await expect(page.locator("#alert")).to_contain_text("does not answer")
-        await expect(page.locator("#heard")).to_have_text("2 s ago")
-        await _take(page, folder, "error")
+        await expect(page.locator("#last-update")).to_have_text("2 s ago")
+        await _screenshot(page, folder, "error")
         await page.close()
 
 
 def _cameras() -> list[SimulatedCamera]:
-    """Return a cold camera for pictures and a small one for guiding."""
+    """Return a cooled camera for pictures and a small one for guiding."""
     imager = SimulatedCamera(
         name="Main imager",
         sensor_name="SIM1280C",
@@ -90,7 +90,7 @@ async def _expose(page: Page, seconds: float) -> None:
     await expect(page.locator("#abort")).to_be_enabled()
 
 
-async def _take(page: Page, folder: Path, name: str) -> None:
+async def _screenshot(page: Page, folder: Path, name: str) -> None:
     shot = await page.screenshot()
     await to_thread.run_sync(_save, shot, folder / f"observatory-{name}.webp")
 

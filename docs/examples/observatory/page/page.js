@@ -1,62 +1,62 @@
-// The server tells how all cameras are (server-sent events); the page shows it, whole, each time.
+// The server sends the state of all cameras as server-sent events. Each event is rendered completely.
 
 const STATES = ["Idle", "Waiting", "Exposing", "Reading out", "Downloading", "Error"];
 const STEPS = { exposing: "Exposing", reading: "Reading out", downloading: "Downloading" };
-const TROUBLES = {
-  400: "It does not take this value.",
-  409: "It cannot do that in its present state.",
-  501: "It does not have that.",
-  502: "It reports an error.",
-  503: "It is not connected, or out of reach.",
-  504: "It took too long.",
+const ERRORS = {
+  400: "The camera does not accept this value.",
+  409: "The camera cannot do this in its current state.",
+  501: "The camera does not support this.",
+  502: "The camera reports an error.",
+  503: "The camera is not connected, or cannot be reached.",
+  504: "The camera took too long.",
 };
-const SILENCE = 4000; // milliseconds after which the server itself is missed; it speaks each second
+const SERVER_TIMEOUT = 4000; // milliseconds; the server sends an event at least once a second
 
-const the = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const page = {
-  cameras: [], // what the server told last
-  number: 0, // of the camera that is shown
-  frame: null, // the name of the frame that is shown; null: the latest
-  notice: null, // what the answer to an order said
-  heard: null, // when the server spoke last
-  lost: false, // whether the connection to it broke
+  cameras: [], // the last event of the server
+  number: 0, // of the selected camera
+  frame: null, // the name of the selected frame; null: the latest
+  notice: null, // the error of the last request
+  eventTime: null, // of the last event
+  connectionLost: false,
 };
 
-const shown = () => page.cameras[page.number];
+const selectedCamera = () => page.cameras[page.number];
 
-/* ---- what the server tells ---- */
+/* ---- events of the server ---- */
 
 function listen() {
   const events = new EventSource("api/events");
   events.onmessage = (event) => {
     page.cameras = JSON.parse(event.data);
-    page.heard = Date.now();
-    page.lost = false;
+    page.eventTime = Date.now();
+    page.connectionLost = false;
     render();
   };
   events.onerror = () => {
-    page.lost = true;
+    page.connectionLost = true;
     render();
-    // It tries again by itself, unless something else than the server has answered.
-    if (events.readyState === EventSource.CLOSED) setTimeout(listen, SILENCE);
+    // The browser reconnects, except after a reply that is not an event stream.
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, SERVER_TIMEOUT);
   };
 }
 
-const serverIsSilent = () => page.lost || (page.heard !== null && Date.now() - page.heard > SILENCE);
+const serverIsSilent = () => page.connectionLost || (page.eventTime !== null && Date.now() - page.eventTime > SERVER_TIMEOUT);
 
-/* ---- what the page asks for ---- */
+/* ---- requests to the server ---- */
 
-async function order() {
-  const form = new FormData(the("order"));
+async function startExposure() {
+  const form = new FormData(byId("order"));
   page.notice = page.frame = null;
-  await ask("POST", {
+  await sendRequest("POST", {
     duration: Number(form.get("duration")),
     light: form.get("light") === "true",
     binning: Number(form.get("binning") ?? 1),
   });
 }
 
-async function ask(method, body) {
+async function sendRequest(method, body) {
   const number = page.number;
   try {
     const response = await fetch(`api/cameras/${number}/exposures`, {
@@ -68,29 +68,29 @@ async function ask(method, body) {
   } catch {
     page.notice = {
       number,
-      mood: "bad",
-      title: "The connection to the observatory's server broke.",
-      text: "If the server still runs, it aborts the exposure.",
+      level: "bad",
+      title: "The connection to the server was lost.",
+      text: "If the server is still running, it aborts the exposure.",
     };
   }
   render();
 }
 
 async function noticeOf(response) {
-  const { detail, status } = await response.json().catch(() => ({ detail: "The server has a fault." }));
-  if (status) return { mood: "bad", title: "The camera did not obey.", text: TROUBLES[status], detail };
-  if (!Array.isArray(detail)) return { mood: "warn", title: detail, text: "" };
-  const wrong = detail.map((each) => `${each.loc.at(-1)}: ${each.msg}`).join("; ");
-  return { mood: "bad", title: "That cannot be exposed.", text: wrong };
+  const { detail, status } = await response.json().catch(() => ({ detail: "Internal server error." }));
+  if (status) return { level: "bad", title: "The command failed.", text: ERRORS[status], detail };
+  if (!Array.isArray(detail)) return { level: "warn", title: detail, text: "" };
+  const errors = detail.map((each) => `${each.loc.at(-1)}: ${each.msg}`).join("; ");
+  return { level: "bad", title: "Invalid exposure settings.", text: errors };
 }
 
-/* ---- what is shown ---- */
+/* ---- rendering ---- */
 
 function render() {
   renderLink();
   renderCameras();
-  const camera = shown();
-  write("hint", camera ? "No picture yet" : page.heard ? "There is no camera" : "Waiting for the server");
+  const camera = selectedCamera();
+  setTextById("hint", camera ? "No picture yet" : page.eventTime ? "No camera" : "Waiting for the server");
   if (camera === undefined) return;
   renderAlert(camera);
   renderRunning(camera);
@@ -102,32 +102,32 @@ function render() {
 
 function renderLink() {
   const silent = serverIsSilent();
-  the("link").dataset.mood = silent ? "bad" : page.heard === null ? "warn" : "good";
-  write("link", silent ? "Server lost, trying again" : page.heard === null ? "Connecting" : "Live");
+  byId("link").dataset.level = silent ? "bad" : page.eventTime === null ? "warn" : "good";
+  setTextById("link", silent ? "Server lost, reconnecting" : page.eventTime === null ? "Connecting" : "Live");
 }
 
-function moodOf(camera) {
-  if (camera.fault) return "bad";
+function levelOf(camera) {
+  if (camera.status_error) return "bad";
   if (camera.late) return "warn";
-  return camera.order ? "busy" : camera.failure ? "bad" : camera.status ? "good" : "";
+  return camera.order ? "busy" : camera.exposure_error ? "bad" : camera.status ? "good" : "";
 }
 
 function renderCameras() {
-  fill("cameras", page.cameras, (camera) => camera.number, (camera) => {
+  updateList("cameras", page.cameras, (camera) => camera.number, (camera) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(document.createElement("b"), document.createElement("small"));
-    button.onclick = () => choose(camera.number);
+    button.onclick = () => selectCamera(camera.number);
     return button;
   }, (button, camera) => {
     setText(button.firstChild, camera.info?.name ?? "Camera");
     setText(button.lastChild, camera.address);
-    button.dataset.mood = moodOf(camera);
+    button.dataset.level = levelOf(camera);
     button.setAttribute("aria-current", String(camera.number === page.number));
   });
 }
 
-function choose(number) {
+function selectCamera(number) {
   page.number = number;
   page.frame = null;
   render();
@@ -136,52 +136,52 @@ function choose(number) {
 function alertOf(camera) {
   const seconds = Math.round(camera.silent_for);
   if (serverIsSilent()) {
-    return { mood: "bad", title: "The observatory's server does not answer.", text: "What you see is old. The page tries again by itself." };
+    return { level: "bad", title: "The server does not answer.", text: "The values below are out of date. The page reconnects automatically." };
   }
-  if (camera.fault) {
-    const hope = camera.order ? "Its exposure may still run; the picture is fetched if it comes back soon." : "Trying again.";
-    return { mood: "bad", title: "The camera does not answer.", text: hope, detail: camera.fault.detail };
+  if (camera.status_error) {
+    const text = camera.order ? "The exposure may still be running. If the camera answers soon, its image is downloaded." : "Reconnecting.";
+    return { level: "bad", title: "The camera does not answer.", text, detail: camera.status_error.detail };
   }
   if (camera.late) {
-    return { mood: "warn", title: "The camera answers slowly.", text: `It was last heard ${seconds} s ago.` };
+    return { level: "warn", title: "The camera answers slowly.", text: `Its last status is ${seconds} s old.` };
   }
-  if (camera.failure) {
-    return { mood: "bad", title: "The exposure failed.", text: TROUBLES[camera.failure.status], detail: camera.failure.detail };
+  if (camera.exposure_error) {
+    return { level: "bad", title: "The exposure failed.", text: ERRORS[camera.exposure_error.status], detail: camera.exposure_error.detail };
   }
   return page.notice?.number === camera.number ? page.notice : null;
 }
 
 function renderAlert(camera) {
   const alert = alertOf(camera);
-  const box = the("alert");
+  const box = byId("alert");
   box.hidden = alert === null;
-  box.dataset.mood = alert?.mood ?? "";
+  box.dataset.level = alert?.level ?? "";
   setText(box.firstElementChild, alert?.title ?? "");
   setText(box.children[1], alert?.text ?? "");
   setText(box.lastElementChild, alert?.detail ?? "");
 }
 
-function stepOf({ progress, fault, late }) {
+function stepText({ progress, status_error, late }) {
   if (progress === null) return "Preparing";
   if (progress.phase === "downloading" && progress.fraction === 1) return "Saving";
-  return STEPS[progress.phase] + (fault || late ? ", as far as known" : "");
+  return STEPS[progress.phase] + (status_error || late ? " (estimated)" : "");
 }
 
 function renderRunning(camera) {
   const progress = camera.progress;
-  the("running").hidden = camera.order === null;
+  byId("running").hidden = camera.order === null;
   const percent = progress?.fraction == null ? "" : ` ${Math.round(100 * progress.fraction)} %`;
-  document.title = camera.order === null ? "Observatory" : `${stepOf(camera)}${percent} · Observatory`;
+  document.title = camera.order === null ? "Observatory" : `${stepText(camera)}${percent} · Observatory`;
   if (camera.order === null) return;
-  write("step", stepOf(camera));
-  write("left", leftOf(camera));
-  if (progress?.fraction == null) the("progress").removeAttribute("value");
-  else the("progress").value = progress.fraction;
+  setTextById("step", stepText(camera));
+  setTextById("left", remainingText(camera));
+  if (progress?.fraction == null) byId("progress").removeAttribute("value");
+  else byId("progress").value = progress.fraction;
 }
 
-function leftOf({ progress, order }) {
+function remainingText({ progress, order }) {
   if (progress?.phase === "exposing" && progress.seconds_left != null) {
-    return `${timeOf(progress.seconds_left)} left of ${timeOf(order.duration).replace(".0 ", " ")}`;
+    return `${durationText(progress.seconds_left)} left of ${durationText(order.duration).replace(".0 ", " ")}`;
   }
   if (progress?.phase === "downloading" && progress.bytes_total) {
     return `${(progress.bytes_received / 1e6).toFixed(1)} of ${(progress.bytes_total / 1e6).toFixed(1)} MB`;
@@ -189,7 +189,7 @@ function leftOf({ progress, order }) {
   return "";
 }
 
-function timeOf(seconds) {
+function durationText(seconds) {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const whole = Math.ceil(seconds);
   const rest = whole % 60;
@@ -200,23 +200,23 @@ const utc = (text) => `${new Date(text).toISOString().slice(11, 19)} UTC`;
 
 const degrees = (value) => `${value.toFixed(1).replace("-", "−")} °C`;
 
-const frameOf = (camera) => camera.frames.find((each) => each.name === page.frame) ?? camera.frames[0];
+const selectedFrame = (camera) => camera.frames.find((each) => each.name === page.frame) ?? camera.frames[0];
 
 function renderPicture(camera) {
-  const frame = frameOf(camera);
-  const picture = the("picture");
-  the("empty").hidden = frame !== undefined;
-  picture.hidden = the("download").hidden = frame === undefined;
-  write("caption", frame ? captionOf(frame) : "");
+  const frame = selectedFrame(camera);
+  const picture = byId("picture");
+  byId("empty").hidden = frame !== undefined;
+  picture.hidden = byId("download").hidden = frame === undefined;
+  setTextById("caption", frame ? captionText(frame) : "");
   if (frame === undefined || picture.dataset.name === frame.name) return;
   picture.dataset.name = frame.name;
   picture.src = frame.preview;
   picture.alt = `${frame.light ? "Light" : "Dark"} frame of ${frame.duration} seconds, stretched so that faint stars show`;
-  the("download").href = frame.fits;
-  the("sky").style.aspectRatio = `${frame.width} / ${frame.height}`;
+  byId("download").href = frame.fits;
+  byId("sky").style.aspectRatio = `${frame.width} / ${frame.height}`;
 }
 
-function captionOf(frame) {
+function captionText(frame) {
   const facts = [
     utc(frame.started),
     `${frame.duration} s ${frame.light ? "light" : "dark"}`,
@@ -227,8 +227,8 @@ function captionOf(frame) {
 }
 
 function renderFrames(camera) {
-  the("latest").hidden = camera.frames.length < 2;
-  fill("frames", camera.frames, (frame) => frame.name, (frame) => {
+  byId("latest").hidden = camera.frames.length < 2;
+  updateList("frames", camera.frames, (frame) => frame.name, (frame) => {
     const item = document.createElement("li");
     const button = document.createElement("button");
     const image = new Image();
@@ -242,17 +242,17 @@ function renderFrames(camera) {
     item.append(button);
     return item;
   }, (item, frame) => {
-    item.firstChild.setAttribute("aria-current", String(frame === frameOf(camera)));
+    item.firstChild.setAttribute("aria-current", String(frame === selectedFrame(camera)));
   });
 }
 
 function renderForm(camera) {
   const usable = !serverIsSilent();
-  the("expose").disabled = camera.order !== null || camera.status === null || !usable;
-  the("abort").disabled = !usable || (camera.order === null && !isExposing(camera));
+  byId("expose").disabled = camera.order !== null || camera.status === null || !usable;
+  byId("abort").disabled = !usable || (camera.order === null && !isExposing(camera));
   const most = Math.min(camera.info?.max_bin_x ?? 1, camera.info?.max_bin_y ?? 1, 4);
   const binnings = Array.from({ length: most }, (_, index) => index + 1);
-  fill("binnings", binnings, (binning) => binning, (binning) => {
+  updateList("binnings", binnings, (binning) => binning, (binning) => {
     const label = document.createElement("label");
     const input = document.createElement("input");
     const text = document.createElement("span");
@@ -263,60 +263,60 @@ function renderForm(camera) {
   }, () => {}, 1);
 }
 
-const isExposing = (camera) => !camera.fault && [1, 2, 3].includes(camera.status?.camera_state);
+const isExposing = (camera) => !camera.status_error && [1, 2, 3].includes(camera.status?.camera_state);
 
 function renderStatus(camera) {
   const { info, status } = camera;
-  const missing = "–";
-  the("status").dataset.stale = String(camera.late || camera.fault !== null || serverIsSilent());
-  write("state", STATES[status?.camera_state] ?? missing);
-  write("temperature", status?.ccd_temperature == null ? missing : degrees(status.ccd_temperature));
-  write("cooler", status?.cooler_power == null ? missing : `${Math.round(status.cooler_power)} %`);
-  write("sensor", info?.camera_x_size ? [info.sensor_name, `${info.camera_x_size} × ${info.camera_y_size}`].filter(Boolean).join(", ") : missing);
-  write("driver", info?.driver_version ?? missing);
-  write("heard", status === null ? "not yet" : !camera.fault && camera.silent_for < 2 ? "now" : `${Math.round(camera.silent_for)} s ago`);
+  const unknown = "–";
+  byId("status").dataset.stale = String(camera.late || camera.status_error !== null || serverIsSilent());
+  setTextById("state", STATES[status?.camera_state] ?? unknown);
+  setTextById("temperature", status?.ccd_temperature == null ? unknown : degrees(status.ccd_temperature));
+  setTextById("cooler", status?.cooler_power == null ? unknown : `${Math.round(status.cooler_power)} %`);
+  setTextById("sensor", info?.camera_x_size ? [info.sensor_name, `${info.camera_x_size} × ${info.camera_y_size}`].filter(Boolean).join(", ") : unknown);
+  setTextById("driver", info?.driver_version ?? unknown);
+  setTextById("last-update", status === null ? "not yet" : !camera.status_error && camera.silent_for < 2 ? "now" : `${Math.round(camera.silent_for)} s ago`);
 }
 
-/* ---- little helpers ---- */
+/* ---- helpers ---- */
 
-// Text that stays is not touched: screen readers would say it again.
+// Does not set unchanged text, because screen readers would read it again.
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const write = (id, text) => setText(the(id), text);
+const setTextById = (id, text) => setText(byId(id), text);
 
-// Lets a list have one element for each item, made once and updated each time; the first `kept` stay.
-function fill(id, items, keyOf, make, update, kept = 0) {
-  const list = the(id);
-  const present = new Map([...list.children].slice(kept).map((each) => [each.dataset.key, each]));
-  const wanted = items.map((item) => {
-    const key = String(keyOf(item));
-    const element = present.get(key) ?? make(item);
+// Creates, updates and removes the elements of a list, one for each item; keeps the first `kept` elements.
+function updateList(id, items, getKey, create, update, kept = 0) {
+  const list = byId(id);
+  const existing = new Map([...list.children].slice(kept).map((each) => [each.dataset.key, each]));
+  const elements = items.map((item) => {
+    const key = String(getKey(item));
+    const element = existing.get(key) ?? create(item);
     element.dataset.key = key;
     update(element, item);
     return element;
   });
-  for (const each of present.values()) if (!wanted.includes(each)) each.remove();
-  wanted.forEach((each, index) => {
+  for (const each of existing.values()) if (!elements.includes(each)) each.remove();
+  elements.forEach((each, index) => {
     if (list.children[index + kept] !== each) list.insertBefore(each, list.children[index + kept] ?? null);
   });
 }
 
 function setNight(on) {
   document.documentElement.classList.toggle("night", on);
-  the("night").setAttribute("aria-pressed", String(on));
+  byId("night").setAttribute("aria-pressed", String(on));
   localStorage.setItem("night", on ? "on" : "");
 }
 
-the("order").addEventListener("submit", (event) => {
+byId("order").addEventListener("submit", (event) => {
   event.preventDefault();
-  order();
+  startExposure();
 });
-the("abort").onclick = () => ask("DELETE");
-the("night").onclick = () => setNight(the("night").getAttribute("aria-pressed") !== "true");
+byId("abort").onclick = () => sendRequest("DELETE");
+byId("night").onclick = () => setNight(byId("night").getAttribute("aria-pressed") !== "true");
 for (const chip of document.querySelectorAll(".chips button")) {
-  chip.onclick = () => { the("duration").value = chip.value; };
+  chip.onclick = () => { byId("duration").value = chip.value; };
 }
 setNight(localStorage.getItem("night") === "on");
 setInterval(render, 1000);
