@@ -28,11 +28,15 @@ def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> None:
 class PerLoop(Generic[T]):
     """One value for each event loop, made when that loop first asks for it.
 
-    A loop reads and writes its own entry only, so that no lock is needed.
+    Values of loops that were closed are passed to `discard`. A loop reads and writes its own entry
+    only, so that no lock is needed.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(
+        self, make: Callable[[], T], discard: Callable[[T], object] = lambda _: None
+    ) -> None:
         self._make = make
+        self._discard = discard
         self._values: dict[AbstractEventLoop, T] = {}
 
     def get(self) -> T:
@@ -40,7 +44,7 @@ class PerLoop(Generic[T]):
         loop = asyncio.get_running_loop()
         value = self._values.get(loop)
         if value is None:
-            self.remove_closed()
+            self._discard_closed()
             value = self._values[loop] = self._make()
         return value
 
@@ -48,14 +52,15 @@ class PerLoop(Generic[T]):
         """Return the values of all loops."""
         return list(self._values.values())
 
-    def remove_closed(self) -> list[T]:
-        """Remove the values of loops that are closed, and return them."""
-        return [self._values.pop(loop) for loop in list(self._values) if loop.is_closed()]
-
     def remove_all(self) -> dict[AbstractEventLoop, T]:
         """Remove all values, and return them by their loops."""
         values, self._values = self._values, {}
         return values
+
+    def _discard_closed(self) -> None:
+        for loop in list(self._values):
+            if loop.is_closed() and (value := self._values.pop(loop, None)) is not None:
+                self._discard(value)
 
 
 class Turns:

@@ -59,10 +59,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
         if connections_per_server < 1:
             raise ValueError("at least one connection per server is needed")
         self._verify = verify
-        self._size = connections_per_server
         self._expiry = keepalive_expiry
         self._context: ssl.SSLContext | None = None
-        self._by_loop = PerLoop(self._new_loop)
+        self._by_loop = PerLoop(partial(_Connections, connections_per_server), _Connections.discard)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response as soon as its head is there."""
@@ -96,12 +95,6 @@ class DirectTransport(httpx.AsyncBaseTransport):
             else:
                 connections.discard()
         await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
-
-    def _new_loop(self) -> _Connections:
-        """Return a place for the connections of an event loop that is used for the first time."""
-        for connections in self._by_loop.remove_closed():
-            connections.discard()
-        return _Connections(self._size)
 
     async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
         """Get the head of the reply over a rested connection, or else over a new one."""
