@@ -195,12 +195,12 @@ TYPES = [
     image_fault(
         "ImageBytes without a media type",
         http(PAYLOAD, ""),
-        Returns(PIXELS, "the image", "without a media type"),
+        Returns(PIXELS, "the image", "without a Content-Type"),
     ),
     image_fault(
         "JSON without a media type",
         http(TEXT, ""),
-        Returns(NUMBERS, "the image", "without a media type"),
+        Returns(NUMBERS, "the image", "without a Content-Type"),
     ),
     image_fault(
         "a media type with capitals and parameters",

@@ -1,0 +1,149 @@
+"""Several objects of one client that stand for the same camera share what is known of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async import (
+    AlpacaClient,
+    ExposureAborted,
+    InvalidOperationException,
+)
+from alpaca_async._device.exposure_log import ExposureLog
+from alpaca_async._device.record import DeviceRecord
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from tests.scripted import ScriptedServer, value
+
+if TYPE_CHECKING:
+    from alpaca_async import AsyncCamera
+    from tests.scripted import Reply
+
+
+@pytest.fixture
+def simulated() -> SimulatedCamera:
+    return SimulatedCamera(
+        width=32, height=24, readout_time=0.02, connect_time=0.0, initially_connected=True
+    )
+
+
+@pytest.fixture
+async def other(server: SimulatorServer, client: AlpacaClient) -> AsyncCamera:
+    """A second object for the same camera."""
+    return client.camera(server.address)
+
+
+async def exposing(simulated: SimulatedCamera, starts: int = 1) -> None:
+    while simulated.count("startexposure", "PUT") < starts:
+        await asyncio.sleep(0.005)
+
+
+async def test_an_exposure_that_another_object_aborts_never_returns_anothers_pixels(
+    camera: AsyncCamera, other: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    first = asyncio.create_task(camera.expose(60))
+    await exposing(simulated)
+    await other.abort_exposure()
+    image = await other.expose(0.05)
+    with pytest.raises(ExposureAborted, match="was aborted"):
+        await first
+    assert image.exposure is not None
+    assert image.exposure.last_exposure_duration == pytest.approx(0.05)
+    assert simulated.count("abortexposure", "PUT") == 1
+
+
+async def test_an_exposure_that_another_start_replaces_ends(client: AlpacaClient) -> None:
+    replies: dict[str, Reply] = {
+        "interfaceversion": value(3),
+        "startexposure": value(None),
+        "camerastate": value(2),
+        "imageready": value(False),
+    }
+    async with ScriptedServer(replies) as server:
+        first = asyncio.create_task(client.camera(server.address).expose(0.05))
+        while not server.count("startexposure"):
+            await asyncio.sleep(0.005)
+        await client.camera(server.address).start_exposure(60)
+        with pytest.raises(ExposureAborted, match="another exposure was started before"):
+            await first
+        sent = [request.member for request in server.requests if request.verb == "PUT"]
+    assert sent == ["startexposure", "startexposure"]
+
+
+async def test_a_start_that_is_refused_replaces_nothing(
+    camera: AsyncCamera, other: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    first = asyncio.create_task(camera.expose(0.3))
+    await exposing(simulated)
+    with pytest.raises(InvalidOperationException):
+        await other.expose(0.1)
+    assert (await first).exposure is not None
+    assert not simulated.count("abortexposure", "PUT")
+
+
+async def test_what_one_object_sets_is_known_to_the_other(
+    camera: AsyncCamera, other: AsyncCamera
+) -> None:
+    before = await camera.get_settings()
+    assert await other.get_settings() is before
+    await other.set_gain(200)
+    await other.set_frame(bin_x=2, bin_y=2)
+    settings = await camera.get_settings()
+    assert (settings.gain, settings.bin_x) == (200, 2)
+    assert await camera.get_info() is await other.get_info()
+
+
+async def test_objects_of_other_clients_and_of_other_cameras_share_nothing(
+    server: SimulatorServer, camera: AsyncCamera, client: AlpacaClient
+) -> None:
+    await camera.get_settings()
+    async with AlpacaClient() as stranger:
+        assert stranger.camera(server.address)._record is not camera._record
+    assert client.camera(server.address, 1)._record is not camera._record
+    assert client.camera(server.address)._record is camera._record
+
+
+async def test_a_record_is_kept_for_as_long_as_an_object_needs_it(client: AlpacaClient) -> None:
+    for number in range(100):
+        client.camera("127.0.0.1:9", number)
+    assert len(client._shared) <= 1
+
+
+async def test_objects_share_one_attempt_to_connect(client: AlpacaClient) -> None:
+    simulated = SimulatedCamera(width=32, height=24, connect_time=0.1)
+    async with SimulatorServer([simulated]) as server:
+        cameras = [client.camera(server.address) for _ in range(5)]
+        await asyncio.gather(*(each.connect() for each in cameras))
+    assert simulated.count("connect", "PUT") == 1
+
+
+def test_a_restart_is_seen_in_numbers_that_begin_anew() -> None:
+    record = DeviceRecord()
+    for number in (1000, 1001, 999, 0, 1002):
+        record.answered(number)
+    assert record.restarts == 0
+    record.answered(3)
+    assert record.restarts == 1
+
+
+def test_an_abort_ends_all_exposures_that_may_run_and_none_that_begins_later() -> None:
+    log = ExposureLog()
+    first, second = log.start(10.0), log.start(12.0)
+    ended = log.abort()
+    later = log.start(99.0)
+    log.aborted(ended)
+    assert [each.aborted for each in (first, second, later)] == [True, True, False]
+    assert log.ghost_due == 12.0
+    assert log.latest is later
+
+
+def test_an_abort_of_an_idle_camera_leaves_no_ghost() -> None:
+    log = ExposureLog()
+    exposure = log.start(10.0)
+    log.started(exposure)
+    log.ended(exposure)
+    log.aborted(log.abort())
+    assert log.ghost_due == -float("inf")
+    assert not exposure.aborted
