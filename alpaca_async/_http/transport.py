@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import anyio.to_thread
 import httpx
 
-from alpaca_async._loops import PerLoop, call_in
+from alpaca_async._loops import PerLoop
 
 from .connection import Body, Connection, TlsConnection
 from .http1 import serialise
@@ -30,6 +30,8 @@ __all__ = ["DirectTransport", "Sink"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HAPPY_EYEBALLS_DELAY: Final = 0.25
+_CLOSE_LIMIT: Final = 1.0
+"""Seconds to wait for other event loops, which may stop meanwhile, to close their connections."""
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
@@ -89,12 +91,19 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections, those of other event loops too; requests on their way fail."""
-        for loop, connections in self._by_loop.remove_all().items():
+        by_loop = self._by_loop.remove_all()
+        own = by_loop.pop(asyncio.get_running_loop(), None)
+        closing: list[asyncio.Future[None]] = []
+        for loop, connections in by_loop.items():
             if loop.is_running():
-                call_in(loop, connections.close)
+                elsewhere = asyncio.run_coroutine_threadsafe(connections.aclose(), loop)
+                closing.append(asyncio.wrap_future(elsewhere))
             else:
                 connections.discard()
-        await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
+        if own is not None:
+            await own.aclose()
+        if closing:
+            await asyncio.wait(closing, timeout=_CLOSE_LIMIT)
 
     async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
         """Get the head of the reply over a rested connection, or else over a new one."""
@@ -213,10 +222,11 @@ class _Connections:
             pool = self._pools[origin] = Pool(self._size)
         return pool
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections, from within their event loop."""
         for pool in self._pools.values():
             pool.close()
+        await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
 
     def discard(self) -> None:
         """Drop all connections when their event loop does not run any more."""

@@ -86,3 +86,31 @@ def test_an_import_upwards_or_aside_is_seen(
 def test_a_module_without_a_layer_is_seen(tree: Path) -> None:
     (tree / "alpaca_async" / "_stray.py").touch()
     assert lint(tree).returncode == 1
+
+
+def test_the_drawing_shows_the_folders_and_modules_that_there_are() -> None:
+    page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    drawing = page.split("```text")[1].split("```")[0]
+    package = ROOT / "alpaca_async"
+    shown = {word.rstrip("/") for line in drawing.splitlines() for word in names(line)}
+    there = {path.name.removesuffix(".py") for path in package.iterdir() if is_code(path)}
+    assert shown - {"alpaca_async"} == there
+
+
+def names(line: str) -> list[str]:
+    """Return the names at the start of a line of the drawing; prose follows after two spaces."""
+    return [word.removesuffix(".py") for word in line.strip().split("  ")[0].split()]
+
+
+def is_code(path: Path) -> bool:
+    return path.suffix == ".py" or (path.is_dir() and path.name != "__pycache__")
+
+
+@pytest.mark.parametrize("wing", sorted(path.name for path in (ROOT / "alpaca_async").glob("_*/")))
+def test_a_wing_says_what_it_must_not_know(wing: str) -> None:
+    if wing == "__pycache__":
+        return
+    text = (ROOT / "alpaca_async" / wing / "__init__.py").read_text(encoding="utf-8")
+    assert "ust not know" in text
+    assert text.count('"""') == 2
+    assert text.rstrip().endswith('"""')
