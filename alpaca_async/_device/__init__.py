@@ -1,4 +1,4 @@
-"""A device: its members, one request each, and what is remembered of it.
+"""Devices and their members, one request each, and what is remembered of them.
 
 Must not know what takes longer than a request, such as an exposure.
 """

@@ -1,4 +1,4 @@
 """Finds servers and cameras in the network, by UDP.
 
-Must not import the code that uses a device.
+Must not know how a device is used.
 """

@@ -1,4 +1,4 @@
 """Downloads one image reply into one array: size limit, cancellation, progress, row-major order.
 
-Does not know cameras or exposures.
+Must not know cameras or exposures.
 """

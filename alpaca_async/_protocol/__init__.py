@@ -1,4 +1,4 @@
 """The Alpaca wire format: values, JSON replies, and images as ImageBytes or JSON.
 
-Pure functions and classes: no socket, no event loop, no clock, no knowledge of the caller.
+Pure functions and classes: must not know a socket, an event loop, a clock, or the caller.
 """

@@ -1,4 +1,4 @@
 """Requests to Alpaca servers: transaction ids, credentials, timeouts, and translation of errors.
 
-Does not know devices, or how images are used.
+Must not know devices, or how images are used.
 """

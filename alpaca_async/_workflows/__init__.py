@@ -1,4 +1,4 @@
-"""What takes a while and can be cancelled: exposures, sequences, cooling, recovery, watching.
+"""Operations that take a while: exposures, sequences, cooling, recovery, watching.
 
-Must not know groups of cameras, or how a client is made.
+All of them can be cancelled. Must not know groups of cameras, or how a client is made.
 """

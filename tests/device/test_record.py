@@ -15,6 +15,7 @@ from alpaca_async import (
 from alpaca_async._device.exposure_log import ExposureLog
 from alpaca_async._device.record import DeviceRecord
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from tests.conditions import until
 from tests.scripted import ScriptedServer, value
 
 if TYPE_CHECKING:
@@ -35,16 +36,11 @@ async def other(server: SimulatorServer, client: AlpacaClient) -> AsyncCamera:
     return client.camera(server.address)
 
 
-async def exposing(simulated: SimulatedCamera, starts: int = 1) -> None:
-    while simulated.count("startexposure", "PUT") < starts:
-        await asyncio.sleep(0.005)
-
-
 async def test_an_exposure_that_another_object_aborts_never_returns_anothers_pixels(
     camera: AsyncCamera, other: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     first = asyncio.create_task(camera.expose(60))
-    await exposing(simulated)
+    await until(lambda: simulated.count("startexposure", "PUT"))
     await other.abort_exposure()
     image = await other.expose(0.05)
     with pytest.raises(ExposureAborted, match="was aborted"):
@@ -63,8 +59,7 @@ async def test_an_exposure_that_another_start_replaces_ends(client: AlpacaClient
     }
     async with ScriptedServer(replies) as server:
         first = asyncio.create_task(client.camera(server.address).expose(0.05))
-        while not server.count("startexposure"):
-            await asyncio.sleep(0.005)
+        await until(lambda: server.count("startexposure"))
         await client.camera(server.address).start_exposure(60)
         with pytest.raises(ExposureAborted, match="another exposure was started before"):
             await first
@@ -76,7 +71,7 @@ async def test_a_start_that_is_refused_replaces_nothing(
     camera: AsyncCamera, other: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     first = asyncio.create_task(camera.expose(0.3))
-    await exposing(simulated)
+    await until(lambda: simulated.count("startexposure", "PUT"))
     with pytest.raises(InvalidOperationException):
         await other.expose(0.1)
     assert (await first).exposure is not None

@@ -20,6 +20,7 @@ from alpaca_async import (
     TransportError,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from tests.conditions import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,8 +43,7 @@ def simulated() -> SimulatedCamera:
 
 
 async def started(simulated: SimulatedCamera) -> None:
-    while simulated.state is not CameraStates.EXPOSING:
-        await asyncio.sleep(0.005)
+    await until(lambda: simulated.state is CameraStates.EXPOSING)
 
 
 def other_tasks() -> set[asyncio.Task[object]]:
@@ -96,8 +96,7 @@ async def test_a_ramp_holds_the_temperature_that_it_has_reached(
 ) -> None:
     async with AsyncCamera(server.address) as camera:
         ramp = asyncio.create_task(camera.cool_to(-30, rate=60, pace=CoolingPace(interval=0.01)))
-        while not simulated.cooler.on:
-            await asyncio.sleep(0.005)
+        await until(lambda: simulated.cooler.on)
     with pytest.raises(TransportError, match="ccdtemperature: the client was closed"):
         await ramp
     assert simulated.cooler.on
@@ -110,7 +109,7 @@ async def test_listeners_are_told_at_once_however_long_the_interval(
     async with AsyncCamera(server.address) as camera:
         statuses = camera.watch(LONG)
         await anext(statuses)
-        waiting = asyncio.create_task(anext(statuses))
+        waiting = asyncio.ensure_future(anext(statuses))
         await asyncio.sleep(0)
     with pytest.raises(TransportError, match="the client was closed"):
         await waiting

@@ -13,6 +13,7 @@ import pytest
 from alpaca_async import AlpacaClient, AsyncCamera, ExposureAborted, Image, TransportError
 from alpaca_async._loops import PerLoop, Turns
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from tests.conditions import until
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -148,8 +149,7 @@ def test_a_turn_goes_on_to_the_next_loop_that_is_alive() -> None:
         async with turns():
             order.append(name)
             inside.set()
-            while not leave.is_set():
-                await asyncio.sleep(0.001)
+            await until(leave.is_set)
 
     leave, inside, later = threading.Event(), threading.Event(), threading.Event()
     with two_loops() as (one, other):
