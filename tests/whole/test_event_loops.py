@@ -16,7 +16,7 @@ from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 from tests.conditions import until
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Generator, Iterator
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class LoopInThread:
 
 
 @contextmanager
-def two_loops() -> Iterator[tuple[LoopInThread, LoopInThread]]:
+def two_loops() -> Generator[tuple[LoopInThread, LoopInThread]]:
     loops = LoopInThread(), LoopInThread()
     try:
         yield loops
