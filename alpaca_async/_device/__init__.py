@@ -1,4 +1,4 @@
-"""A device: its members, one request each, and what is remembered of it.
+"""A device: its members, each one request, and what the client remembers about it.
 
-Must not know what takes longer than a request, such as an exposure.
+Must not know operations of several requests, such as a whole exposure.
 """

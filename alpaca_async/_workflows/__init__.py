@@ -1,4 +1,4 @@
-"""What takes a while and can be cancelled: exposures, sequences, cooling, recovery, watching.
+"""Long operations that can be cancelled: exposures, sequences, cooling, reconnecting, watching.
 
 Must not know groups of cameras, or how a client is made.
 """
