@@ -1,4 +1,4 @@
-"""What a camera says of itself, read concurrently and remembered for as long as it holds."""
+"""Facts and settings of a camera, read concurrently, and cached while they are valid."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Reader: TypeAlias = Callable[[], Awaitable[Any]]
 
 
 class CachedFacts(ICameraV4):
-    """A camera whose unchanging facts, and settings until one is set, are read only once."""
+    """A camera that caches its constant facts, and its settings until one is set."""
 
     async def get_info(self) -> CameraInfo:
-        """Return the facts that do not change, read concurrently and then remembered.
+        """Return the constant facts, read concurrently, then cached.
 
-        They are forgotten when this client connects or disconnects the camera.
-        What the camera does not implement is None; if it could not tell something else, all is
-        read again the next time. Errors as those of the single members.
+        Connecting or disconnecting the camera through this client clears the cache. Facts that
+        the camera does not implement are None. If another fact could not be read, nothing is
+        cached. Raises the same errors as the single members.
         """
         record = self._record
         if record.info is not None:
@@ -50,10 +50,10 @@ class CachedFacts(ICameraV4):
         return info
 
     async def get_settings(self) -> CameraSettings:
-        """Return the present settings, read concurrently.
+        """Return the current settings, read concurrently, then cached.
 
-        Remembered until this client sends a command that may change one, or has reason to think
-        that the server was restarted; what other programs change meanwhile is not seen.
+        The cache is cleared when this client sends a command that may change a setting, or when
+        the server seems to have restarted. It does not notice changes by other programs.
         """
         record = self._record
         if record.settings is not None:
@@ -121,13 +121,13 @@ class CachedFacts(ICameraV4):
 
 
 async def optional(read: Callable[[], Awaitable[T]]) -> T | None:
-    """Return what `read` does; None where the device does not have it or cannot tell."""
-    value, _ = await _read_or_miss(read)
+    """Return the result of `read`; None if the device lacks the member or cannot report it."""
+    value, _ = await _read_optional(read)
     return value
 
 
-async def _read_or_miss(read: Callable[[], Awaitable[T]]) -> tuple[T | None, bool]:
-    """Return what `read` does, and whether the device will not say otherwise later."""
+async def _read_optional(read: Callable[[], Awaitable[T]]) -> tuple[T | None, bool]:
+    """Return the result of `read` or None, and whether it is final: it cannot change later."""
     try:
         return await read(), True
     except NotConnectedException:
@@ -135,15 +135,15 @@ async def _read_or_miss(read: Callable[[], Awaitable[T]]) -> tuple[T | None, boo
     except (AscomError, RequestRejected) as error:
         return None, is_missing(error)
     except MalformedResponse as error:
-        logger.info("taken for unknown: %s", error)
+        logger.info("an invalid value is treated as unknown: %s", error)
         return None, False
 
 
 async def read_all(readers: Mapping[str, Reader]) -> tuple[dict[str, Any], bool]:
-    """Return what `readers` read at once, and whether none of it will be said otherwise later.
+    """Read all of `readers` concurrently; return the values, and whether all of them are final.
 
-    What `optional` says so of is None.
+    A value is None in the cases of `optional`.
     """
-    results = await together(_read_or_miss(read) for read in readers.values())
+    results = await together(_read_optional(read) for read in readers.values())
     values = (value for value, _ in results)
     return dict(zip(readers, values, strict=True)), all(final for _, final in results)

@@ -1,4 +1,4 @@
-"""The members that every Alpaca device has, and the verbs that all members are made of."""
+"""The members that every Alpaca device has, and the requests that all members use."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _PLATFORM_7: Final = {
     "telescope": 4,
     "video": 2,
 }
-"""The first interface version of each device type with Connect, Disconnect and Connecting."""
+"""By device type, the first interface version with Connect, Disconnect and Connecting."""
 
 NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
-_SIGNS_OF_A_RESTART: Final = (TransportError, NotConnectedException)
+_POSSIBLE_RESTART: Final = (TransportError, NotConnectedException)
 _MISSING_STATUSES: Final = (400, 404, 405)
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
@@ -73,10 +73,11 @@ _MAX_DEVICE_NUMBER: Final = 2**32 - 1
 
 
 class AsyncDevice:
-    """A device of a server: an address, a type, a number, and a session to reach it with.
+    """A device of a server, identified by address, type and number.
 
-    Without `client` it owns a session of its own, which `async with` or `aclose()` closes.
-    Neither connects nor disconnects the device: others may share it.
+    With `client` it uses the connections of that client. Otherwise it owns its connections:
+    `async with` or `aclose()` closes them. Neither connects or disconnects the device, because
+    others may share it.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class AsyncDevice:
             raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
         self._session = client or Session()
         self._owns_session = client is None
-        self._place(origin(address), number)
+        self._set_address(origin(address), number)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._type}/{self._number} at {self._server}>"
@@ -107,14 +108,14 @@ class AsyncDevice:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what runs through this object, then close its connections, if it owns them.
+        """End the running operations and close the connections, if this object owns them.
 
-        A running exposure is aborted; a ramp holds the temperature that it has reached.
+        A running exposure is aborted. A temperature ramp stops and holds the temperature reached.
         """
         if self._owns_session:
             await self._session.aclose()
 
-    # where it is
+    # address
 
     @property
     def server(self) -> str:
@@ -123,7 +124,7 @@ class AsyncDevice:
 
     @property
     def device_type(self) -> str:
-        """The type in the form of the wire, such as `camera`."""
+        """The type as in the URL, in lower case, such as `camera`."""
         return self._type
 
     @property
@@ -139,39 +140,39 @@ class AsyncDevice:
     # connection
 
     async def connect(self, *, timeout: float = 30.0, wait: bool = True) -> None:
-        """Connect the device, and wait until it is.
+        """Connect the device, and wait until it is connected.
 
-        Connect on devices of Platform 7, `Connected = True` on older ones. Tasks that connect
-        at the same time share one attempt. An attempt that fails, times out or is cancelled is
-        taken back, unless the device was connected before. With `wait=False` the command is only
-        sent: see `get_connecting`.
+        Uses `Connect` on devices of Platform 7, `Connected = True` on older ones. Tasks that
+        connect at the same time share one attempt. If it fails, times out or is cancelled, the
+        device is disconnected again, unless it was connected before. With `wait=False` the call
+        only sends the command: see `get_connecting`.
 
         Raises:
             OperationTimeout: not connected within `timeout` seconds.
-            OperationFailed: connecting ended without a connection.
+            OperationFailed: the device finished connecting, but is not connected.
         """
         if wait:
             run = partial(self._record.connecting, self._connect_and_wait)
-            await self._within(timeout, run, "connected")
+            await self._run_with_timeout(timeout, run, "connected")
         else:
             await self._change_connection(connected=True)
 
     async def disconnect(self, *, timeout: float = 30.0, wait: bool = True) -> None:
-        """Disconnect the device, and wait until that is over.
+        """Disconnect the device, and wait until it has finished.
 
-        Servers may keep a shared device connected, so `get_connected` may stay true.
+        A server may keep a shared device connected: then `get_connected` stays true.
 
         Raises:
-            OperationTimeout: not over within `timeout` seconds.
+            OperationTimeout: not finished within `timeout` seconds.
         """
         if wait:
             run = partial(self._record.disconnecting, self._disconnect_and_wait)
-            await self._within(timeout, run, "disconnected")
+            await self._run_with_timeout(timeout, run, "disconnected")
         else:
             await self._change_connection(connected=False)
 
     async def get_connecting(self) -> bool:
-        """Whether Connect or Disconnect is under way; on older devices, whether one of ours is."""
+        """Whether a connect or disconnect is under way; on older devices, one of this client."""
         ours = (self._record.connecting, self._record.disconnecting)
         return await self._is_connecting() or any(flight.running for flight in ours)
 
@@ -180,18 +181,18 @@ class AsyncDevice:
         return await self._get("Connected", bool)
 
     async def set_connected(self, connected: bool) -> None:
-        """Connect or disconnect in one blocking command; `connect` is to be preferred."""
+        """Connect or disconnect in one blocking command; prefer `connect`."""
         fields = {"Connected": check_bool("connected", connected)}
         await self._call("Connected", fields, timeout=self._long)
 
     # identity
 
     async def get_description(self) -> str:
-        """Manufacturer, model and the like, in words."""
+        """A description of the device, such as manufacturer and model."""
         return await self._get("Description", str)
 
     async def get_driver_info(self) -> str:
-        """The driver, in words."""
+        """A description of the driver."""
         return await self._get("DriverInfo", str)
 
     async def get_driver_version(self) -> str:
@@ -203,20 +204,20 @@ class AsyncDevice:
         return await self._get("InterfaceVersion", int)
 
     async def get_name(self) -> str:
-        """The short name of the device, for people."""
+        """The short name of the device, for display."""
         return await self._get("Name", str)
 
     async def get_device_state(self) -> list[dict[str, Any]]:
         """The operational state in one request, as `{"Name": ..., "Value": ...}` records.
 
-        Members that would raise are left out. Platform 7 only.
+        The device leaves out members that it cannot read. Platform 7 only.
         """
         return await self._read("DeviceState", decode_records)
 
-    # what goes beyond the interface
+    # actions and commands
 
     async def get_supported_actions(self) -> list[str]:
-        """The names that `action` takes."""
+        """The names that `action` accepts."""
         return await self._read("SupportedActions", decode_strings)
 
     async def action(self, name: str, parameters: str = "") -> str:
@@ -228,39 +229,39 @@ class AsyncDevice:
         return await self._ask("Action", fields, str)
 
     async def command_blind(self, command: str, raw: bool = False) -> None:
-        """Send a command of the device's own, without an answer. Deprecated by ASCOM."""
+        """Send a device-specific command that returns nothing. Deprecated by ASCOM."""
         await self._call("CommandBlind", _command(command, raw), timeout=self._long)
 
     async def command_bool(self, command: str, raw: bool = False) -> bool:
-        """Send a command of the device's own, answered by a bool. Deprecated by ASCOM."""
+        """Send a device-specific command that returns a bool. Deprecated by ASCOM."""
         return await self._ask("CommandBool", _command(command, raw), bool)
 
     async def command_string(self, command: str, raw: bool = False) -> str:
-        """Send a command of the device's own, answered by a string. Deprecated by ASCOM."""
+        """Send a device-specific command that returns a string. Deprecated by ASCOM."""
         return await self._ask("CommandString", _command(command, raw), str)
 
-    # the verbs
+    # requests
 
     async def _get(self, member: str, kind: type[T]) -> T:
         """Read a property."""
         return await self._read(member, partial(decode, kind))
 
     async def _read(self, member: str, decoder: Callable[[object], T]) -> T:
-        """Read a property of a type that only `decoder` knows."""
+        """Read a property and convert it with `decoder`."""
         try:
             envelope = await self._session.get(self._server, self._path + member.lower())
             return self._decoded(member, decoder, envelope)
-        except _SIGNS_OF_A_RESTART:
+        except _POSSIBLE_RESTART:
             self._record.forget_settings()
             raise
 
     async def _set(self, member: str, value: object) -> None:
-        """Write a property; the form field is called as the member is."""
+        """Write a property; the form field has the name of the member."""
         await self._call(member, {member: value})
         self._record.set_values[member] = value
 
     async def _ask(self, member: str, fields: Mapping[str, object], kind: type[T]) -> T:
-        """Invoke a method that takes its time and returns a value."""
+        """Invoke a method that may take long and returns a value."""
         envelope = await self._call(member, fields, timeout=self._long)
         return self._decoded(member, partial(decode, kind), envelope)
 
@@ -278,7 +279,7 @@ class AsyncDevice:
             envelope = await self._session.put(
                 self._server, path, fields, timeout=timeout, attempt=attempt
             )
-        except _SIGNS_OF_A_RESTART:
+        except _POSSIBLE_RESTART:
             self._record.forget_settings()
             raise
         finally:
@@ -301,11 +302,11 @@ class AsyncDevice:
         return self._session.timeouts.long
 
     def _operation(self, member: str) -> Operation:
-        """Surround what takes a while, so that closing the client ends it first."""
+        """Return a context for a long operation: closing the client cancels it first."""
         return Operation(self._session.operations, self._server, self._member(member))
 
-    def _place(self, server: str, device_number: int) -> None:
-        """Say where the device is; `server` is an origin."""
+    def _set_address(self, server: str, device_number: int) -> None:
+        """Set the address of the device; `server` is an origin."""
         self._server = server
         self._number = device_number
         self._path = f"api/v1/{self._type}/{device_number}/"
@@ -313,15 +314,17 @@ class AsyncDevice:
         self._record = self._session.shared(key, DeviceRecord)
 
     def _move_to(self, server: str, device_number: int) -> None:
-        """Follow the device to another place."""
+        """Change the address, because the device has moved; keep what is known about it."""
         former = self._record
-        self._place(server, device_number)
+        self._set_address(server, device_number)
         if self._record is not former:
             self._record.adopt(former)
 
-    # connecting, step by step
+    # connecting
 
-    async def _within(self, timeout: float, run: Callable[[], Awaitable[None]], goal: str) -> None:
+    async def _run_with_timeout(
+        self, timeout: float, run: Callable[[], Awaitable[None]], goal: str
+    ) -> None:
         deadline = asyncio.timeout(check_limit("timeout", timeout))
         try:
             async with self._operation("connecting"), deadline:
@@ -333,18 +336,18 @@ class AsyncDevice:
             raise late.at(self._server, self._member("connecting")) from None
 
     async def _connect_and_wait(self) -> None:
-        was_connected = await self._is_connected_for_somebody()
+        was_connected = await self._is_connected()
         try:
             await self._change_connection(connected=True)
             await self._wait_until_connected()
         except AscomError:
             raise
         except BaseException:
-            if not was_connected:  # else somebody may be exposing
+            if not was_connected:  # else another client may be exposing
                 await finish(self._undo_connect())
             raise
 
-    async def _is_connected_for_somebody(self) -> bool:
+    async def _is_connected(self) -> bool:
         try:
             return await self.get_connected()
         except (AscomError, RequestRejected, MalformedResponse):
@@ -355,12 +358,12 @@ class AsyncDevice:
         await self._wait_while_connecting()
 
     async def _undo_connect(self) -> None:
-        """Undo a connect that failed half-way, as far as the device lets us."""
+        """Try to disconnect after a failed connect."""
         try:
             async with asyncio.timeout(self._session.timeouts.reply):
                 await self._change_connection(connected=False)
         except (AlpacaError, TimeoutError) as error:
-            logger.info("taking back a failed connect: %s", error)
+            logger.info("disconnecting after a failed connect: %s", error)
 
     async def _change_connection(self, *, connected: bool) -> None:
         if await self._is_platform_7():
@@ -405,7 +408,7 @@ class AsyncDevice:
 
 
 def is_missing(error: AlpacaError) -> bool:
-    """Whether the device lacks the member, rather than refusing its use."""
+    """Whether `error` means that the device lacks the member."""
     if isinstance(error, RequestRejected):
         return error.status in _MISSING_STATUSES
     return isinstance(error, NotImplementedException)
@@ -416,7 +419,7 @@ def _command(command: str, raw: bool) -> dict[str, object]:
 
 
 def _pauses(total: float = math.inf) -> Iterator[float]:
-    """Pauses between polls, short at first, up to `total` seconds altogether."""
+    """Yield growing pauses between polls, up to `total` seconds altogether."""
     pause = _FIRST_PAUSE
     while total > 0:
         yield pause

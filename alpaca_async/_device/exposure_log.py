@@ -1,4 +1,4 @@
-"""The exposures of a camera that may be running, and who waits for their images. No I/O."""
+"""The exposures of a camera that may be running, and the tasks that wait for them. No I/O."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class StartedExposure:
-    """One StartExposure that was sent; over at `due` by the event loop's clock."""
+    """One StartExposure that was sent; the exposure ends at `due` by the event loop's clock."""
 
     due: float
     aborted: bool = False
     stopped: bool = False
     replaced: bool = False
-    """Whether the camera began another one before this one's image was fetched."""
+    """Whether the camera started another one before this one's image was fetched."""
 
 
 class Waiter(Protocol):
-    """Something that waits for the image of `exposure`; None means whatever is running."""
+    """A wait for the image of `exposure`; None means any exposure."""
 
     loop: AbstractEventLoop
     exposure: StartedExposure | None
@@ -40,20 +40,20 @@ class Waiter(Protocol):
 
 
 class ExposureLog:
-    """What this process knows of the exposures of one camera.
+    """What this process knows about the exposures of one camera.
 
-    `ghost_due` is when the last exposure that may have been aborted would have been over: some
-    cameras show an image then.
+    `stale_image_due` is when the last aborted exposure would have been over: some cameras show its
+    image then.
     """
 
     def __init__(self) -> None:
-        self.ghost_due = -math.inf
+        self.stale_image_due = -math.inf
         self._open: tuple[StartedExposure, ...] = ()
         self._waiters: frozenset[Waiter] = frozenset()
 
     @property
     def latest(self) -> StartedExposure | None:
-        """The exposure that was started last and may still be running."""
+        """The latest exposure, if it may still be running."""
         return self._open[-1] if self._open else None
 
     def start(self, due: float) -> StartedExposure:
@@ -63,12 +63,12 @@ class ExposureLog:
         return exposure
 
     def started(self, exposure: StartedExposure) -> None:
-        """Record that the camera accepted an exposure, which replaces those before it."""
+        """Record that the camera accepted an exposure: it replaces the earlier ones."""
         before = self._open[: self._open.index(exposure)] if exposure in self._open else ()
         for former in before:
             former.replaced = True
         self._close(before)
-        self._tell(before, lambda waiter: waiter.abort)
+        self._notify(before, lambda waiter: waiter.abort)
 
     def ended(self, exposure: StartedExposure) -> None:
         """Record that the camera refused an exposure, or that its image was fetched."""
@@ -77,7 +77,7 @@ class ExposureLog:
     def abort(self) -> tuple[StartedExposure, ...]:
         """Record that AbortExposure is about to be sent; return the exposures that it ends."""
         if self._open:
-            self.ghost_due = max(exposure.due for exposure in self._open)
+            self.stale_image_due = max(exposure.due for exposure in self._open)
         return self._open
 
     def aborted(self, exposures: tuple[StartedExposure, ...]) -> None:
@@ -85,7 +85,7 @@ class ExposureLog:
         for exposure in exposures:
             exposure.aborted = True
         self._close(exposures)
-        self._tell((*exposures, None), lambda waiter: waiter.abort)
+        self._notify((*exposures, None), lambda waiter: waiter.abort)
 
     def stop(self) -> tuple[StartedExposure, ...]:
         """Return the exposures that StopExposure, about to be sent, ends."""
@@ -95,29 +95,29 @@ class ExposureLog:
         """Record that the camera accepted StopExposure."""
         for exposure in exposures:
             exposure.stopped = True
-        self._tell((*exposures, None), lambda waiter: waiter.stop)
+        self._notify((*exposures, None), lambda waiter: waiter.stop)
 
     def join(self, waiter: Waiter) -> None:
-        """Add somebody who waits for an image."""
+        """Add a waiter."""
         self._waiters |= {waiter}
 
     def leave(self, waiter: Waiter) -> None:
-        """Remove somebody who waited."""
+        """Remove a waiter."""
         self._waiters -= {waiter}
 
     @property
     def has_waiters(self) -> bool:
-        """Whether somebody waits for an image."""
+        """Whether anything waits for an image."""
         return bool(self._waiters)
 
     def _close(self, exposures: tuple[StartedExposure, ...]) -> None:
         self._open = tuple(each for each in self._open if each not in exposures)
 
-    def _tell(
+    def _notify(
         self,
         exposures: tuple[StartedExposure | None, ...],
-        news: Callable[[Waiter], Callable[[], None]],
+        callback: Callable[[Waiter], Callable[[], None]],
     ) -> None:
         for waiter in self._waiters:
             if waiter.exposure in exposures:
-                call_in(waiter.loop, news(waiter))
+                call_in(waiter.loop, callback(waiter))

@@ -1,6 +1,6 @@
-"""ICameraV4: one coroutine for each member of ASCOM's camera interface, grouped by subject.
+"""ICameraV4: one coroutine for each member of ASCOM's camera interface, grouped by topic.
 
-Every one may raise `NotImplementedException` (the camera lacks it), `NotConnectedException`,
+Each may raise `NotImplementedException` (the camera lacks it), `NotConnectedException`,
 `DriverException`, `RequestRejected`, `MalformedResponse` or `TransportError`; setters also
 `InvalidValueException`. A value of the wrong Python type raises before any request.
 """
@@ -64,11 +64,11 @@ class ICameraV4(AsyncDevice):
         return await self._get("SensorType", SensorType)
 
     async def get_bayer_offset_x(self) -> int:
-        """The column of the filter pattern at sensor pixel 0; subframes do not change it."""
+        """The column of the Bayer matrix at sensor pixel 0; subframes do not change it."""
         return await self._get("BayerOffsetX", int)
 
     async def get_bayer_offset_y(self) -> int:
-        """The row of the filter pattern at sensor pixel 0; subframes do not change it."""
+        """The row of the Bayer matrix at sensor pixel 0; subframes do not change it."""
         return await self._get("BayerOffsetY", int)
 
     async def get_max_adu(self) -> int:
@@ -76,7 +76,7 @@ class ICameraV4(AsyncDevice):
         return await self._get("MaxADU", int)
 
     async def get_full_well_capacity(self) -> float:
-        """The charge that a pixel holds, in electrons, at the present gain."""
+        """The full well capacity of a pixel, in electrons, at the current gain."""
         return await self._get("FullWellCapacity", float)
 
     async def get_electrons_per_adu(self) -> float:
@@ -286,11 +286,11 @@ class ICameraV4(AsyncDevice):
         return await self._get("CameraState", CameraStates)
 
     async def get_percent_completed(self) -> int:
-        """How far the present operation is, in percent."""
+        """The progress of the current operation, in percent."""
         return await self._get("PercentCompleted", int)
 
     async def get_image_ready(self) -> bool:
-        """Whether an image can be downloaded. Raises what made the exposure fail."""
+        """Whether an image can be downloaded. Raises the camera's error if the exposure failed."""
         return await self._get("ImageReady", bool)
 
     async def get_last_exposure_duration(self) -> float:
@@ -312,17 +312,17 @@ class ICameraV4(AsyncDevice):
         )
 
     async def start_exposure(self, duration: float, light: bool = True) -> None:
-        """Start an exposure of `duration` seconds; a dark one with `light=False`.
+        """Start an exposure of `duration` seconds; `light=False` takes a dark frame.
 
-        Returns once it has begun. The camera checks the frame settings here, not before.
+        Returns when the exposure has started. Cameras check the frame settings only here.
         """
         await self._start_exposure(duration, light)
 
     async def stop_exposure(self) -> None:
-        """End the exposure now and keep what it has gathered.
+        """End the exposure now and keep its image.
 
-        An `expose` or `wait_image_ready` of this client goes on to the image at once; others
-        notice when the exposure would have been over.
+        An `expose` or `wait_image_ready` of this client then expects the image at once; one of
+        another client notices only when the exposure would have been over.
         """
         exposures = self._record.exposures.stop()
         await self._call("StopExposure")
@@ -332,7 +332,7 @@ class ICameraV4(AsyncDevice):
         """End the exposure now and discard it. Does nothing if the camera is idle.
 
         An `expose` or `wait_image_ready` of this client that waits for the image raises
-        `ExposureAborted` at once; a download that has begun goes on.
+        `ExposureAborted` at once; a download that has started continues.
         """
         exposures = self._record.exposures.abort()
         await self._call("AbortExposure")
@@ -361,7 +361,7 @@ class ICameraV4(AsyncDevice):
     # guiding
 
     async def get_is_pulse_guiding(self) -> bool:
-        """Whether a guiding pulse is under way. Raises what made it fail."""
+        """Whether a guiding pulse is under way. Raises the camera's error if it failed."""
         return await self._get("IsPulseGuiding", bool)
 
     async def pulse_guide(self, direction: GuideDirections, duration: int) -> None:

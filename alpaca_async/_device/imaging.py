@@ -1,4 +1,4 @@
-"""The members that deliver images."""
+"""The members that download images."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ class Imaging(ICameraV4):
 
     @property
     def image_array_info(self) -> ImageMetadata | None:
-        """What the header of the last downloaded image said; None before the first."""
+        """The metadata of the last downloaded image; None before the first."""
         return self._image_array_info
 
     @property
     def delivery_statistics(self) -> DeliveryStatistics | None:
-        """How soon, fast and evenly the camera's last images came; None before the first.
+        """Latency, speed and evenness of the last downloads; None before the first.
 
-        When three in a row come much slower than usual, a warning is logged.
+        A warning is logged when three in a row are much slower than usual.
         """
         return self._record.deliveries.statistics
 
     async def get_image_array(self, *, progress: ProgressCallback | None = None) -> NDArray[Any]:
         """Download the image in ASCOM's order `[x, y]` or `[x, y, plane]`, C-contiguous.
 
-        The dtype is the little-endian type of the transmission. The socket fills the array's
-        own memory; nothing is copied.
+        The dtype is the type on the wire, little-endian. The socket writes directly into the
+        memory of the array; nothing is copied.
 
         Raises:
             InvalidOperationException: there is no image.
-            IncompleteImage: the connection broke off.
-            MalformedResponse: what came is not one image, or exceeds `max_image_bytes`.
+            IncompleteImage: the connection was lost during the download.
+            MalformedResponse: the reply is not a valid image, or exceeds `max_image_bytes`.
         """
         return (await self._download("ImageArray", ASCOM_ORDER, progress)).array
 
     async def get_image_array_variant(
         self, *, progress: ProgressCallback | None = None
     ) -> NDArray[Any]:
-        """Download the image as `get_image_array` does. Deprecated: most cameras refuse."""
+        """Download the image as `get_image_array` does. Deprecated: most cameras refuse it."""
         return (await self._download("ImageArrayVariant", ASCOM_ORDER, progress)).array
 
     async def get_image(
@@ -64,9 +64,9 @@ class Imaging(ICameraV4):
     ) -> Image:
         """Download the image with rows first, `(height, width)` or `(height, width, planes)`.
 
-        Contiguous pixels are brought into that order while they arrive, without a second frame;
-        with `contiguous=False` they are a transposed view of ASCOM's order. Errors as those of
-        `get_image_array`.
+        With `contiguous=True` the pixels are reordered while they arrive, without a second frame
+        in memory. With `contiguous=False` they are a transposed view of ASCOM's order. Raises the
+        same errors as `get_image_array`.
         """
         if contiguous:
             array, metadata, _ = await self._download("ImageArray", ROW_MAJOR, progress)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Poller:
-    """A task that reads a status every `interval` seconds for as long as there are listeners.
+    """Reads a status every `interval` seconds in a task, while there are listeners.
 
-    It runs inside `operation`, so that closing the client ends it.
+    The task runs inside `operation`, so that closing the client ends it.
     """
 
     def __init__(
@@ -31,34 +31,37 @@ class Poller:
         self._interval = interval
         self._operation = operation
         self._listeners = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._poll())
         self._latest: tuple[int, CameraStatus] | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether an error, or the leave of the last listener, ended it."""
+        """Whether an error, or the last listener's leaving, ended it."""
         return self._task.done() or self._task.cancelling() > 0
 
     def join(self) -> None:
-        """Count a listener in."""
+        """Add a listener."""
         self._listeners += 1
 
     async def leave(self) -> None:
-        """Count a listener out; the last one waits for the end of the polling."""
+        """Remove a listener; the last one ends the polling and waits for its end."""
         self._listeners -= 1
         if not self._listeners:
             self._task.cancel()
             await wait_for_end(self._task)
             if not self._task.cancelled():
-                self._task.exception()  # the listeners had it, or left before
+                self._task.exception()  # mark as retrieved: the listeners had it, or left before
 
     async def after(self, seen: int) -> tuple[int, CameraStatus]:
-        """Return the latest status and its number, which is not `seen`; or raise its error."""
+        """Wait for a status with another number than `seen`; return the number and the status.
+
+        Raises the error that ended the polling.
+        """
         while (latest := self._latest) is None or latest[0] == seen:
             if self._task.done():
                 self._task.result()
-            await self._news.wait()
+            await self._changed.wait()
         return latest
 
     async def _poll(self) -> None:
@@ -68,12 +71,12 @@ class Poller:
             async with self._operation:
                 for number in itertools.count(1):
                     self._latest = number, await self._read()
-                    self._tell()
+                    self._notify()
                     due = max(due + self._interval, loop.time())
                     await asyncio.sleep(due - loop.time())
         finally:
-            loop.call_soon(self._tell)  # when this task is done
+            loop.call_soon(self._notify)  # after this task is done
 
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

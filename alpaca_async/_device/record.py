@@ -1,4 +1,4 @@
-"""What a client remembers of one device, shared by all objects that stand for it. No I/O."""
+"""What a client remembers about one device, shared by all objects for that device. No I/O."""
 
 from __future__ import annotations
 
@@ -22,33 +22,32 @@ _CHANGES_THE_CONNECTION: Final = frozenset({"Connect", "Disconnect", "Connected"
 
 
 class DeviceRecord:
-    """The facts, settings and running work of one device, as far as this client knows them.
+    """The facts, settings and running operations of one device, as far as this client knows them.
 
-    One client has one record for each device, however many objects stand for it, in however
-    many event loops.
+    A client has one record for each device, shared by all objects and event loops.
     """
 
     def __init__(self) -> None:
         self.info: CameraInfo | None = None
         self.settings: CameraSettings | None = None
         self.version = 0
-        """Counts the events after which the settings may be others."""
+        """Increases whenever the settings may have changed."""
         self.restarts = 0
-        """How often the server was seen to start anew."""
+        """How many restarts of the server were detected."""
         self.has_device_state: bool | None = None
         self.missing_members: frozenset[str] = frozenset()
         self.set_values: dict[str, object] = {}
-        """What was set last, by member."""
+        """The value that was set last, by member."""
         self.exposures = ExposureLog()
         self.deliveries = DeliveryRecord()
         self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])
         self.connecting: SingleFlight[None] = SingleFlight()
         self.disconnecting: SingleFlight[None] = SingleFlight()
         self.frame_turns = Turns()
-        self._last_answer = 0
+        self._last_number = 0
 
     def adopt(self, former: DeviceRecord) -> None:
-        """Take over what holds for the device wherever it is: it has moved here."""
+        """Take over what is still valid after the device has moved to a new address."""
         self.set_values = {**self.set_values, **former.set_values}
         self.exposures = former.exposures
         self.deliveries = former.deliveries
@@ -62,17 +61,18 @@ class DeviceRecord:
             self.forget_settings()
 
     def answered(self, number: int) -> None:
-        """Detect a restart: the server counts its answers from the beginning.
+        """Detect a restart by `number`, the server's transaction id, which then starts anew.
 
-        Answers overtake each other, but not by half of all; and the numbers may be missing.
+        Replies may overtake each other, so the number must fall below half of the last one. It is
+        0 if the server sends none.
         """
-        if 0 < number < self._last_answer // 2:
+        if 0 < number < self._last_number // 2:
             self.restarts += 1
             self.forget()
-        self._last_answer = number
+        self._last_number = number
 
     def forget(self) -> None:
-        """Forget all that was read: the device may be another one by now."""
+        """Forget everything that was read: it may be another device now."""
         self.info = None
         self.has_device_state = None
         self.missing_members = frozenset()

@@ -1,4 +1,4 @@
-"""What a camera is doing now: in one request where it has DeviceState, else member by member."""
+"""The status of a camera: in one request if it has DeviceState, otherwise member by member."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ALL: Final = 100
+_MAX_PERCENT: Final = 100
 
 
 class Reporting(CachedFacts):
-    """A camera that tells what it is doing."""
+    """A camera that reports its status."""
 
     async def get_status(self) -> CameraStatus:
-        """Return what the camera is doing now.
+        """Return the current status.
 
-        One request on devices of Platform 7. Older ones are asked for single members at once, as
-        many as there are connections to the server (4), in the order of the fields of
-        `CameraStatus`; those that the camera does not implement are left out the next time.
+        Sends one request to cameras of Platform 7. On older ones it reads single members
+        concurrently, in the order of the fields of `CameraStatus`, but only as many as there are
+        connections to the server (4). Members that the camera lacks are skipped the next time, so
+        that others are read.
         """
-        status = await self._ask_device_state()
+        status = await self._read_device_state()
         return status if status is not None else await self._read_members()
 
-    async def _ask_device_state(self) -> CameraStatus | None:
-        """Return what DeviceState tells; None if the camera has no usable one, now and later."""
+    async def _read_device_state(self) -> CameraStatus | None:
+        """Return the status from DeviceState; None if the camera does not support it."""
         if self._record.has_device_state is None:
             self._record.has_device_state = await self._is_platform_7()
         if not self._record.has_device_state:
@@ -51,20 +52,20 @@ class Reporting(CachedFacts):
 
     async def _read_members(self) -> CameraStatus:
         readers = {
-            name: partial(self._remembering, name, read)
+            name: partial(self._read_and_note_missing, name, read)
             for name, read in self._status_readers().items()
             if name not in self._record.missing_members
         }
         at_once = list(readers)[: self._session.connections_per_server]
         facts, _ = await read_all({name: readers[name] for name in at_once})
         if all(value is None for value in facts.values()):
-            # There is no camera, or not yet: what it lacks, nobody knows.
+            # No camera answers yet: forget which members it seems to lack.
             self._record.forget()
             facts["camera_state"] = await self.get_camera_state()
         return CameraStatus(**facts)
 
-    async def _remembering(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
-        """Read a member; note if the camera does not have it."""
+    async def _read_and_note_missing(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
+        """Read a member; remember if the camera lacks it."""
         try:
             return await read()
         except (NotImplementedException, RequestRejected) as error:
@@ -86,16 +87,16 @@ class Reporting(CachedFacts):
 
 
 def status_of(records: Iterable[Mapping[str, Any]]) -> CameraStatus:
-    """Return what DeviceState's records say; a value that makes no sense is None."""
+    """Convert the records of DeviceState; an invalid value becomes None."""
     values: dict[str, Any] = {}
     for record in records:
         name, decoder = _MEMBERS.get(str(record.get("Name")).lower(), ("", None))
         if decoder is not None:
-            values[name] = _sensible(decoder, record.get("Value"))
+            values[name] = _decode_or_none(decoder, record.get("Value"))
     return CameraStatus(**values)
 
 
-def _sensible(decoder: Callable[[object], T], raw: object) -> T | None:
+def _decode_or_none(decoder: Callable[[object], T], raw: object) -> T | None:
     try:
         return decoder(raw)
     except (MalformedResponse, ValueError, OverflowError):
@@ -104,13 +105,13 @@ def _sensible(decoder: Callable[[object], T], raw: object) -> T | None:
 
 def _percent(raw: object) -> int | None:
     percent = decode(int, raw)
-    return percent if 0 <= percent <= _ALL else None
+    return percent if 0 <= percent <= _MAX_PERCENT else None
 
 
-def _moment(raw: object) -> datetime:
-    """Return a time in UTC, which is meant where no zone is named."""
-    moment = datetime.fromisoformat(decode(str, raw))
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _utc(raw: object) -> datetime:
+    """Return a time in UTC; a time without a zone is taken as UTC."""
+    time = datetime.fromisoformat(decode(str, raw))
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 _MEMBERS: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
@@ -122,5 +123,5 @@ _MEMBERS: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
     "heatsinktemperature": ("heat_sink_temperature", partial(decode, float)),
     "ispulseguiding": ("is_pulse_guiding", partial(decode, bool)),
     "cooleron": ("cooler_on", partial(decode, bool)),
-    "timestamp": ("timestamp", _moment),
+    "timestamp": ("timestamp", _utc),
 }

@@ -1,4 +1,4 @@
-"""Cooling down and warming up, at once or slowly, until the temperature is where it should be."""
+"""Cools down or warms up, at once or slowly, until the sensor has reached its temperature."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from alpaca_async._protocol.values import check_duration, check_float, check_lim
 from alpaca_async._tasks import finish
 
 _HOLD_LIMIT: Final = 5.0
+"""Seconds that the command to hold the temperature may take."""
 _FULL_POWER: Final = 99.0
-"""Percent; drivers round."""
-_CLOSER: Final = 0.1
-"""Degrees that count as an approach: sensors are noisy, and many tell tenths."""
-_WARM: Final = 20.0
-"""°C, for cameras that do not tell the temperature of their heat sinks."""
+"""Percent; less than 100 because drivers round."""
+_MIN_APPROACH: Final = 0.1
+"""Degrees by which the gap must shrink to count: sensors are noisy, many report tenths."""
+_DEFAULT_AMBIENT: Final = 20.0
+"""°C, for cameras that do not report the temperature of their heat sinks."""
 
 logger = logging.getLogger("alpaca_async")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingProgress:
-    """A moment of cooling down, or of warming up."""
+    """The progress of cooling down, or of warming up."""
 
     temperature: float
     """°C, of the sensor."""
     set_point: float
-    """°C, of this moment: with a rate it moves."""
+    """°C, at this moment: with a rate it changes."""
     power: float | None
-    """Percent; None where the camera does not tell."""
+    """Percent; None if the camera does not report it."""
     fraction: float
-    """Of the way from where it began, 0 to 1."""
+    """Fraction of the distance from the first temperature to the goal, 0 to 1."""
 
 
 CoolingCallback: TypeAlias = Callable[[CoolingProgress], None]
@@ -45,14 +46,14 @@ CoolingCallback: TypeAlias = Callable[[CoolingProgress], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolingPace:
-    """How patiently a cooler is followed, in seconds."""
+    """The times by which a cooler is judged, in seconds."""
 
     interval: float = 2.0
-    """Between two looks at the camera."""
+    """Between two polls of the camera."""
     settled: float = 30.0
-    """For how long a temperature must stay to count as stable."""
+    """How long the temperature must stay within the tolerance to count as stable."""
     stalled: float = 180.0
-    """For how long a cooler at full power may come no closer."""
+    """How long a cooler at full power may come no closer before it counts as stalled."""
 
     def __post_init__(self) -> None:
         for name in ("interval", "settled", "stalled"):
@@ -63,7 +64,7 @@ _PACE: Final = CoolingPace()
 
 
 class Cooling(ICameraV4):
-    """A camera whose cooler can be followed until it has done its work."""
+    """A camera whose cooler can be driven to a temperature and watched until it is there."""
 
     async def cool_to(
         self,
@@ -77,34 +78,34 @@ class Cooling(ICameraV4):
     ) -> None:
         """Turn the cooler on, and wait until `temperature`, in °C, is reached and stable.
 
-        `rate` in degrees per minute moves the set point slowly; without it the camera takes its
-        own way at once. Stable is what stays within `tolerance` for `pace.settled` seconds.
-        `progress` is called in the event loop at every look.
+        `rate` moves the set point slowly, in degrees per minute; None sets it at once. The
+        temperature is stable after `pace.settled` seconds within `tolerance` degrees. `progress`
+        is called in the event loop at every poll.
 
-        Cancelled, too late or stalled, it leaves the set point at the present temperature, with
-        the cooler on. A stall is only seen on cameras that tell the power of their coolers.
+        If cancelled, timed out or stalled, it sets the set point to the current temperature, and
+        leaves the cooler on. A stall is detected only on cameras that report the cooler's power.
 
         Raises:
             OperationTimeout: not stable within `timeout` seconds.
-            OperationFailed: the cooler is at full power, and comes no closer.
+            OperationFailed: stalled: the cooler is at full power, but comes no closer.
             NotImplementedException: the camera has no cooler, or no set point.
         """
         limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
-        settled, stalled = _Lasting(pace.settled), _Lasting(pace.stalled)
+        settled, stalled = _HeldFor(pace.settled), _HeldFor(pace.stalled)
         ramp = _Ramp(self, check_float("temperature", temperature), rate, pace, progress)
 
-        def is_stable(moment: CoolingProgress) -> bool:
+        def is_stable(status: CoolingProgress) -> bool:
             near = ramp.gap <= tolerance
-            full = moment.power is not None and moment.power >= _FULL_POWER
+            full = status.power is not None and status.power >= _FULL_POWER
             if stalled(full and not near and not ramp.came_closer()):
                 raise OperationFailed(
-                    f"the cooler is at full power, but stays at {moment.temperature:.1f} °C,"
+                    f"the cooler is at full power, but stays at {status.temperature:.1f} °C,"
                     f" {ramp.gap:.1f} degrees from its goal"
                 )
-            return settled(near and moment.set_point == ramp.goal)
+            return settled(near and status.set_point == ramp.goal)
 
         async with self._operation("ccdtemperature"):
-            await ramp.follow(is_stable, limit)
+            await ramp.run(is_stable, limit)
 
     async def warm_up(
         self,
@@ -116,11 +117,11 @@ class Cooling(ICameraV4):
         progress: CoolingCallback | None = None,
         pace: CoolingPace = _PACE,
     ) -> None:
-        """Raise the set point until the sensor is as warm as its surroundings; cooler off then.
+        """Raise the set point until the sensor is as warm as its surroundings, then cooler off.
 
-        These have `temperature`, or unless given that of the heat sink, or 20 °C. A sensor that
-        rises no more for `pace.settled` seconds is warm, too. Does nothing if the cooler is off.
-        All else is as in `cool_to`.
+        `temperature` is that of the surroundings, in °C; None means that of the heat sink, or
+        20 °C if the camera does not report it. The sensor is also warm if its temperature has not
+        risen for `pace.settled` seconds. Does nothing if the cooler is off. Otherwise as `cool_to`.
 
         Raises:
             OperationTimeout: not warm within `timeout` seconds.
@@ -133,26 +134,26 @@ class Cooling(ICameraV4):
                 return
             if goal is None:
                 goal = await optional(self.get_heat_sink_temperature)
-            ramp = _Ramp(self, _WARM if goal is None else goal, rate, pace, progress)
-            await ramp.follow(self._is_warm(ramp, tolerance, pace), limit)
+            ramp = _Ramp(self, _DEFAULT_AMBIENT if goal is None else goal, rate, pace, progress)
+            await ramp.run(self._is_warm(ramp, tolerance, pace), limit)
             await self.set_cooler_on(False)
 
     @staticmethod
     def _is_warm(
         ramp: _Ramp, tolerance: float, pace: CoolingPace
     ) -> Callable[[CoolingProgress], bool]:
-        level = _Lasting(pace.settled)
+        steady = _HeldFor(pace.settled)
 
-        def is_warm(moment: CoolingProgress) -> bool:
+        def is_warm(status: CoolingProgress) -> bool:
             rises = ramp.came_closer()
-            at_the_end = moment.set_point == ramp.goal
-            return level(at_the_end and not rises) or (at_the_end and ramp.gap <= tolerance)
+            at_the_end = status.set_point == ramp.goal
+            return steady(at_the_end and not rises) or (at_the_end and ramp.gap <= tolerance)
 
         return is_warm
 
 
 class _Ramp:
-    """One way of the set point of `camera` from the present temperature to `goal`."""
+    """Moves the set point of `camera` from the current temperature to `goal`."""
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class _Ramp:
         self._speed = rate and rate / 60
         self._pace = pace
         self._progress = progress
-        self._begun = _now()
+        self._started = _now()
         self._temperature = self._start = math.nan
         self._set_point: float | None = None
         self._closest = math.inf
@@ -180,20 +181,20 @@ class _Ramp:
         return abs(self._temperature - self.goal)
 
     def came_closer(self) -> bool:
-        """Whether the sensor is closer to the goal than whenever this was true before."""
-        closer = self.gap <= self._closest - _CLOSER
+        """Whether the sensor is closer to the goal than when this last returned True."""
+        closer = self.gap <= self._closest - _MIN_APPROACH
         if closer:
             self._closest = self.gap
         return closer
 
-    async def follow(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
-        """Move the set point until `is_over`; hold the temperature where that does not come."""
+    async def run(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
+        """Move the set point until `is_over`; on failure or cancellation hold the temperature."""
         try:
             self._temperature = self._start = await self._camera.get_ccd_temperature()
             await self._advance()
             if not await self._camera.get_cooler_on():
                 await finish(self._camera.set_cooler_on(True))
-            await self._watch(is_over, timeout)
+            await self._wait_until(is_over, timeout)
         except OperationFailed as error:
             await finish(self._hold())
             path = f"camera/{self._camera.device_number}/ccdtemperature"
@@ -203,50 +204,52 @@ class _Ramp:
                 await finish(self._hold())
             raise
 
-    async def _watch(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
-        while not is_over(moment := await self._look()):
-            left = self._begun + timeout - _now()
+    async def _wait_until(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
+        while not is_over(status := await self._poll()):
+            left = self._started + timeout - _now()
             if left <= 0:
                 raise OperationTimeout(
-                    f"at {moment.temperature:.1f} °C after {timeout:g} s,"
+                    f"at {status.temperature:.1f} °C after {timeout:g} s,"
                     f" {self.gap:.1f} degrees from its goal"
                 )
             await asyncio.sleep(min(self._pace.interval, left))
             await self._advance()
 
     async def _advance(self) -> None:
-        """Send the set point of this moment, unless it is there already."""
-        done = math.inf if self._speed is None else (_now() - self._begun) * self._speed
-        way = self.goal - self._start
-        set_point = self.goal if done >= abs(way) else self._start + math.copysign(done, way)
+        """Send the set point for this moment, unless it was sent already."""
+        done = math.inf if self._speed is None else (_now() - self._started) * self._speed
+        distance = self.goal - self._start
+        set_point = (
+            self.goal if done >= abs(distance) else self._start + math.copysign(done, distance)
+        )
         if set_point != self._set_point:
             self._set_point = set_point
             await finish(self._camera.set_ccd_temperature_setpoint(round(set_point, 2)))
 
-    async def _look(self) -> CoolingProgress:
+    async def _poll(self) -> CoolingProgress:
         self._temperature = await self._camera.get_ccd_temperature()
-        whole = abs(self._start - self.goal)
-        moment = CoolingProgress(
+        distance = abs(self._start - self.goal)
+        status = CoolingProgress(
             temperature=self._temperature,
             set_point=self.goal if self._set_point is None else self._set_point,
             power=await optional(self._camera.get_cooler_power),
-            fraction=min(max(1 - self.gap / whole, 0.0), 1.0) if whole else 1.0,
+            fraction=min(max(1 - self.gap / distance, 0.0), 1.0) if distance else 1.0,
         )
         if self._progress is not None:
-            self._progress(moment)
-        return moment
+            self._progress(status)
+        return status
 
     async def _hold(self) -> None:
-        """Keep the present temperature, with one command and within a bounded time."""
+        """Hold the current temperature, with one command, in at most `_HOLD_LIMIT` seconds."""
         try:
             async with asyncio.timeout(_HOLD_LIMIT):
                 await self._camera.set_ccd_temperature_setpoint(round(self._temperature, 2))
         except (AlpacaError, TimeoutError) as error:
-            logger.warning("the set point could not be left at the present one: %s", error)
+            logger.warning("the current temperature could not be held: %s", error)
 
 
-class _Lasting:
-    """Tells whether something has been true for long enough."""
+class _HeldFor:
+    """Called with a condition, returns whether it has held for `seconds` seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""Start, wait, download: an exposure as one story that can be cancelled at any moment."""
+"""Takes an exposure: starts it, waits for its image, downloads it; can be cancelled at any time."""
 
 from __future__ import annotations
 
@@ -38,17 +38,20 @@ if TYPE_CHECKING:
     from alpaca_async._progress import ProgressCallback
 
 _ABORT_LIMIT: Final = 5.0
+"""Seconds that an abort may take."""
 _START_GRACE: Final = 2.0
+"""Seconds for which a cancelled start waits for the reply to StartExposure."""
 _FACTS_GRACE: Final = 2.0
+"""Seconds for which the download waits for facts after the image is ready."""
 _FACTS_PAUSE: Final = 0.1
-"""Seconds in which the exposures of other cameras can start before this one is asked for facts."""
+"""Seconds before the first fact is read, so that other cameras can start their exposures first."""
 
 logger = logging.getLogger("alpaca_async")
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """When an exposure began, by our clock: the request lasted `lasted` seconds from `sent`."""
+    """A StartExposure request, sent at `sent` by our clock and answered `lasted` seconds later."""
 
     exposure: StartedExposure
     sent: datetime
@@ -56,7 +59,7 @@ class _Start:
 
 
 class TakenExposure(NamedTuple):
-    """An exposure whose image is ready, and its facts."""
+    """An exposure whose image is ready, with its facts."""
 
     exposure: StartedExposure
     facts: Exposure
@@ -77,18 +80,19 @@ class Exposing(Imaging, Reporting):
     ) -> Image:
         """Expose for `duration` seconds and return the image with the facts of its exposure.
 
-        Cancelled at any moment after StartExposure left, it aborts the exposure, once, before
-        the cancellation goes on; an error before the image is ready aborts it too. If only the
-        download fails the image stays in the camera for `get_image`. `progress` is called in
-        the event loop with a `Progress`. What the pixels are is said at `get_image`.
+        If the call is cancelled after StartExposure was sent, it aborts the exposure once, then
+        raises `CancelledError`. An error before the image is ready aborts the exposure, too. If
+        only the download fails, the image stays in the camera for `get_image`. `progress` is
+        called in the event loop with a `Progress`. `get_image` describes the order of the pixels.
 
-        `header` is for files: keywords with values, or `(value, comment)`. A coroutine function in
-        place of the mapping, or of a value, is awaited while the exposure runs, until two seconds
-        after the image is ready at the latest; one that fails or is late only costs its keywords.
+        `header` maps FITS keywords to values or to `(value, comment)`. The mapping, or a value,
+        may be a coroutine function instead: it is awaited during the exposure, and until two
+        seconds after the image is ready at the latest. If it fails or is late, only its keywords
+        are missing.
 
         Raises:
-            ValueError: a given keyword or value cannot be in a FITS header.
-            OperationTimeout: no image `ready_timeout` seconds after the exposure should be over.
+            ValueError: a FITS header cannot contain one of the keywords or values.
+            OperationTimeout: no image within `ready_timeout` seconds after the exposure time.
             OperationFailed: the camera reports an error, or is idle without an image.
             ExposureAborted: another task aborted the exposure, or started another one.
             AlpacaError: as `start_exposure` and `get_image` do.
@@ -103,8 +107,7 @@ class Exposing(Imaging, Reporting):
     ) -> None:
         """Wait until an image can be downloaded, for an exposure that was started elsewhere.
 
-        Does not abort anything. `timeout` in seconds; None waits for as long as the camera is
-        busy.
+        Never aborts the exposure. `timeout` in seconds; None waits as long as the camera is busy.
 
         Raises:
             OperationTimeout: no image within `timeout`.
@@ -127,11 +130,14 @@ class Exposing(Imaging, Reporting):
         ready_timeout = check_limit("ready_timeout", ready_timeout)
         start = await self._start(duration, light)
         if start.exposure.aborted:
-            await finish(self._abort())  # the other abort may have overtaken the start
+            # The server may have handled the other abort before the start.
+            await finish(self._abort())
             aborted = ExposureAborted("the exposure was aborted while it started")
             raise aborted.at(self._server, self._member("startexposure"))
         try:
-            return await self._integrate(start, duration, light, progress, ready_timeout, keywords)
+            return await self._wait_and_read_facts(
+                start, duration, light, progress, ready_timeout, keywords
+            )
         except ExposureAborted:
             raise
         except (Exception, asyncio.CancelledError):
@@ -141,7 +147,7 @@ class Exposing(Imaging, Reporting):
     async def _fetch(
         self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
     ) -> Image:
-        """Download the image of the exposure that was taken."""
+        """Download the image of `taken`."""
         if taken.exposure.replaced:
             raise _replaced().at(self._server, self._member("imagearray"))
         try:
@@ -165,12 +171,12 @@ class Exposing(Imaging, Reporting):
         log = self._record.exposures
         wait = ImageWait(
             self,
-            self._ask_device_state,
+            self._read_device_state,
             exposure=exposure,
             duration=duration,
             timeout=timeout,
             progress=progress,
-            ghost_due=log.ghost_due,
+            stale_image_due=log.stale_image_due,
         )
         log.join(wait)
         try:
@@ -179,7 +185,7 @@ class Exposing(Imaging, Reporting):
             log.leave(wait)
 
     def _compare(self, image: Image, settings: CameraSettings) -> None:
-        """Log if the camera delivered another frame than its settings promise."""
+        """Log a warning if the size of the image contradicts the camera's settings."""
         if (mismatch := image.frame_mismatch) is not None:
             logger.warning(
                 "%r delivered %d x %d pixels, but its settings say %s x %s%s",
@@ -191,14 +197,14 @@ class Exposing(Imaging, Reporting):
             )
 
     async def _start(self, duration: float, light: bool) -> _Start:
-        """Send StartExposure; cancelled on its way, wait for its reply to know what to abort."""
+        """Send StartExposure; if cancelled, wait for the reply and abort if necessary."""
         sent, clock = datetime.now(UTC), time.monotonic()
         attempt = Attempt()
         request = asyncio.create_task(self._start_exposure(duration, light, attempt))
         try:
             exposure = await asyncio.shield(request)
         except asyncio.CancelledError:
-            await finish(self._take_back(request, attempt))
+            await finish(self._undo_start(request, attempt))
             raise
         except AlpacaError as error:
             if _may_have_started(error):
@@ -206,18 +212,18 @@ class Exposing(Imaging, Reporting):
             raise
         return _Start(exposure, sent, time.monotonic() - clock)
 
-    async def _take_back(self, request: asyncio.Task[StartedExposure], attempt: Attempt) -> None:
+    async def _undo_start(self, request: asyncio.Task[StartedExposure], attempt: Attempt) -> None:
         if attempt.sent:
             await asyncio.wait([request], timeout=_START_GRACE)
         request.cancel()
         await wait_for_end(request)
-        # Whoever ends the loop may have cancelled the request itself.
+        # The end of the event loop may have cancelled the request itself.
         error = None if request.cancelled() else request.exception()
         if attempt.sent and (error is None or _may_have_started(error)):
             await self._abort()
 
     async def _abort(self) -> None:
-        """Return the camera to idle as far as it lets us, within a bounded time."""
+        """Try to return the camera to idle, for at most `_ABORT_LIMIT` seconds."""
         try:
             async with asyncio.timeout(_ABORT_LIMIT):
                 try:
@@ -227,7 +233,7 @@ class Exposing(Imaging, Reporting):
         except (AlpacaError, TimeoutError) as error:
             logger.warning("the exposure could not be aborted: %s", error)
 
-    async def _integrate(
+    async def _wait_and_read_facts(
         self,
         start: _Start,
         duration: float,
@@ -236,23 +242,24 @@ class Exposing(Imaging, Reporting):
         ready_timeout: float,
         keywords: HeaderReader,
     ) -> TakenExposure:
-        """Wait for the image, and gather its facts meanwhile."""
+        """Wait for the image, and read the facts of the exposure meanwhile."""
         facts: dict[str, Any] = {}
         pause = min(_FACTS_PAUSE, duration / 2)
-        readers = {**self._facts_of_the_camera(), "header": keywords.run}
-        gathering = asyncio.create_task(_gather(facts, readers, pause))
+        readers = {**self._readers_during(), "header": keywords.run}
+        reading = asyncio.create_task(_read_into(facts, readers, pause))
         try:
             stopped = start.exposure.stopped
             if stopped:
-                with suppress(AscomError):  # the other stop may have overtaken the start, or not
+                # The server may have handled the other stop before the start.
+                with suppress(AscomError):
                     await self.stop_exposure()
             # Some drivers answer StartExposure only when the exposure is over.
             left = 0.0 if stopped or start.lasted >= duration else duration
             await self._wait(start.exposure, left, ready_timeout, progress)
-            await self._complete(facts, gathering)
+            await self._read_last_facts(facts, reading)
         finally:
-            gathering.cancel()
-            await wait_for_end(gathering)
+            reading.cancel()
+            await wait_for_end(reading)
         half = start.lasted / 2
         taken = Exposure(
             duration=duration,
@@ -264,15 +271,15 @@ class Exposing(Imaging, Reporting):
         )
         return TakenExposure(start.exposure, taken)
 
-    async def _complete(self, facts: dict[str, Any], gathering: asyncio.Task[None]) -> None:
-        """Add what the camera tells when the exposure is over; a late fact holds up no frame."""
+    async def _read_last_facts(self, facts: dict[str, Any], reading: asyncio.Task[None]) -> None:
+        """Add the facts that are known after the exposure; leave out those that are late."""
         try:
             async with asyncio.timeout(_FACTS_GRACE):
-                await asyncio.gather(gathering, _gather(facts, self._facts_of_the_end()))
+                await asyncio.gather(reading, _read_into(facts, self._readers_after()))
         except TimeoutError:
-            logger.warning("%r, or its header, was too slow to tell all about its exposure", self)
+            logger.warning("%r: some facts or header keywords came too late and are missing", self)
 
-    def _facts_of_the_camera(self) -> dict[str, Reader]:
+    def _readers_during(self) -> dict[str, Reader]:
         return {
             "info": self.get_info,
             "settings": self.get_settings,
@@ -280,7 +287,7 @@ class Exposing(Imaging, Reporting):
             "cooler_power": self.get_cooler_power,
         }
 
-    def _facts_of_the_end(self) -> dict[str, Reader]:
+    def _readers_after(self) -> dict[str, Reader]:
         return {
             "last_exposure_start_time": self.get_last_exposure_start_time,
             "last_exposure_duration": self.get_last_exposure_duration,
@@ -288,17 +295,19 @@ class Exposing(Imaging, Reporting):
 
 
 def _replaced() -> ExposureAborted:
-    """Return the error of an exposure after which another one was started."""
+    """Return the error of an exposure that another one has replaced."""
     return ExposureAborted("another exposure was started before this one's image was fetched")
 
 
 def _may_have_started(error: BaseException) -> bool:
-    """Whether the camera may expose although StartExposure ended with `error`."""
+    """Whether the camera may be exposing although StartExposure raised `error`."""
     return not isinstance(error, AlpacaError) or error.outcome_unknown
 
 
-async def _gather(facts: dict[str, Any], readers: Mapping[str, Reader], pause: float = 0.0) -> None:
-    """Read what can be read into `facts` after a pause; none that fails costs the frame."""
+async def _read_into(
+    facts: dict[str, Any], readers: Mapping[str, Reader], pause: float = 0.0
+) -> None:
+    """Read facts into `facts` after a pause; leave out those that fail."""
 
     async def read_one(name: str, read: Reader) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Which part of the sensor is read, how finely, and in which order that may be changed. Pure."""
+"""Computes binning and subframe, and the order in which to change them. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Axis(NamedTuple):
-    """What is read along one axis; `start` and `num` in binned pixels."""
+    """Binning and subframe along one axis; `start` and `num` in binned pixels."""
 
     name: str
     """`X` or `Y`."""
@@ -19,13 +19,13 @@ class Axis(NamedTuple):
 
     @property
     def members(self) -> dict[str, int]:
-        """The values by the names of ASCOM's members."""
+        """The values, keyed by ASCOM member name."""
         name, binning, start, num = self
         return {f"Bin{name}": binning, f"Start{name}": start, f"Num{name}": num}
 
 
 class Change(NamedTuple):
-    """One member that is to be set, and what it was."""
+    """One member to set, with its new and its former value."""
 
     member: str
     value: int
@@ -41,7 +41,7 @@ class Limits(NamedTuple):
     max_binning: int
 
     def full(self, binning: int) -> Axis:
-        """Return all that can be read; `ValueError` for a binning that the camera lacks."""
+        """Return the full axis at `binning`; `ValueError` if the camera does not support it."""
         if 1 <= binning <= self.max_binning:
             return Axis(self.name, binning, 0, self.size // binning)
         raise ValueError(
@@ -51,14 +51,14 @@ class Limits(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a caller asks for along one axis; None is left as it is."""
+    """The values that a caller wants along one axis; None means unchanged."""
 
     binning: int | None = None
     start: int | None = None
     num: int | None = None
 
-    def applied(self, present: Axis, limits: Limits, *, even: bool) -> Axis:
-        """Return the axis that is meant, checked; `ValueError` if the sensor has no such pixels."""
+    def apply_to(self, present: Axis, limits: Limits, *, even: bool) -> Axis:
+        """Return `present` with the wanted values; `ValueError` if they exceed the sensor."""
         binning = present.binning if self.binning is None else self.binning
         full = limits.full(binning)
         kept = present if binning == present.binning else _rebinned(present, full, limits)
@@ -72,31 +72,32 @@ class Request(NamedTuple):
 
 
 def plan(present: tuple[Axis, Axis], wanted: tuple[Axis, Axis]) -> list[Change]:
-    """Return what is to be set, in an order in which every frame between fits the sensor.
+    """Return the changes in an order in which every intermediate frame fits the sensor.
 
-    Larger pixels are fewer: the subframe shrinks before the binning grows, and grows after the
-    binning shrank. Both binnings follow each other, since one may bring the other along.
+    A higher binning means fewer pixels. So the subframe shrinks before the binning rises, and
+    grows after the binning falls. The two binnings are set one after the other, because setting
+    one may also change the other.
     """
     pairs = list(zip(present, wanted, strict=True))
     coarser = [pair for pair in pairs if pair[1].binning > pair[0].binning]
     others = [pair for pair in pairs if pair[1].binning <= pair[0].binning]
     changes = [
-        *(move for pair in coarser for move in _moves(*pair)),
+        *(change for pair in coarser for change in _start_and_num(*pair)),
         *(Change(f"Bin{old.name}", new.binning, old.binning) for old, new in pairs),
-        *(move for pair in others for move in _moves(*pair)),
+        *(change for pair in others for change in _start_and_num(*pair)),
     ]
     return [change for change in changes if change.value != change.former]
 
 
-def _moves(present: Axis, wanted: Axis) -> Iterator[Change]:
-    """Yield start and size; where the start grows, it does so in the room that the size left."""
+def _start_and_num(present: Axis, wanted: Axis) -> Iterator[Change]:
+    """Yield start and size; the size comes first if the start grows, so that their sum fits."""
     start = Change(f"Start{present.name}", wanted.start, present.start)
     num = Change(f"Num{present.name}", wanted.num, present.num)
     yield from (start, num) if wanted.start < present.start else (num, start)
 
 
 def _rebinned(present: Axis, full: Axis, limits: Limits) -> Axis:
-    """Return the same part of the sensor in other pixels, rounded down; all of it stays all."""
+    """Convert the subframe to another binning, rounded down; a full frame stays full."""
     if (present.start, present.num) == (0, limits.size // present.binning):
         return full
     num = max(present.num * present.binning // full.binning, 1)

@@ -1,4 +1,4 @@
-"""Binning and subframe set as one: checked first, in a legal order, all or nothing."""
+"""Sets binning and subframe together: checked first, in a valid order, all or nothing."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Frame: TypeAlias = tuple[Axis, Axis]
 
 _RESTORE_LIMIT: Final = 10.0
+"""Seconds that restoring the former frame may take."""
 
 logger = logging.getLogger("alpaca_async")
 
@@ -37,20 +38,20 @@ class Framing(CachedFacts):
         num_y: int | None = None,
         even: bool = False,
     ) -> None:
-        """Set binning and subframe, all of it or nothing; what is not given stays.
+        """Set binning and subframe, all or nothing; arguments that are None stay unchanged.
 
-        Where only the binning changes the same part of the sensor is read: start and size are
-        converted, rounded down, and the full frame stays the full frame. `even` rounds starts
-        and sizes down to even numbers, so that a subframe of a Bayer sensor begins with the
-        colour that the sensor begins with.
+        If only the binning changes, the same part of the sensor is read: start and size are
+        converted and rounded down, and the full frame stays the full frame. `even` rounds starts
+        and sizes down to even numbers, so that a subframe of a Bayer sensor begins with the same
+        colour as the sensor.
 
-        Only what differs from the camera's settings is sent, in an order in which no frame
-        between exceeds the sensor. If the camera refuses a part, or the caller is cancelled,
-        the former frame is restored before the error goes on. Calls for the same camera wait
-        for each other.
+        Only values that differ from the camera's are sent, in an order in which no intermediate
+        frame exceeds the sensor. If the camera refuses a value, or the caller is cancelled, the
+        former frame is restored before the error is raised. Calls for the same camera wait for
+        each other.
 
         Raises:
-            ValueError: the sensor cannot do that; nothing was sent.
+            ValueError: the sensor does not support the values; nothing was sent.
             AlpacaError: as the setters do.
         """
         x = Request(
@@ -63,14 +64,14 @@ class Framing(CachedFacts):
         async with self._operation("binx"), self._record.frame_turns():
             former = await self._read_frame()
             wanted = (
-                x.applied(former[0], limits[0], even=even),
-                y.applied(former[1], limits[1], even=even),
+                x.apply_to(former[0], limits[0], even=even),
+                y.apply_to(former[1], limits[1], even=even),
             )
             await self._check_symmetry(wanted)
             await self._change_frame(former, wanted)
 
     async def reset_frame(self, bin_x: int = 1, bin_y: int = 1) -> None:
-        """Read the full frame, in pixels of this binning; otherwise as `set_frame`."""
+        """Set the full frame at this binning; otherwise as `set_frame`."""
         x, y = await self._limits()
         num_x = x.full(check_int("bin_x", bin_x)).num
         num_y = y.full(check_int("bin_y", bin_y)).num
@@ -79,7 +80,7 @@ class Framing(CachedFacts):
         )
 
     async def _limits(self) -> tuple[Limits, Limits]:
-        """Return what the sensor allows; a member that is missing is asked for its error."""
+        """Return the limits of the sensor; raise the camera's error if it does not tell one."""
         info = await self.get_info()
         return (
             Limits(
@@ -95,7 +96,7 @@ class Framing(CachedFacts):
         )
 
     async def _read_frame(self) -> Frame:
-        """Ask the camera itself: other clients may have changed the frame."""
+        """Read the frame from the camera, because other clients may have changed it."""
         values = await together(
             read
             for axis in "XY"
@@ -117,19 +118,20 @@ class Framing(CachedFacts):
         try:
             await self._send(plan(former, wanted), sent)
             if any(change.member.startswith("Bin") for change in sent):
-                # Some cameras fit the subframe to a new binning by themselves.
+                # Some cameras adapt the subframe to a new binning by themselves.
                 await self._send(plan(await self._read_frame(), wanted), sent)
         except BaseException:
             if sent:
                 await finish(self._restore(former, sent))
             raise
-        for axis in wanted:  # what the camera had already was not sent
+        for axis in wanted:  # also those that were equal and not sent
             self._record.set_values |= axis.members
 
     async def _send(self, changes: Iterable[Change], sent: list[Change]) -> None:
-        """Send `changes`, and note in `sent` those that may have had an effect.
+        """Send `changes`, and add to `sent` those that may have had an effect.
 
-        A command under way is awaited by a caller who is cancelled, lest it overtake its undoing.
+        A command under way is awaited even on cancellation: otherwise it might reach the camera
+        after the command that undoes it.
         """
         for change in changes:
             sent.append(change)
@@ -141,7 +143,7 @@ class Framing(CachedFacts):
                 raise
 
     async def _restore(self, former: Frame, sent: list[Change]) -> None:
-        """Go back the way that was come, then mend what the camera changed by itself."""
+        """Undo `sent` in reverse order, then correct what the camera changed by itself."""
         undoing = [Change(c.member, c.former, c.value) for c in reversed(sent)]
         try:
             async with asyncio.timeout(_RESTORE_LIMIT):
@@ -153,7 +155,7 @@ class Framing(CachedFacts):
 
 def _binning(raw: object) -> int:
     if (binning := decode(int, raw)) < 1:
-        raise MalformedResponse(f"there is no binning of {binning}")
+        raise MalformedResponse(f"the camera reports a binning of {binning}")
     return binning
 
 

@@ -1,4 +1,4 @@
-"""Gain and offset, by value or by name, whichever of the two the camera has."""
+"""Gain and offset, by value or by name, whichever the camera uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBER: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """Gain or offset is a value, both limits included; None where the camera does not tell."""
+    """Gain or offset is a value within these inclusive limits; None if the camera reports none."""
 
     minimum: int | None
     maximum: int | None
@@ -36,7 +36,7 @@ ValueOptions: TypeAlias = ValueRange | ValueNames
 
 @dataclass(frozen=True, slots=True)
 class NamedValue:
-    """A gain or an offset as ASCOM counts it, and its name if it has one."""
+    """A gain or an offset as the integer that ASCOM uses, with its name if it has one."""
 
     value: int
     """The value itself, or the index into the names."""
@@ -44,41 +44,41 @@ class NamedValue:
 
 
 class GainOffset(ICameraV4):
-    """A camera whose gain and offset can be told by name."""
+    """A camera whose gain and offset can be set by name."""
 
     async def get_gain_options(self) -> ValueOptions:
-        """The gains that there are; `NotImplementedException` if the camera has none."""
+        """The possible gains; `NotImplementedException` if the camera has no gain."""
         return await self._gain.options()
 
     async def get_gain_option(self) -> NamedValue:
-        """The present gain, with its name."""
-        return await self._gain.present()
+        """The current gain, with its name."""
+        return await self._gain.current()
 
     async def select_gain(self, gain: int | str) -> None:
-        """Set the gain: a value or an index, as `set_gain`, or a name in any case.
+        """Set the gain: a value or an index, as for `set_gain`, or a name in any letter case.
 
-        A string that is no name may be a number.
+        A string that is not one of the names may be a number.
 
         Raises:
-            ValueError: there is no such gain; the limits, or the names, are listed.
+            ValueError: the camera has no such gain; the message lists the limits or the names.
         """
         await self._gain.use(gain)
 
     async def get_offset_options(self) -> ValueOptions:
-        """The offsets that there are; `NotImplementedException` if the camera has none."""
+        """The possible offsets; `NotImplementedException` if the camera has no offset."""
         return await self._offset.options()
 
     async def get_offset_option(self) -> NamedValue:
-        """The present offset, with its name."""
-        return await self._offset.present()
+        """The current offset, with its name."""
+        return await self._offset.current()
 
     async def select_offset(self, offset: int | str) -> None:
-        """Set the offset: a value or an index, as `set_offset`, or a name in any case.
+        """Set the offset: a value or an index, as for `set_offset`, or a name in any letter case.
 
-        A string that is no name may be a number.
+        A string that is not one of the names may be a number.
 
         Raises:
-            ValueError: there is no such offset; the limits, or the names, are listed.
+            ValueError: the camera has no such offset; the message lists the limits or the names.
         """
         await self._offset.use(offset)
 
@@ -107,9 +107,9 @@ class GainOffset(ICameraV4):
 
 @dataclass(frozen=True, slots=True)
 class _Control:
-    """The five members that make gain, or offset."""
+    """The five members that belong to gain, or to offset."""
 
-    noun: str
+    name: str
     get: Callable[[], Awaitable[int]]
     set: Callable[[int], Awaitable[None]]
     get_minimum: Callable[[], Awaitable[int]]
@@ -117,7 +117,7 @@ class _Control:
     get_names: Callable[[], Awaitable[list[str]]]
 
     async def options(self) -> ValueOptions:
-        # Some servers answer all of them: an empty list of names then means that it is a value.
+        # Some servers answer all five: an empty list of names then means that it is a value.
         if names := await optional(self.get_names):
             return ValueNames(tuple(names))
         limits = ValueRange(await optional(self.get_minimum), await optional(self.get_maximum))
@@ -125,18 +125,18 @@ class _Control:
             await self.get()
         return limits
 
-    async def present(self) -> NamedValue:
+    async def current(self) -> NamedValue:
         value = await self.get()
         names = await optional(self.get_names) or ()
         return NamedValue(value, names[value] if 0 <= value < len(names) else None)
 
     async def use(self, wanted: int | str) -> None:
         if not isinstance(wanted, str):
-            check_int(self.noun, wanted)
+            check_int(self.name, wanted)
         await self.set(self._number(wanted, await self.options()))
 
     def _number(self, wanted: int | str, options: ValueOptions) -> int:
-        """Return what to send for `wanted`; a name comes before the number that it looks like."""
+        """Return the integer to send for `wanted`; a name takes precedence over a number."""
         names = options.names if isinstance(options, ValueNames) else ()
         if isinstance(wanted, str):
             folded = [name.strip().casefold() for name in names]
@@ -144,22 +144,22 @@ class _Control:
             if text in folded:
                 return folded.index(text)
             if not _NUMBER.fullmatch(text):
-                raise ValueError(f"there is no {self.noun} {wanted!r}; {_listed(options)}")
+                raise ValueError(f"there is no {self.name} {wanted!r}; {_describe(options)}")
         number = int(wanted)
-        if not _contains(options, number):
-            raise ValueError(f"there is no {self.noun} {number}; {_listed(options)}")
+        if not _is_valid(options, number):
+            raise ValueError(f"there is no {self.name} {number}; {_describe(options)}")
         return number
 
 
-def _contains(options: ValueOptions, number: int) -> bool:
+def _is_valid(options: ValueOptions, number: int) -> bool:
     if isinstance(options, ValueNames):
         return 0 <= number < len(options.names)
-    above = options.minimum is None or options.minimum <= number
-    return above and (options.maximum is None or number <= options.maximum)
+    above_minimum = options.minimum is None or options.minimum <= number
+    return above_minimum and (options.maximum is None or number <= options.maximum)
 
 
-def _listed(options: ValueOptions) -> str:
-    """Return what there is instead, for people."""
+def _describe(options: ValueOptions) -> str:
+    """Return the possible values, for an error message."""
     if isinstance(options, ValueNames):
         return f"there are {', '.join(options.names)}"
     low, high = ("?" if limit is None else limit for limit in (options.minimum, options.maximum))

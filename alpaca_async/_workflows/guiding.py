@@ -1,4 +1,4 @@
-"""Waiting for the end of a guiding pulse."""
+"""Waits for the end of a guiding pulse."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from alpaca_async._errors import OperationTimeout
 from alpaca_async._protocol.values import check_limit
 
 _PAUSE: Final = 0.05
+"""Seconds between polls."""
 
 
 class Guiding(ICameraV4):
@@ -18,11 +19,11 @@ class Guiding(ICameraV4):
     async def wait_pulse_guide(self, *, timeout: float | None = None) -> None:
         """Wait until no guiding pulse is under way; `timeout` in seconds.
 
-        Cameras that answer `pulse_guide` only when the pulse is over have nothing to wait for.
-        Raises what the camera reports of a pulse that failed.
+        Returns at once for cameras that answer `pulse_guide` only when the pulse is over. Raises
+        the camera's error if a pulse failed.
 
         Raises:
-            OperationTimeout: the pulse goes on after `timeout` seconds.
+            OperationTimeout: the pulse is not over after `timeout` seconds.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + check_limit("timeout", timeout)
@@ -30,6 +31,6 @@ class Guiding(ICameraV4):
             while await self.get_is_pulse_guiding():
                 left = deadline - clock()
                 if left <= 0:
-                    late = OperationTimeout(f"a guiding pulse goes on after {timeout:g} s")
+                    late = OperationTimeout(f"the guiding pulse is not over after {timeout:g} s")
                     raise late.at(self._server, self._member("ispulseguiding"))
                 await asyncio.sleep(min(_PAUSE, left))

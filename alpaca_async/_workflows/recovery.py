@@ -1,4 +1,4 @@
-"""Getting a camera back whose server went away: at its address, or wherever it is now."""
+"""Reconnects to a camera whose server was lost, at the same address or at a new one."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from .exposure import TakenExposure
 
-_AWAY: Final = (502, 503, 504)
-"""What gateways answer for a server that is not there."""
-_SEARCH: Final = 2.0
-"""Seconds in which servers may answer, each time that they are asked for the camera."""
+_GATEWAY_STATUSES: Final = (502, 503, 504)
+"""Statuses with which gateways report that the server behind them is not available."""
+_SEARCH_TIMEOUT: Final = 2.0
+"""Seconds to wait for the replies to one discovery request."""
 _SETTINGS: Final = ("ReadoutMode", "FastReadout", "Gain", "Offset", "SubExposureDuration")
-"""In the order in which they are set again: the mode may decide what gain there is."""
+"""In the order in which they are restored: the possible gains may depend on the mode."""
 _FRAME: Final = {
     "BinX": "bin_x",
     "BinY": "bin_y",
@@ -53,22 +53,22 @@ logger = logging.getLogger("alpaca_async")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconnect:
-    """How a camera that was lost is got back."""
+    """How to reconnect to a camera that was lost."""
 
     timeout: float = 300.0
-    """Seconds until it is given up."""
+    """Seconds until reconnecting fails."""
     interval: float = 2.0
     """Seconds between two attempts."""
     unique_id: str | None = None
-    """Look for the camera with this id wherever it is; None waits for it at its address."""
+    """Search the network for the camera with this id; None waits for it at its old address."""
     hosts: tuple[str, ...] | None = None
-    """Whom to ask for it; None asks all networks of this host."""
+    """Names or addresses to search; None searches all networks of this computer."""
     port: int = DISCOVERY_PORT
-    """The UDP port for that."""
+    """The UDP port for the search."""
     prepare: Callable[[], Awaitable[object]] | None = None
-    """Awaited when the camera is back, to cool it for instance; not bounded by `timeout`."""
+    """Awaited when the camera is back, for example to cool it; `timeout` does not limit it."""
     attempts: int = 3
-    """How often one exposure of a sequence is begun again before its error is raised."""
+    """How often one exposure of a sequence is repeated before its error is raised."""
 
     def __post_init__(self) -> None:
         check_duration("timeout", self.timeout)
@@ -77,27 +77,28 @@ class Reconnect:
             raise TypeError("hosts must be a tuple of names, not a string")
 
 
-_AT_ITS_ADDRESS: Final = Reconnect()
+_SAME_ADDRESS: Final = Reconnect()
 
 
 class Recovering(Exposing, Framing):
-    """A camera that can be got back."""
+    """A camera that can be reconnected to after a loss."""
 
-    async def reconnect(self, how: Reconnect = _AT_ITS_ADDRESS) -> None:
-        """Wait until the camera is there again, connected, with what this client had set.
+    async def reconnect(self, how: Reconnect = _SAME_ADDRESS) -> None:
+        """Wait until the camera is back, connect it, and restore what this client had set.
 
-        Nothing is sent but questions if nothing is amiss. With `how.unique_id` the object follows
-        the camera to another address or number: `server` and `device_number` change. Frame, gain,
-        offset, readout and sub-exposures are set again as far as this client has set them, and
-        where the camera has other values. The cooler is left alone: a camera that lost its power
-        is warm, and how fast it may cool is for `how.prepare` to say.
+        Only reads if the camera is connected and has these values. With `how.unique_id` the object
+        follows the camera to another address or number: `server` and `device_number` change.
+        Restores frame, gain, offset, readout and sub-exposures if this client has set them and
+        the camera has other values. Does not restore the cooler: a camera that lost its power is
+        warm, and only `how.prepare` can know how fast it may cool.
 
-        The camera is looked for over http and without credentials; the client's own go to the
-        server that has it.
+        The search uses http without credentials; the server that has the camera then gets the
+        client's credentials.
 
         Raises:
             OperationTimeout: the camera did not come back within `how.timeout` seconds.
-            ValueError: a camera behind https, which discovery does not know, has a `unique_id`.
+            ValueError: `unique_id` is given, but the camera's server uses https: discovery
+                finds http only.
             AscomError: the camera refuses a setting that it had before.
         """
         self._check_reconnect(how)
@@ -108,7 +109,7 @@ class Recovering(Exposing, Framing):
         self._record.forget()
         try:
             async with asyncio.timeout(how.timeout):
-                while not await self._is_back(how):  # noqa: ASYNC110 - a server far away
+                while not await self._is_back(how):  # noqa: ASYNC110 - only polling can tell
                     await asyncio.sleep(how.interval)
         except TimeoutError:
             late = OperationTimeout(f"the camera did not come back within {how.timeout:g} s")
@@ -117,38 +118,38 @@ class Recovering(Exposing, Framing):
             await how.prepare()
 
     async def _is_back(self, how: Reconnect) -> bool:
-        """Take what steps can be taken now, and tell whether all of them were."""
+        """Try to locate, connect and restore the camera; return whether all of it succeeded."""
         try:
             await self._locate(how)
             if not await self.get_connected():
                 await self.connect()
         except AlpacaError as error:
-            logger.info("not back yet: %s", error)
+            logger.info("the camera is not back yet: %s", error)
             return False
         try:
-            await self._set_again()
+            await self._restore_settings()
         except AlpacaError as error:
-            if not self._is_lost(error):
+            if not self._is_loss(error):
                 raise
             return False
         return True
 
     async def _locate(self, how: Reconnect) -> None:
-        """Go to where the camera with the wanted id is."""
-        if how.unique_id is None or await self._is_at_home(how.unique_id):
+        """Find the camera with the wanted id, and follow it there."""
+        if how.unique_id is None or await self._is_at_same_server(how.unique_id):
             return
-        found = await find_camera(how.unique_id, how.hosts, timeout=_SEARCH, port=how.port)
+        found = await find_camera(how.unique_id, how.hosts, timeout=_SEARCH_TIMEOUT, port=how.port)
         if found is None:
             raise OperationFailed(f"no server has the camera {how.unique_id}")
         logger.info("%r is now camera %d at %s", self, found.device_number, found.address)
         self._move_to(origin(found.address), found.device_number)
 
-    async def _is_at_home(self, unique_id: str) -> bool:
-        """Whether the server that had the camera has it still, under whatever number."""
+    async def _is_at_same_server(self, unique_id: str) -> bool:
+        """Whether the same server still has the camera, possibly with another number."""
         try:
             devices = await get_configured_devices(self._session, self._server)
         except AlpacaError as error:
-            logger.info("not found at its address: %s", error)
+            logger.info("the server at the old address cannot be asked: %s", error)
             return False
         for device in devices:
             if (device.device_type.lower(), device.unique_id) == (self._type, unique_id):
@@ -156,8 +157,8 @@ class Recovering(Exposing, Framing):
                 return True
         return False
 
-    async def _set_again(self) -> None:
-        """Set again what this client had set, where the camera has other values."""
+    async def _restore_settings(self) -> None:
+        """Restore the values that this client had set, if the camera has others."""
         values = dict(self._record.set_values)
         for member in _SETTINGS:
             if member in values:
@@ -167,37 +168,38 @@ class Recovering(Exposing, Framing):
         if frame := {name: values[member] for member, name in _FRAME.items() if member in values}:
             await self.set_frame(**frame)  # type: ignore[arg-type]  # six integers
 
-    async def _outlast(
+    async def _take_and_fetch(
         self,
         how: Reconnect,
         take: Callable[[], Awaitable[TakenExposure]],
         fetch: Callable[[TakenExposure], Awaitable[Image]],
     ) -> Image:
-        """Take an image and fetch it, however often the camera is lost meanwhile.
+        """Take an image and fetch it; reconnect whenever the camera is lost meanwhile.
 
-        An image that outlived the loss is fetched; otherwise another is taken.
+        Fetches the image if the camera still has it after the loss; otherwise exposes again. Raises
+        the error of the loss after `how.attempts` repetitions.
         """
         taken: TakenExposure | None = None
         losses = 0
         while True:
-            restarts = math.inf  # while it is got back none is news
+            restarts = math.inf  # a restart during the reconnect is no new loss
             try:
                 if losses:
-                    taken = await self._regain(how, taken)
+                    taken = await self._recover(how, taken)
                 restarts = self._record.restarts
                 taken = taken or await take()
                 return await fetch(taken)
             except AlpacaError as error:
                 losses += 1
-                lost = self._is_lost(error) or self._record.restarts > restarts
+                lost = self._is_loss(error) or self._record.restarts > restarts
                 if losses > how.attempts or not lost:
                     raise
                 logger.warning("%r is lost: %s", self, error)
 
-    async def _regain(self, how: Reconnect, taken: TakenExposure | None) -> TakenExposure | None:
-        """Get the camera back, and return `taken` if its image is there; else abort it.
+    async def _recover(self, how: Reconnect, taken: TakenExposure | None) -> TakenExposure | None:
+        """Reconnect, and return `taken` if the camera still has its image; else abort.
 
-        Also where the caller gives up: what was lost from sight may run still.
+        Also aborts if reconnecting fails or is cancelled: the exposure may still be running.
         """
         image_ready = False
         try:
@@ -210,11 +212,13 @@ class Recovering(Exposing, Framing):
 
     def _check_reconnect(self, how: Reconnect) -> None:
         if how.unique_id is not None and not self._server.startswith("http:"):
-            raise ValueError("a unique_id leads to servers behind http only")
+            raise ValueError(
+                "unique_id requires an http server: discovery does not find https servers"
+            )
 
-    def _is_lost(self, error: AlpacaError) -> bool:
-        """Whether `error` means that this camera's server is away, or was."""
+    def _is_loss(self, error: AlpacaError) -> bool:
+        """Whether `error` means that this camera's server is, or was, unreachable."""
         if isinstance(error, RequestRejected):
-            return error.server == self._server and error.status in _AWAY
+            return error.server == self._server and error.status in _GATEWAY_STATUSES
         lost = isinstance(error, TransportError | IncompleteImage | NotConnectedException)
         return lost and error.server == self._server

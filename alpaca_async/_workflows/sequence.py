@@ -1,4 +1,4 @@
-"""One exposure after the other, each begun while the caller works on the image before."""
+"""Takes one exposure after another, each while the caller processes the previous image."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ logger = logging.getLogger("alpaca_async")
 
 @dataclass(frozen=True, slots=True)
 class ExposureRequest:
-    """An exposure to be made: `prepare` is awaited before it starts, to change settings."""
+    """One exposure to take; `prepare` is awaited before it starts, to change settings."""
 
     duration: float
     """Seconds."""
     light: bool = True
     prepare: Callable[[], Awaitable[object]] | None = None
     header: HeaderSource = None
-    """As that of `expose`."""
+    """As in `expose`."""
 
     def __post_init__(self) -> None:
         HeaderReader(self.header)
@@ -51,11 +51,11 @@ class ExposureRequest:
 
 
 Duration: TypeAlias = float | ExposureRequest
-"""Seconds, or all that is to be said about one exposure."""
+"""Seconds, or a full request."""
 
 
 class Sequencing(Recovering):
-    """A camera that takes pictures one after the other."""
+    """A camera that takes sequences of exposures."""
 
     def exposures(  # noqa: PLR0913 - named choices with defaults
         self,
@@ -70,21 +70,22 @@ class Sequencing(Recovering):
         ready_timeout: float = 60.0,
         reconnect: Reconnect | None = None,
     ) -> Stream[Image]:
-        """Expose again and again: each exposure starts as soon as the last image was handed over.
+        """Expose repeatedly: each exposure starts when the caller receives the previous image.
 
-        `duration` is the same for all, or an iterable of one for each, which may end; requests
-        bring their own `light`. At most `count` images, no limit if it is None. Before each
-        exposure but the first come `pause` seconds, before each, with its number from 0 on,
-        `before_each` is awaited, then the `prepare` of a request. The other arguments and the
-        errors are those of `expose`; an error is raised at the step after the last image, and
-        ends the stream. At most two images are in memory: the caller's, and the next.
+        `duration` is one duration for all exposures, or an iterable with one for each; the stream
+        ends with it. A request has its own `light`. `count` limits the number of images; None
+        means no limit. Each exposure except the first is preceded by `pause` seconds. Then
+        `before_each` is awaited with the exposure's number, from 0, then the request's `prepare`.
+        The other arguments and the errors are those of `expose`. An error is raised instead of
+        the next image, and ends the stream. At most two images are in memory: the caller's and
+        the next.
 
-        With `reconnect` a camera that is lost is got back as the method of that name does, and
-        the exposure fetched if the camera has it still, or begun again with all that comes before
-        it. What the camera itself refuses, or fails in, ends the stream as ever.
+        With `reconnect`, a camera that is lost is reconnected to as by the method `reconnect`.
+        If it still has the image, that is fetched; otherwise the exposure is repeated, including
+        `before_each` and `prepare`. Errors of the camera itself still end the stream.
 
-        Leave it with `async with`: a running exposure is then aborted, once, before the block
-        ends. Computations of the caller belong on a thread, or the next exposure waits for them.
+        Use the stream with `async with`: leaving the block aborts a running exposure once. Run
+        long computations in a thread: in the event loop they delay the next exposure.
         """
         if count is not None and check_index("count", count) < 0:
             raise ValueError(f"count must not be negative, not {count}")
@@ -115,16 +116,16 @@ class Sequencing(Recovering):
             fetch = partial(self._fetch, contiguous=contiguous, progress=progress)
             if reconnect is None:
                 return await fetch(await expose())
-            return await self._outlast(reconnect, expose, fetch)
+            return await self._take_and_fetch(reconnect, expose, fetch)
 
-        return Stream(_one_ahead(take, partial(self._operation, "startexposure")))
+        return Stream(_prefetch(take, partial(self._operation, "startexposure")))
 
 
-async def _one_ahead(
+async def _prefetch(
     take: Callable[[], Awaitable[Image | None]],
     new_operation: Callable[[], AbstractAsyncContextManager[None]],
 ) -> Images:
-    """Yield what `take` returns until it is None, with the next one under way meanwhile."""
+    """Yield the results of `take` until one is None; take the next while the caller has one."""
 
     async def run() -> Image | None:
         async with new_operation():
@@ -136,37 +137,37 @@ async def _one_ahead(
             task = asyncio.create_task(run())
             yield image
     finally:
-        await _give_up(task)
+        await _cancel(task)
 
 
-async def _give_up(task: asyncio.Task[Image | None]) -> None:
-    """End `task`; nobody is left to raise its error to."""
+async def _cancel(task: asyncio.Task[Image | None]) -> None:
+    """Cancel `task`, and log its error: nobody awaits it any more."""
     task.cancel()
     await wait_for_end(task)
     if not task.cancelled() and (error := task.exception()) is not None:
-        logger.info("an exposure that nobody waited for failed: %s", error)
+        logger.info("an exposure failed after its sequence had ended: %s", error)
 
 
 def _requests(
     durations: Duration | Iterable[Duration] | AsyncIterable[Duration], light: bool
 ) -> Callable[[], Awaitable[ExposureRequest | None]]:
-    """Return a function that returns the next request, None after the last."""
+    """Return a function that returns the next request, or None after the last."""
     if isinstance(durations, AsyncIterable):
-        coming = aiter(durations)
+        async_iterator = aiter(durations)
 
         async def next_request() -> ExposureRequest | None:
-            return as_request(await anext(coming, None), light)
+            return as_request(await anext(async_iterator, None), light)
 
         return next_request
 
     if not isinstance(durations, Iterable):
         durations = itertools.repeat(as_request(durations, light))
-    following = iter(durations)
+    iterator = iter(durations)
 
-    async def next_given() -> ExposureRequest | None:
-        return as_request(next(following, None), light)
+    async def next_from_iterable() -> ExposureRequest | None:
+        return as_request(next(iterator, None), light)
 
-    return next_given
+    return next_from_iterable
 
 
 @overload
@@ -174,7 +175,7 @@ def as_request(duration: Duration, light: bool) -> ExposureRequest: ...
 @overload
 def as_request(duration: Duration | None, light: bool) -> ExposureRequest | None: ...
 def as_request(duration: Duration | None, light: bool) -> ExposureRequest | None:
-    """Return `duration` with what is to be said about an exposure; None stays None."""
+    """Return `duration` as a request; None stays None."""
     if duration is None or isinstance(duration, ExposureRequest):
         return duration
     return ExposureRequest(duration, light)

@@ -1,4 +1,4 @@
-"""Waiting for an image: a sleep for as long as it cannot be there, then short growing pauses."""
+"""Waits for an image: sleeps until the exposure should be over, then polls with growing pauses."""
 
 from __future__ import annotations
 
@@ -30,175 +30,179 @@ if TYPE_CHECKING:
 logger = logging.getLogger("alpaca_async")
 
 _FIRST_STATE: Final = 1.0
-"""Seconds until the first look at the state: most failures come at once."""
+"""Seconds until the first read of the state: most failures happen at once."""
 _STATE_INTERVAL: Final = 1.0
-"""Seconds between looks at the state once the image is due, or while somebody watches."""
+"""Seconds between reads of the state once the image is due, or if the caller wants progress."""
 _LONG_STATE_INTERVAL: Final = 60.0
+"""Seconds between reads of the state during the exposure otherwise."""
 _PROGRESS_INTERVAL: Final = 0.1
 _LOSS_GRACE: Final = 10.0
-"""Seconds for which nobody may be able to tell of the camera before the wait is given up."""
+"""Seconds for which every poll may fail before the wait fails."""
 _IDLE_GRACE: Final = 10.0
-"""Seconds for which real cameras have been seen idle before their image was ready."""
-_GHOST_MARGIN: Final = 10.0
-"""Seconds after its time for which the image of an aborted exposure is reckoned with."""
+"""Seconds for which a camera may be idle without an image: some real cameras are, for a while."""
+_STALE_IMAGE_MARGIN: Final = 10.0
+"""Seconds after the end of an aborted exposure in which a camera may still show its image."""
 _SETTLING: Final = 0.1
-"""Seconds until a camera whose exposure is over surely says that it reads it out."""
+"""Seconds after the end of an exposure within which every camera reports that it reads out."""
 _BUSY: Final = frozenset(
     {CameraStates.WAITING, CameraStates.EXPOSING, CameraStates.READING, CameraStates.DOWNLOAD}
 )
 _SHORTEST_PAUSE: Final = 0.01
 _FIRST_PAUSE: Final = 0.005
-"""Of the time waited so far, as is `_LONGEST_PAUSE`."""
+"""Fraction of the exposure time."""
 _LONGEST_PAUSE: Final = 0.05
-_LONGEST_SHORT_PAUSE: Final = 0.1
+"""Fraction of the time waited so far, but at least `_MIN_LONGEST_PAUSE`."""
+_MIN_LONGEST_PAUSE: Final = 0.1
 
 
 class ImageWait:
-    """One wait for one image of `camera`, `duration` seconds after now at the earliest.
+    """Waits for one image of `camera`, which cannot be ready before `duration` seconds from now.
 
-    `ask` returns the camera's status in one request, None if it has no such request. An aborted
-    exposure would have been over at `ghost_due` by the loop's clock: some cameras show its image
-    then, whatever they do at that time.
+    `read_device_state` reads the status in one request; it returns None if the camera lacks that
+    request. `stale_image_due` is when an aborted exposure would have been over, by the loop's
+    clock. Some cameras show its image then, even during another exposure: a stale image.
     """
 
     def __init__(
         self,
         camera: ICameraV4,
-        ask: Callable[[], Awaitable[CameraStatus | None]],
+        read_device_state: Callable[[], Awaitable[CameraStatus | None]],
         *,
         exposure: StartedExposure | None,
         duration: float,
         timeout: float,
         progress: ProgressCallback | None,
-        ghost_due: float = -math.inf,
+        stale_image_due: float = -math.inf,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.exposure = exposure
         self._camera = camera
-        self._ask = ask
+        self._read_device_state = read_device_state
         self._has_status = True
         self._duration = duration
         self._timeout = timeout
         self._progress = progress
         self._state: CameraStates | None = None
         self._idle_since: float | None = None
-        self._lost_since: float | None = None
-        self._begun = self._now()
-        self._over = self._begun + duration
+        self._failing_since: float | None = None
+        self._started = self._now()
+        self._end = self._started + duration
         self._stopped = asyncio.Event()
-        self._patience = asyncio.timeout(None)
-        self._next_state = self._begun + _FIRST_STATE
-        self._ghost_due = ghost_due if self._begun < ghost_due + _GHOST_MARGIN else math.inf
+        self._abort_scope = asyncio.timeout(None)
+        self._next_state = self._started + _FIRST_STATE
+        self._stale_image_due = (
+            stale_image_due if self._started < stale_image_due + _STALE_IMAGE_MARGIN else math.inf
+        )
 
     async def run(self) -> None:
-        """Return when the image is ready; raise what keeps it from becoming so."""
+        """Return when the image is ready; raise an error if it will not be."""
         try:
-            async with self._patience:
-                await self._integrate()
-                await self._poll()
+            async with self._abort_scope:
+                await self._wait_for_end_of_exposure()
+                await self._poll_until_ready()
         except TimeoutError:
-            if self._patience.expired():
-                raise self._signed(ExposureAborted(self._reason())) from None
+            if self._abort_scope.expired():
+                raise self._located(ExposureAborted(self._reason())) from None
             raise
 
     def stop(self) -> None:
-        """Take note that the exposure was ended early, and its image is to be expected now."""
-        self._over = min(self._over, self._now())
+        """Expect the image now: the exposure was stopped early."""
+        self._end = min(self._end, self._now())
         self._stopped.set()
 
     def abort(self) -> None:
-        """Take note that no image is to be expected; `run` raises `ExposureAborted`."""
-        if not self._patience.expired():
-            self._patience.reschedule(self._now())
+        """Expect no image: `run` raises `ExposureAborted`."""
+        if not self._abort_scope.expired():
+            self._abort_scope.reschedule(self._now())
 
     def _reason(self) -> str:
         if self.exposure is not None and self.exposure.replaced:
             return "another exposure was started before this one's image was fetched"
         return "the exposure was aborted"
 
-    async def _integrate(self) -> None:
+    async def _wait_for_end_of_exposure(self) -> None:
         """Sleep until the exposure should be over."""
-        while (now := self._now()) < self._over:
+        while (now := self._now()) < self._end:
             if now >= self._next_state:
-                await self._look_early_if_possible()
+                await self._try_early_check()
                 self._next_state = self._now() + self._state_interval
-                continue  # that may have taken a while
-            self._report("exposing", (now - self._begun) / self._duration, self._over - now)
-            await self._sleep(min(self._over - now, self._next_state - now, self._step))
-        self._next_state = self._over + _STATE_INTERVAL
+                continue  # the read may have taken a while
+            self._report("exposing", (now - self._started) / self._duration, self._end - now)
+            await self._sleep(min(self._end - now, self._next_state - now, self._step))
+        self._next_state = self._end + _STATE_INTERVAL
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep, but not longer than until the exposure is stopped."""
+        """Sleep for `seconds`, or until the exposure is stopped."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
 
-    async def _poll(self) -> None:
-        """Ask until the image is ready."""
-        deadline = self._over + self._timeout
+    async def _poll_until_ready(self) -> None:
+        """Poll until the image is ready."""
+        deadline = self._end + self._timeout
         pause = max(_SHORTEST_PAUSE, self._duration * _FIRST_PAUSE)
-        while not await self._is_ready_as_far_as_known():
+        while not await self._has_our_image():
             now = self._now()
             if now >= deadline:
-                raise self._signed(OperationTimeout(f"no image within {self._timeout:g} s"))
+                raise self._located(OperationTimeout(f"no image within {self._timeout:g} s"))
             self._report("reading", None, None)
             await asyncio.sleep(min(pause, deadline - now))
-            pause = min(pause * 2, max(_LONGEST_SHORT_PAUSE, (now - self._begun) * _LONGEST_PAUSE))
+            pause = min(pause * 2, max(_MIN_LONGEST_PAUSE, (now - self._started) * _LONGEST_PAUSE))
 
-    async def _look_early_if_possible(self) -> None:
-        """Look at the state; that a look is lost says nothing of the exposure."""
+    async def _try_early_check(self) -> None:
+        """Check the state; a failed request says nothing about the exposure, and is ignored."""
         try:
-            await self._look_early()
+            await self._check_early()
         except AlpacaError as error:
-            if not _is_lost(error):
+            if not _is_transient(error):
                 raise
-            logger.info("a look at the state was lost: %s", error)
+            logger.info("reading the camera state failed: %s", error)
 
-    async def _is_ready_as_far_as_known(self) -> bool:
-        """Whether the camera has our image; a look that is lost tells of none.
+    async def _has_our_image(self) -> bool:
+        """Whether the camera has our image; False if the poll failed.
 
-        When all looks have been lost for `_LOSS_GRACE` seconds, raise what was the last.
+        Raises the last error when every poll has failed for `_LOSS_GRACE` seconds.
         """
         try:
-            ready = await self._is_ready() and not await self._may_be_ghost()
+            ready = await self._has_image() and not await self._may_be_stale()
         except AlpacaError as error:
-            if self._lost_since is None:
-                self._lost_since = self._now()
-            if not _is_lost(error) or self._now() - self._lost_since >= _LOSS_GRACE:
+            if self._failing_since is None:
+                self._failing_since = self._now()
+            if not _is_transient(error) or self._now() - self._failing_since >= _LOSS_GRACE:
                 raise
-            logger.info("a look at the camera was lost: %s", error)
+            logger.info("polling the camera failed: %s", error)
             return False
-        self._lost_since = None
+        self._failing_since = None
         return ready
 
-    async def _look_early(self) -> None:
-        """Look at the state during the exposure, when no image of it can be ready."""
-        status = await self._status()
+    async def _check_early(self) -> None:
+        """Check the state during the exposure: an image that is ready now must be a stale one."""
+        status = await self._read_status()
         if status is None:
-            await self._judge(await self._camera.get_camera_state())
+            await self._check_state(await self._camera.get_camera_state())
             return
         if status.image_ready:
-            self._ghost_due = -math.inf
-        await self._judge(status.camera_state)
+            self._stale_image_due = -math.inf
+        await self._check_state(status.camera_state)
 
-    async def _is_ready(self) -> bool:
-        """Whether the camera has an image; the state is looked at as often as it costs little."""
-        status = await self._status()
+    async def _has_image(self) -> bool:
+        """Whether the camera has an image; also checks the state, if it costs few requests."""
+        status = await self._read_status()
         if status is not None:
             if not status.image_ready:
-                await self._judge(status.camera_state)
+                await self._check_state(status.camera_state)
             else:
                 self._state = status.camera_state
             return bool(status.image_ready)
         ready = await self._camera.get_image_ready()
         if not ready and self._now() >= self._next_state:
-            await self._judge(await self._camera.get_camera_state())
+            await self._check_state(await self._camera.get_camera_state())
             self._next_state = self._now() + _STATE_INTERVAL
         return ready
 
-    async def _status(self) -> CameraStatus | None:
-        """Return state and readiness in one, None if the camera does not tell them so."""
-        status = await self._ask() if self._has_status else None
+    async def _read_status(self) -> CameraStatus | None:
+        """Return state and readiness from one request; None if the camera does not support it."""
+        status = await self._read_device_state() if self._has_status else None
         if status is not None and status.camera_state is CameraStates.ERROR:
             return status
         if status is None or status.image_ready is None:
@@ -206,34 +210,34 @@ class ImageWait:
             return None
         return status
 
-    async def _judge(self, state: CameraStates | None) -> None:
-        """Raise what `state` means for the image."""
+    async def _check_state(self, state: CameraStates | None) -> None:
+        """Raise `OperationFailed` if there can be no image in this state."""
         self._state = state
         if state is CameraStates.ERROR:
-            # The camera may tell its reason where it is asked for the image.
+            # This request may raise the camera's own reason.
             await self._camera.get_image_ready()
-            raise self._signed(OperationFailed("the camera reports an error"))
+            raise self._located(OperationFailed("the camera reports an error"))
         if state is not CameraStates.IDLE:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = self._now()
         elif (
             self._now() - self._idle_since >= _IDLE_GRACE
-            # Another client may have stopped the exposure, and its image is there.
+            # Another client may have stopped the exposure: then its image is ready.
             and not await self._camera.get_image_ready()
         ):
-            raise self._signed(OperationFailed("the camera is idle, but has no image"))
+            raise self._located(OperationFailed("the camera is idle, but has no image"))
 
-    async def _may_be_ghost(self) -> bool:
-        """Whether the image may be another's, since ours may still be read out.
+    async def _may_be_stale(self) -> bool:
+        """Whether the image may be of the aborted exposure, because ours may still be read out.
 
-        An image is never refused for good: cameras exist that are never seen idle, and others
-        whose exposures are over early.
+        Every image is accepted after a while: some cameras never report that they are idle, and
+        the exposures of others end early.
         """
         now = self._now()
-        if now < self._ghost_due or now >= self._over + _GHOST_MARGIN:
+        if now < self._stale_image_due or now >= self._end + _STALE_IMAGE_MARGIN:
             return False
-        if now < self._over + max(_SETTLING, self._duration * _FIRST_PAUSE):
+        if now < self._end + max(_SETTLING, self._duration * _FIRST_PAUSE):
             return True
         if not self._has_status:
             self._state = await self._camera.get_camera_state()
@@ -260,7 +264,7 @@ class ImageWait:
                 )
             )
 
-    def _signed(self, error: AlpacaError) -> AlpacaError:
+    def _located(self, error: AlpacaError) -> AlpacaError:
         error.server = self._camera.server
         error.member = f"camera/{self._camera.device_number}/imageready"
         return error
@@ -270,6 +274,6 @@ class ImageWait:
         return asyncio.get_running_loop().time()
 
 
-def _is_lost(error: AlpacaError) -> bool:
-    """Whether `error` says nothing of the camera: the network's, or a server's in distress."""
+def _is_transient(error: AlpacaError) -> bool:
+    """Whether `error` says nothing about the camera: a failure of the network or the server."""
     return isinstance(error, TransportError) or is_server_failure(error)

@@ -1,4 +1,4 @@
-"""One poll of a camera's status for any number of listeners."""
+"""Shares one periodic poll of a camera's status among any number of listeners."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Watching(Reporting):
-    """A camera whose status can be followed."""
+    """A camera whose status can be watched."""
 
     def watch(self, interval: float = 1.0) -> Stream[CameraStatus]:
-        """Follow the status, read every `interval` seconds.
+        """Yield the status, read every `interval` seconds.
 
-        All who watch the camera at the same interval share one poll; a slow listener gets the
-        latest status only. Errors of `get_status` reach every listener, and end the stream. Leave
-        it with `async with`; polling ends with its last listener.
+        All listeners of a camera with the same interval share one poll; a slow listener gets only
+        the latest status. An error of `get_status` is raised in every listener, and ends the
+        stream. Use the stream with `async with`; polling ends with the last listener.
         """
         if check_duration("interval", interval) == 0:
             raise ValueError("interval must be positive")
@@ -41,7 +41,7 @@ class Watching(Reporting):
             await poller.leave()
 
     def _poller(self, interval: float) -> Poller:
-        """Return what polls at this interval in the running event loop."""
+        """Return the poller for this interval in the running event loop."""
         pollers = self._record.pollers.get()
         for ended in [each for each, poller in pollers.items() if poller.ended]:
             del pollers[ended]

@@ -198,7 +198,7 @@ async def test_a_hold_that_fails_is_logged(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "the set point could not be left at the present one" in caplog.text
+    assert "the current temperature could not be held" in caplog.text
 
 
 async def test_a_set_point_that_is_refused_is_the_cameras_error(

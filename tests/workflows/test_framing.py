@@ -533,7 +533,7 @@ def test_another_binning_alone_always_fits(data: st.DataObject) -> None:
     num = data.draw(st.integers(1, full.num - start), "num")
     binning = data.draw(st.integers(1, 16), "to")
     present = full._replace(start=start, num=num)
-    wanted = frame_module.Request(binning=binning).applied(present, limits, even=False)
+    wanted = frame_module.Request(binning=binning).apply_to(present, limits, even=False)
     assert wanted.start >= 0
     assert 1 <= wanted.num <= limits.size // binning - wanted.start
 

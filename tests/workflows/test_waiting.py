@@ -258,18 +258,18 @@ async def test_an_exposure_that_another_client_stops_is_not_idle_without_an_imag
 class HauntedCamera(SimulatedCamera):
     """Shows the image of an aborted exposure when that would have been over, and seems idle."""
 
-    _ghost_due = float("inf")
+    _stale_image_due = float("inf")
 
     def abort_exposure(self) -> None:
         if self.exposure is not None:
-            self._ghost_due = self.exposure.exposed
+            self._stale_image_due = self.exposure.exposed
         super().abort_exposure()
 
     @property
     def _haunted(self) -> bool:
         """Whether the ghost is seen: the newer exposure overwrites it when it has been read."""
         newer = self.exposure
-        return self.now >= self._ghost_due and not (newer and newer.is_ready(self.now))
+        return self.now >= self._stale_image_due and not (newer and newer.is_ready(self.now))
 
     @property
     def state(self) -> CameraStates:
@@ -315,7 +315,7 @@ async def test_an_image_that_is_there_too_early_is_not_taken_for_ours(
 async def test_a_camera_that_is_never_seen_idle_delivers_all_the_same(
     version: int, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_module, "_GHOST_MARGIN", 0.3)
+    monkeypatch.setattr(waiting_module, "_STALE_IMAGE_MARGIN", 0.3)
     replies: dict[str, Reply] = exposing(
         interfaceversion=value(version),
         devicestate=records(CameraState=4, ImageReady=True),
@@ -409,7 +409,7 @@ async def test_an_abort_that_is_refused_ends_no_wait(client: AlpacaClient) -> No
 async def test_an_abort_long_ago_costs_nothing(
     camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_module, "_GHOST_MARGIN", 0.1)
+    monkeypatch.setattr(waiting_module, "_STALE_IMAGE_MARGIN", 0.1)
     monkeypatch.setattr(waiting_module, "_SETTLING", 5.0)
     await camera.start_exposure(0.01)
     await camera.abort_exposure()
