@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from alpaca_async._loops import call_in
 
+from .readiness import Readiness, ReadinessHistory
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
@@ -18,6 +20,7 @@ class StartedExposure:
     """One StartExposure that was sent; the exposure ends at `due` by the event loop's clock."""
 
     due: float
+    readiness: Readiness
     aborted: bool = False
     stopped: bool = False
     replaced: bool = False
@@ -48,6 +51,7 @@ class ExposureLog:
 
     def __init__(self) -> None:
         self.stale_image_due = -math.inf
+        self._readiness = ReadinessHistory()
         self._open: tuple[StartedExposure, ...] = ()
         self._waiters: frozenset[Waiter] = frozenset()
 
@@ -56,9 +60,9 @@ class ExposureLog:
         """The latest exposure, if it may still be running."""
         return self._open[-1] if self._open else None
 
-    def start(self, due: float) -> StartedExposure:
+    def start(self, now: float, duration: float) -> StartedExposure:
         """Record that StartExposure is about to be sent."""
-        exposure = StartedExposure(due)
+        exposure = StartedExposure(now + duration, Readiness(self._readiness, now))
         self._open = (*self._open, exposure)
         return exposure
 

@@ -345,8 +345,9 @@ class ICameraV4(AsyncDevice):
             "Duration": check_duration("duration", duration),
             "Light": check_bool("light", light),
         }
+        self._check_duration_limits(duration)
         log = self._record.exposures
-        exposure = log.start(asyncio.get_running_loop().time() + duration)
+        exposure = log.start(asyncio.get_running_loop().time(), duration)
         try:
             # Some drivers answer only when the exposure is over.
             timeout = duration + self._long
@@ -357,6 +358,19 @@ class ICameraV4(AsyncDevice):
             raise
         log.started(exposure)
         return exposure
+
+    def _check_duration_limits(self, duration: float) -> None:
+        """Raise `ValueError` for a duration outside the limits of the camera, if they are known.
+
+        0 seconds is ASCOM's bias frame, whatever the shortest exposure is.
+        """
+        info = self._record.info
+        if info is None:
+            return
+        if info.exposure_max is not None and duration > info.exposure_max:
+            raise ValueError(f"{duration:g} s is above ExposureMax, {info.exposure_max:g} s")
+        if info.exposure_min is not None and 0 < duration < info.exposure_min:
+            raise ValueError(f"{duration:g} s is below ExposureMin, {info.exposure_min:g} s")
 
     # guiding
 

@@ -76,6 +76,7 @@ class ImageWait:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.exposure = exposure
+        self._readiness = None if exposure is None else exposure.readiness
         self._camera = camera
         self._read_device_state = read_device_state
         self._has_status = True
@@ -98,6 +99,8 @@ class ImageWait:
         """Return when the image is ready; raise an error if it will not be."""
         try:
             async with self._abort_scope:
+                if self._readiness and self._readiness.needs_early_poll(self._duration):
+                    await self._has_our_image()
                 await self._wait_for_end_of_exposure()
                 await self._poll_until_ready()
         except TimeoutError:
@@ -164,7 +167,7 @@ class ImageWait:
         Raises the last error when every poll has failed for `_LOSS_GRACE` seconds.
         """
         try:
-            ready = await self._has_image() and not await self._may_be_stale()
+            ready = await self._has_new_image() and not await self._may_be_stale()
         except AlpacaError as error:
             if self._failing_since is None:
                 self._failing_since = self._now()
@@ -184,6 +187,14 @@ class ImageWait:
         if status.image_ready:
             self._stale_image_due = -math.inf
         await self._check_state(status.camera_state)
+
+    async def _has_new_image(self) -> bool:
+        """Whether the camera has an image, and it is not the one before this exposure."""
+        ready = await self._has_image()
+        if self._readiness is None:
+            return ready
+        busy = self._has_status and self._state in _BUSY
+        return self._readiness.is_new(self._now(), ready=ready, busy=busy)
 
     async def _has_image(self) -> bool:
         """Whether the camera has an image; also checks the state, if it costs few requests."""

@@ -125,20 +125,20 @@ def test_a_restart_is_seen_in_numbers_that_begin_anew() -> None:
 
 def test_an_abort_ends_all_exposures_that_may_run_and_none_that_begins_later() -> None:
     log = ExposureLog()
-    first, second = log.start(10.0), log.start(12.0)
+    first, second = log.start(0.0, 10.0), log.start(0.0, 12.0)
     ended = log.abort()
-    later = log.start(99.0)
+    later = log.start(0.0, 99.0)
     log.aborted(ended)
     assert [each.aborted for each in (first, second, later)] == [True, True, False]
-    assert log.ghost_due == 12.0
+    assert log.stale_image_due == 12.0
     assert log.latest is later
 
 
-def test_an_abort_of_an_idle_camera_leaves_no_ghost() -> None:
+def test_an_abort_of_an_idle_camera_leaves_no_stale_image() -> None:
     log = ExposureLog()
-    exposure = log.start(10.0)
+    exposure = log.start(0.0, 10.0)
     log.started(exposure)
     log.ended(exposure)
     log.aborted(log.abort())
-    assert log.ghost_due == -float("inf")
+    assert log.stale_image_due == -float("inf")
     assert not exposure.aborted

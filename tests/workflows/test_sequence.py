@@ -240,7 +240,8 @@ async def test_a_bare_loop_that_is_left_aborts_soon(
 async def test_an_error_is_raised_at_the_next_step_and_ends_the_stream(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
-    frames = camera.exposures([0.01, 1e9, 0.01])
+    simulated.refuse("StartExposure", nth=2, error=InvalidValueException(0x401, "too long"))
+    frames = camera.exposures([0.01, 3000, 0.01])
     assert (await anext(frames)).data.size
     await asyncio.sleep(0.1)
     with pytest.raises(InvalidValueException):

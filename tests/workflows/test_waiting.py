@@ -23,6 +23,7 @@ from alpaca_async import (
     Progress,
     Timeouts,
 )
+from alpaca_async._device import readiness
 from alpaca_async._workflows import waiting as waiting_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 from tests.scripted import ScriptedServer, ascom_error, http, value
@@ -130,6 +131,12 @@ async def test_older_cameras_are_asked_for_single_members(
     assert older.count("imageready") >= 2
 
 
+@pytest.fixture
+def no_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Believe a camera that reports an image at once, as scripted ones do."""
+    monkeypatch.setattr(readiness, "LAG_LIMIT", 0.0)
+
+
 def records(**values: object) -> bytes:
     return value([{"Name": name, "Value": each} for name, each in values.items()])
 
@@ -145,7 +152,7 @@ def records(**values: object) -> bytes:
     ids=["not implemented", "unknown to the server", "malformed", "without ImageReady"],
 )
 async def test_a_device_state_that_does_not_help_is_given_up(
-    reply: bytes, asked: int, client: AlpacaClient
+    reply: bytes, asked: int, client: AlpacaClient, no_lag: None
 ) -> None:
     replies = Forgiving(exposing(interfaceversion=value(4), devicestate=reply))
     async with ScriptedServer(replies) as server:
@@ -313,7 +320,7 @@ async def test_an_image_that_is_there_too_early_is_not_taken_for_ours(
 
 @pytest.mark.parametrize("version", [2, 4])
 async def test_a_camera_that_is_never_seen_idle_delivers_all_the_same(
-    version: int, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+    version: int, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, no_lag: None
 ) -> None:
     monkeypatch.setattr(waiting_module, "_STALE_IMAGE_MARGIN", 0.3)
     replies: dict[str, Reply] = exposing(
