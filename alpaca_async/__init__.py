@@ -1,4 +1,4 @@
-"""An asyncio client for ASCOM Alpaca cameras: frames go from the socket into numpy, once."""
+"""An asyncio client for ASCOM Alpaca cameras that downloads images directly into numpy arrays."""
 
 from __future__ import annotations
 

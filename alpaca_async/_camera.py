@@ -1,4 +1,4 @@
-"""AsyncCamera and AlpacaClient: the two names that stand on top of everything."""
+"""AsyncCamera and AlpacaClient, the main classes of the public API."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ._workflows.watch import Watching
 class AsyncCamera(Sequencing, Watching, Framing, GainOffset, Cooling, Guiding):
     """A camera of an Alpaca server.
 
-    `AsyncCamera("192.168.1.20:11111", 0)` owns its connections and is closed by `async with`;
-    cameras of `AlpacaClient.camera` share the client's. What can be awaited:
+    `AsyncCamera("192.168.1.20:11111", 0)` owns its connections, and `async with` closes them.
+    Cameras from `AlpacaClient.camera` use the client's connections. The main methods:
 
     =============  ==========================================================================
     connection     connect, disconnect, get_connected, reconnect
@@ -40,9 +40,9 @@ class AsyncCamera(Sequencing, Watching, Framing, GainOffset, Cooling, Guiding):
     other          action, get_supported_actions, get_device_state
     =============  ==========================================================================
 
-    Every other member of ASCOM's ICameraV4 is there as well, as `get_x()` or `set_x(x)`.
-    All objects of one client that stand for the same camera share what is known of it. They may
-    be used in several event loops, each of which has connections of its own.
+    Every other member of ASCOM's ICameraV4 is available as `get_x()` or `set_x(x)`.
+    All objects of one client for the same camera share what is known about it. They may be used
+    in several event loops; each loop has its own connections.
     """
 
     def __init__(
@@ -54,33 +54,33 @@ class AsyncCamera(Sequencing, Watching, Framing, GainOffset, Cooling, Guiding):
 class AlpacaClient(Session):
     """The connections, ids, timeouts and credentials that cameras and other devices share.
 
-    `http` may be an `httpx.AsyncClient` of the caller's own: it is used as it is and not closed.
-    `client_id` (1 to 2**31-1) is random unless given; `max_image_bytes` bounds one
-    image, `max_downloads` how many come at once, `connections_per_server` the connections to a
-    server.
+    `http` may be the caller's own `httpx.AsyncClient`: it is used unchanged and not closed.
+    `client_id` (1 to 2**31-1) is random by default. `max_image_bytes` limits the size of one
+    image, `max_downloads` the number of simultaneous downloads, `connections_per_server` the
+    connections to each server.
 
     `auth` is a user name and a password for HTTP Basic, sent with every request, or a mapping from
-    addresses to such pairs, of which each server gets its own and others none. `verify` is
-    whether to verify certificates by the public authorities, or an `ssl.SSLContext`, such as
-    `pinned` makes. With `strict_ids` a reply that does not echo the transaction id of its request
-    is refused by `MalformedResponse`; else a wrong id is logged once for each server.
-    Use it with `async with`, or close it with `aclose()`.
+    addresses to such pairs: each server then gets only its own pair, other servers get none.
+    `verify` says whether to verify certificates against the public authorities, or is an
+    `ssl.SSLContext`, such as `pinned` returns. With `strict_ids` a reply that does not echo the
+    transaction id of its request raises `MalformedResponse`; otherwise a wrong id is logged once
+    for each server. Use the client with `async with`, or close it with `aclose()`.
     """
 
     def camera(self, address: str, device_number: int = 0) -> AsyncCamera:
-        """Return a camera of the server at `address`, without any request."""
+        """Return a camera of the server at `address`; sends no request."""
         return AsyncCamera(address, device_number, client=self)
 
     def device(self, address: str, device_type: str, device_number: int = 0) -> AsyncDevice:
-        """Return a device of any type, with the members that all devices have."""
+        """Return a device of any type, with the members common to all devices."""
         return AsyncDevice(address, device_type, device_number, client=self)
 
     async def get_api_versions(self, address: str) -> list[int]:
-        """Return the versions of the Alpaca API that a server speaks."""
+        """Return the versions of the Alpaca API that a server supports."""
         return await get_api_versions(self, origin(address))
 
     async def get_server_description(self, address: str) -> ServerDescription:
-        """Return what a server says of itself."""
+        """Return the description of a server."""
         return await get_server_description(self, origin(address))
 
     async def get_configured_devices(self, address: str) -> list[ConfiguredDevice]:

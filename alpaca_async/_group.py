@@ -1,4 +1,4 @@
-"""CameraGroup: the same moment, or the same exposure, on many cameras."""
+"""CameraGroup: exposures on many cameras that start at the same time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class CameraAddress:
-    """Where a camera is, and the settings that `CameraGroup.connect` gives it, in their order.
+    """The address of a camera, and the settings that `CameraGroup.connect` applies, in order.
 
     `settings` maps names such as `gain` to the arguments of `set_gain`.
     """
@@ -45,7 +45,7 @@ class CameraAddress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an exposure on one camera of a group: an image or an error."""
+    """The result of an exposure on one camera of a group: an image or an error."""
 
     camera: AsyncCamera
     image: Image | None = None
@@ -53,14 +53,14 @@ class Outcome:
 
 
 GroupProgress: TypeAlias = Callable[[AsyncCamera, Progress], None]
-"""Called in the event loop with a camera of the group, and how far its exposure is."""
+"""Called in the event loop with a camera of the group and the progress of its exposure."""
 
-Asked: TypeAlias = float | ExposureRequest | Iterable[float | ExposureRequest]
+Durations: TypeAlias = float | ExposureRequest | Iterable[float | ExposureRequest]
 """One exposure for all cameras, or one for each."""
 
 
 @dataclass(frozen=True, slots=True)
-class _How:
+class _Options:
     """The arguments of `AsyncCamera.expose` that are the same for all cameras."""
 
     contiguous: bool
@@ -74,10 +74,10 @@ class _How:
 class CameraGroup:
     """Cameras that expose together; enter it with `async with`.
 
-    Made of cameras, or of `CameraAddress`es, for which a client of the group's own is opened with
-    `new_client`: such a group can be pickled and entered in another process. The client's
-    `max_downloads` bounds how many images come at once; those that nobody took yet are in memory
-    as well, at most one for each camera.
+    `cameras` are cameras or `CameraAddress`es. For addresses the group opens its own client with
+    `new_client`; a group of addresses can be pickled and entered in another process. The client's
+    `max_downloads` limits the simultaneous downloads. Images that the caller has not received
+    yet also stay in memory, at most one for each camera.
     """
 
     def __init__(
@@ -118,77 +118,77 @@ class CameraGroup:
 
     @property
     def cameras(self) -> tuple[AsyncCamera, ...]:
-        """The cameras, in the order in which they were given; none before `async with`."""
+        """The cameras, in the order of the argument; empty before `async with`."""
         return self._cameras
 
     async def connect(self, *, timeout: float = 30.0) -> list[Outcome]:
-        """Connect all cameras and give them their settings; the outcomes have no images."""
+        """Connect all cameras and apply their settings; the outcomes have no images."""
         async with self._operation():
-            return await _all(
-                _outcome(camera, self._connect(camera, member, timeout))
+            return await _run_all(
+                _to_outcome(camera, self._connect(camera, member, timeout))
                 for camera, member in zip(self._cameras, self._members, strict=True)
             )
 
     async def expose(
         self,
-        duration: Asked,
+        duration: Durations,
         *,
         contiguous: bool = True,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
     ) -> list[Outcome]:
-        """Expose on all cameras at once and return what became of it, in the cameras' order.
+        """Expose on all cameras at once and return the outcomes, in the cameras' order.
 
-        `duration` is the same for all, or an iterable of one for each. First each `prepare` is
-        awaited and facts and settings are read; then the exposures start together. A camera that
-        fails, or is not prepared after `prepare_timeout` seconds, does not hold up the others
-        further. Cancelled, it aborts all exposures. The other arguments are those of
-        `AsyncCamera.expose`; `progress` gets the camera as well.
+        `duration` is one duration for all cameras, or an iterable with one for each. First, each
+        camera's `prepare` is awaited, and its facts and settings are read; then all exposures
+        start together. They do not wait for a camera that fails, or that is not prepared after
+        `prepare_timeout` seconds. Cancellation aborts all exposures. The other arguments are
+        those of `AsyncCamera.expose`; `progress` also gets the camera.
         """
-        how = _How(contiguous, progress, ready_timeout)
+        options = _Options(contiguous, progress, ready_timeout)
         async with self._operation():
-            work = await self._prepared(duration, how, prepare_timeout)
-            return await _all(_outcome(camera, expose) for camera, expose in work)
+            work = await self._prepared(duration, options, prepare_timeout)
+            return await _run_all(_to_outcome(camera, expose) for camera, expose in work)
 
     async def expose_all(
         self,
-        duration: Asked,
+        duration: Durations,
         *,
         contiguous: bool = True,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
     ) -> list[Image]:
-        """Expose as `expose` does, all or nothing: an error aborts the others and is raised."""
-        how = _How(contiguous, progress, ready_timeout)
+        """Expose as `expose` does, all or nothing: an error is raised and aborts the others."""
+        options = _Options(contiguous, progress, ready_timeout)
         try:
             async with self._operation():
-                work = await self._prepared(duration, how, prepare_timeout)
-                return await _all(expose for _, expose in work)
+                work = await self._prepared(duration, options, prepare_timeout)
+                return await _run_all(expose for _, expose in work)
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
     def outcomes(
         self,
-        duration: Asked,
+        duration: Durations,
         *,
         contiguous: bool = True,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
     ) -> Stream[Outcome]:
-        """Expose as `expose` does, and hand out each outcome as it comes."""
-        how = _How(contiguous, progress, ready_timeout)
-        return Stream(self._outcomes(duration, how, prepare_timeout))
+        """Expose as `expose` does, and yield each outcome as soon as it is known."""
+        options = _Options(contiguous, progress, ready_timeout)
+        return Stream(self._outcomes(duration, options, prepare_timeout))
 
     async def _outcomes(
-        self, duration: Asked, how: _How, prepare_timeout: float
+        self, duration: Durations, options: _Options, prepare_timeout: float
     ) -> AsyncGenerator[Outcome]:
         async with self._operation():
-            work = await self._prepared(duration, how, prepare_timeout)
+            work = await self._prepared(duration, options, prepare_timeout)
         tasks = [
-            asyncio.create_task(_outcome(camera, self._run(expose))) for camera, expose in work
+            asyncio.create_task(_to_outcome(camera, self._run(expose))) for camera, expose in work
         ]
         try:
             while tasks:
@@ -202,9 +202,9 @@ class CameraGroup:
             await wait_for_end(*tasks)
 
     def _operation(self) -> Operation:
-        """Surround what takes a while, so that closing the group ends it first."""
+        """Return a context for a long operation: closing the group cancels it first."""
         if self._operations is None:
-            raise RuntimeError("a CameraGroup has to be entered with `async with`")
+            raise RuntimeError("a CameraGroup must be entered with `async with`")
         return Operation(self._operations)
 
     async def _run(self, work: Coroutine[None, None, T]) -> T:
@@ -212,20 +212,20 @@ class CameraGroup:
             return await work
 
     async def _prepared(
-        self, duration: Asked, how: _How, prepare_timeout: float
+        self, duration: Durations, options: _Options, prepare_timeout: float
     ) -> list[tuple[AsyncCamera, Coroutine[None, None, Image]]]:
-        """Prepare all cameras; return for each what is left to do."""
+        """Prepare all cameras; return for each the coroutine that exposes."""
         requests = self._requests(duration)
-        outcomes = await _all(
-            _outcome(camera, _prepare(camera, request, prepare_timeout))
+        outcomes = await _run_all(
+            _to_outcome(camera, _prepare(camera, request, prepare_timeout))
             for camera, request in zip(self._cameras, requests, strict=True)
         )
         return [
-            (outcome.camera, _expose(outcome, request, how))
+            (outcome.camera, _expose(outcome, request, options))
             for outcome, request in zip(outcomes, requests, strict=True)
         ]
 
-    def _requests(self, duration: Asked) -> list[ExposureRequest]:
+    def _requests(self, duration: Durations) -> list[ExposureRequest]:
         if isinstance(duration, Iterable):
             requests = [as_request(each, light=True) for each in duration]
         else:
@@ -244,7 +244,7 @@ class CameraGroup:
 
 
 async def _prepare(camera: AsyncCamera, request: ExposureRequest, limit: float) -> None:
-    """Do what can be done before the start, so that the starts come close together."""
+    """Prepare a camera and read its facts, so that all exposures can start close together."""
     deadline = asyncio.timeout(limit)
     try:
         async with deadline:
@@ -255,33 +255,33 @@ async def _prepare(camera: AsyncCamera, request: ExposureRequest, limit: float) 
     except TimeoutError:
         if not deadline.expired():
             raise
-        late = OperationTimeout(f"not prepared within {limit:g} s")
-        raise late.at(camera.server, f"camera/{camera.device_number}") from None
+        error = OperationTimeout(f"not prepared within {limit:g} s")
+        raise error.at(camera.server, f"camera/{camera.device_number}") from None
 
 
-async def _expose(prepared: Outcome, request: ExposureRequest, how: _How) -> Image:
-    """Expose, or raise what came before."""
+async def _expose(prepared: Outcome, request: ExposureRequest, options: _Options) -> Image:
+    """Expose, or raise the error of the preparation."""
     if prepared.error is not None:
         raise prepared.error
     return await prepared.camera.expose(
         request.duration,
         light=request.light,
-        contiguous=how.contiguous,
-        progress=how.progress_of(prepared.camera),
-        ready_timeout=how.ready_timeout,
+        contiguous=options.contiguous,
+        progress=options.progress_of(prepared.camera),
+        ready_timeout=options.ready_timeout,
         header=request.header,
     )
 
 
-async def _outcome(camera: AsyncCamera, work: Coroutine[None, None, Image | None]) -> Outcome:
+async def _to_outcome(camera: AsyncCamera, work: Coroutine[None, None, Image | None]) -> Outcome:
     try:
         return Outcome(camera, await work)
     except AlpacaError as error:
         return Outcome(camera, error=error)
 
 
-async def _all(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
-    """Run `work` at once; an error, or a cancellation, ends all of it."""
+async def _run_all(work: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """Run `work` concurrently; an error or a cancellation cancels all of it."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]
     return [task.result() for task in tasks]

@@ -1,4 +1,4 @@
-"""State that several event loops of one process share, each loop in a thread of its own."""
+"""State that several event loops share, each in its own thread of one process."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> None:
 
 
 class PerLoop(Generic[T]):
-    """One value for each event loop, made when that loop first asks for it.
+    """One value for each event loop, created by `make` on first use in that loop.
 
-    Values of loops that were closed are passed to `discard`. A loop reads and writes its own entry
-    only, so that no lock is needed.
+    Values of closed loops are passed to `discard`. No lock is needed, because each loop reads and
+    writes only its own entry.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PerLoop(Generic[T]):
         return list(self._values.values())
 
     def remove_all(self) -> dict[AbstractEventLoop, T]:
-        """Remove all values, and return them by their loops."""
+        """Remove all values, and return them, keyed by loop."""
         values, self._values = self._values, {}
         return values
 
@@ -64,10 +64,7 @@ class PerLoop(Generic[T]):
 
 
 class Turns:
-    """Admits one task at a time into `async with turns():`, in the order of arrival.
-
-    Tasks of different event loops wait for each other, too.
-    """
+    """A first-in-first-out lock across event loops: `async with turns():` admits one task."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,7 +73,7 @@ class Turns:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncGenerator[None]:
-        """Wait for the turn, and hold it for the length of the block."""
+        """Acquire the lock for the block."""
         await self._acquire()
         try:
             yield
@@ -95,7 +92,7 @@ class Turns:
             await entry[1]
         except asyncio.CancelledError:
             if not self._withdraw(entry):
-                self._release()  # the turn was granted in this very moment
+                self._release()  # granted at the same moment as cancelled
             raise
 
     def _withdraw(self, entry: tuple[AbstractEventLoop, asyncio.Future[None]]) -> bool:

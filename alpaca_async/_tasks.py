@@ -1,4 +1,4 @@
-"""Tasks that end with their owners, cancelled or not."""
+"""Helpers that run tasks to their end, even if the caller is cancelled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 async def wait_for_end(*tasks: asyncio.Task[Any]) -> None:
-    """Wait until `tasks` are done, even if the caller is cancelled; that follows afterwards."""
+    """Wait until `tasks` are done; a cancellation of the caller is raised afterwards."""
     cancelled: asyncio.CancelledError | None = None
     with CancelScope(shield=True):
         while pending := [task for task in tasks if not task.done()]:
@@ -29,26 +29,26 @@ async def wait_for_end(*tasks: asyncio.Task[Any]) -> None:
         try:
             raise cancelled
         finally:
-            del cancelled  # it would keep this frame, and with it all that it came through
+            del cancelled  # its traceback would keep this frame alive, and all others in it
 
 
 async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run `coroutine` to its end, even if the caller is cancelled meanwhile.
 
-    That cancellation then takes the place of its result, or of its error.
+    The cancellation is then raised instead of returning the result or raising the error.
     """
     task = asyncio.ensure_future(coroutine)
     try:
         await wait_for_end(task)
     except asyncio.CancelledError:
         if not task.cancelled():
-            task.exception()  # else the loop would report an error that nobody saw
+            task.exception()  # mark as retrieved, or the event loop logs it
         raise
     return task.result()
 
 
 async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
-    """Run all of `coroutines` to their ends; return their results, or raise the first error."""
+    """Run `coroutines` concurrently to their ends; return the results or raise the first error."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -58,16 +58,16 @@ async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
 
 @dataclass(slots=True, eq=False)
 class _Flight(Generic[T]):
-    """The present run in one event loop, and how many wait for it."""
+    """The current run in one event loop, and the number of callers that wait for it."""
 
     task: asyncio.Task[T] | None = None
     callers: int = 0
 
 
 class SingleFlight(Generic[T]):
-    """Callers that ask at the same time share one run; the last to give up cancels it.
+    """Concurrent callers share one run; if all of them are cancelled, the run is, too.
 
-    Each event loop has a run of its own.
+    Each event loop has its own run.
     """
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class SingleFlight(Generic[T]):
         return any(flight.task is not None for flight in self._flights.values())
 
     async def __call__(self, run: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Join the present run, or start `run`; a run that was given up ends first."""
+        """Join the current run, or start `run`; first wait for the end of a cancelled run."""
         flight = self._flights.get()
         while flight.task is not None and not flight.callers:
             await asyncio.wait([flight.task])

@@ -1,4 +1,4 @@
-"""What runs through a client or a group, so that closing it can end that first."""
+"""The running operations of a client or a group, which closing it cancels first."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _END_LIMIT: Final = 20.0
-"""Seconds that all operations together may take to end: each bounds its own clean-up."""
+"""Seconds until closing no longer waits for operations: each limits its own clean-up."""
 
 logger = logging.getLogger("alpaca_async")
 
 
 class Operations:
-    """The operations that run at present: exposures, ramps, waits."""
+    """The set of running operations: exposures, ramps, waits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Operations:
         self._closed = False
 
     def start(self, operation: Operation) -> None:
-        """Add an operation; `TransportError` once the owner is being closed."""
+        """Add an operation; raise `TransportError` if the owner is closed."""
         with self._lock:
             if self._closed:
                 raise operation.error("the client is closed")
@@ -43,8 +43,8 @@ class Operations:
     async def close(self) -> None:
         """Cancel all operations, and wait until they have cleaned up; refuse new ones.
 
-        A cancelled caller waits, too: cleaning up needs the connections that he closes next. An
-        operation that closes its own client is cancelled, but not awaited.
+        A cancelled caller also waits, because clean-up needs the connections that it closes next.
+        An operation that closes its own client is cancelled, but not awaited.
         """
         caller = asyncio.current_task()
         with self._lock:
@@ -57,10 +57,10 @@ class Operations:
 
 
 class Operation:
-    """Surrounds an operation, which is cancelled and raises `TransportError` on closing.
+    """Context manager of one operation; closing the owner cancels it with `TransportError`.
 
-    Not a generator: in some versions of Python an error would form a cycle with its own
-    traceback, and keep the memory of a download.
+    Not a generator: in some versions of Python an error would form a reference cycle with its
+    own traceback, and keep the memory of a download alive.
     """
 
     __slots__ = ("_limit", "_member", "_operations", "_server", "end", "loop", "task")
@@ -93,16 +93,16 @@ class Operation:
             self.end.set_result(None)
 
     def cancel(self) -> None:
-        """Cancel what runs inside the block."""
+        """Cancel the block."""
         if not self.end.done() and self._limit.when() is None:
             self._limit.reschedule(self.loop.time())
 
     def error(self, reason: str) -> TransportError:
-        """Return an error that names what the operation was about."""
+        """Return an error with the server and the member of the operation."""
         return TransportError(reason, server=self._server, member=self._member)
 
 
 async def _wait(ends: list[Future[None]]) -> None:
     _, late = await asyncio.wait(map(asyncio.wrap_future, ends), timeout=_END_LIMIT)
     if late:
-        logger.warning("%d operations did not end with their client", len(late))
+        logger.warning("%d operations did not end when their client was closed", len(late))

@@ -46,7 +46,7 @@ async def test_connect_disconnect_and_connect_again_connects(
     assert simulated.count(member, "PUT") == (2 if version == 4 else 4)
 
 
-async def test_without_waiting_the_caller_sees_connecting(client: AlpacaClient) -> None:
+async def test_without_waiting_connecting_is_reported(client: AlpacaClient) -> None:
     simulated = SimulatedCamera(connect_time=0.1)
     async with SimulatorServer([simulated]) as server:
         camera = client.camera(server.address)
@@ -60,7 +60,7 @@ async def test_without_waiting_the_caller_sees_connecting(client: AlpacaClient) 
 
 
 @pytest.mark.parametrize("version", [3, 4])
-async def test_two_tasks_that_connect_at_once_cause_one_connect(
+async def test_two_tasks_that_connect_at_once_send_one_connect(
     version: int, client: AlpacaClient
 ) -> None:
     simulated = SimulatedCamera(interface_version=version, connect_time=0.05)
@@ -83,7 +83,7 @@ async def test_one_of_two_connecting_tasks_can_be_cancelled(client: AlpacaClient
     assert simulated.count("disconnect", "PUT") == 0
 
 
-async def test_a_cancelled_connect_is_taken_back(client: AlpacaClient) -> None:
+async def test_a_cancelled_connect_is_undone(client: AlpacaClient) -> None:
     simulated = SimulatedCamera(connect_time=0.1)
     async with SimulatorServer([simulated]) as server:
         camera = client.camera(server.address)
@@ -97,7 +97,7 @@ async def test_a_cancelled_connect_is_taken_back(client: AlpacaClient) -> None:
         assert simulated.connected
 
 
-async def test_a_new_connect_waits_until_a_given_up_one_is_taken_back(
+async def test_a_new_connect_waits_until_a_cancelled_one_is_undone(
     client: AlpacaClient,
 ) -> None:
     commands: list[str] = []
@@ -121,7 +121,7 @@ async def test_a_new_connect_waits_until_a_given_up_one_is_taken_back(
     assert commands == ["True", "False", "True"]
 
 
-async def test_a_blocking_connect_that_is_cancelled_is_taken_back(client: AlpacaClient) -> None:
+async def test_a_cancelled_blocking_connect_is_undone(client: AlpacaClient) -> None:
     commands: list[str] = []
 
     async def connected(request: Request) -> bytes:
@@ -154,7 +154,7 @@ async def test_a_device_that_was_connected_is_not_disconnected_by_a_connect_that
     assert commands == ["connect"]
 
 
-async def test_a_connect_that_takes_too_long_is_taken_back(client: AlpacaClient) -> None:
+async def test_a_connect_that_times_out_is_undone(client: AlpacaClient) -> None:
     simulated = SimulatedCamera(connect_time=30)
     async with SimulatorServer([simulated]) as server:
         with pytest.raises(OperationTimeout, match=r"not connected within 0\.1 s") as caught:
@@ -164,7 +164,7 @@ async def test_a_connect_that_takes_too_long_is_taken_back(client: AlpacaClient)
 
 
 def old_device(**replies: Reply) -> dict[str, Reply]:
-    """A device of Platform 6 that is connected by what it is told."""
+    """Return the replies of a Platform 6 device that is connected through `Connected`."""
     state = {"connected": False}
 
     def connected(request: Request) -> bytes:
@@ -201,13 +201,13 @@ async def test_a_device_of_another_type_has_the_common_members(client: AlpacaCli
     assert device.device_type == "safetymonitor"
 
 
-async def test_a_device_without_a_version_is_an_old_one(client: AlpacaClient) -> None:
+async def test_a_device_without_a_version_is_treated_as_old(client: AlpacaClient) -> None:
     async with ScriptedServer(old_device(interfaceversion=BAD_REQUEST)) as server:
         await client.camera(server.address).connect()
         assert server.count("connect") == 0
 
 
-async def test_a_refused_connect_leaves_nothing_behind(client: AlpacaClient) -> None:
+async def test_a_refused_connect_sends_no_disconnect(client: AlpacaClient) -> None:
     replies: dict[str, Reply] = {
         "interfaceversion": value(4),
         "connected": value(False),
@@ -231,7 +231,7 @@ async def test_a_connect_that_ends_without_a_connection_fails(
             await client.camera(server.address).connect()
 
 
-async def test_a_failed_take_back_hides_no_error(
+async def test_a_failed_undo_does_not_hide_the_error(
     client: AlpacaClient, quick_grace: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def connected(request: Request) -> bytes:
@@ -246,7 +246,7 @@ async def test_a_failed_take_back_hides_no_error(
 
 
 @pytest.mark.parametrize("member", ["connect", "connecting"])
-async def test_another_rejection_is_not_taken_for_a_missing_member(
+async def test_other_rejections_do_not_mean_a_missing_member(
     member: str, client: AlpacaClient
 ) -> None:
     broken = http(b"crashed", "text/plain", status="500 Oops")

@@ -29,14 +29,14 @@ RECORDS: list[Any] = [
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
 def test_pydantic_writes_and_reads_the_records(record: Any) -> None:  # noqa: ANN401 - of five types
-    adapter = adapter_made_elsewhere(cast("type[object]", type(record)))
+    adapter = adapter_without_names(cast("type[object]", type(record)))
     text = adapter.dump_json(record)
     assert adapter.validate_json(text) == record
     assert adapter.json_schema()["type"] == "object"
 
 
-def adapter_made_elsewhere(kind: type[object]) -> TypeAdapter[Any]:
-    """Return what a module makes that knows none of the names in the annotations."""
+def adapter_without_names(kind: type[object]) -> TypeAdapter[Any]:
+    """Return an adapter made in a module that lacks the names in the annotations."""
     names: dict[str, Any] = {"TypeAdapter": TypeAdapter, "kind": kind, "__name__": "elsewhere"}
     exec("adapter = TypeAdapter(kind)", names)  # noqa: S102 - five words of our own
     adapter: TypeAdapter[Any] = names["adapter"]
@@ -48,7 +48,7 @@ def test_the_types_of_a_record_can_be_read(record: Any) -> None:  # noqa: ANN401
     assert get_type_hints(cast("type[object]", type(record)))
 
 
-def test_a_status_is_json_whatever_the_camera_tells() -> None:
+def test_every_status_can_be_written_as_json() -> None:
     text = json.dumps(RECORDS[2].as_dict(), allow_nan=False)
     status = json.loads(text)
     assert status["camera_state"] == 7

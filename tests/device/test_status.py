@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Unknown(dict[str, "Reply"]):
-    """One reply to every member that it does not know."""
+    """Gives the same reply to every member without its own."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _Unknown(dict[str, "Reply"]):
         return self._reply
 
 
-async def test_a_status_is_one_request_where_there_is_device_state(
+async def test_a_status_is_one_request_with_device_state(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.get_status()
@@ -52,14 +52,14 @@ async def test_a_status_is_one_request_where_there_is_device_state(
     assert abs((datetime.now(UTC) - status.timestamp).total_seconds()) < 5
 
 
-async def test_it_is_ready_for_json(camera: AsyncCamera) -> None:
+async def test_a_status_can_be_written_as_json(camera: AsyncCamera) -> None:
     status = await camera.get_status()
     assert json.loads(json.dumps(status.as_dict())) == status.as_dict()
     assert asdict(status).keys() == status.as_dict().keys()
     assert CameraStatus().as_dict()["timestamp"] is None
 
 
-async def test_older_cameras_are_asked_for_what_fits_their_connections(
+async def test_older_cameras_get_one_request_per_connection(
     client: AlpacaClient,
 ) -> None:
     older = SimulatedCamera(width=32, height=24, interface_version=3, initially_connected=True)
@@ -75,7 +75,7 @@ async def test_older_cameras_are_asked_for_what_fits_their_connections(
     assert older.count("devicestate") == 0
 
 
-async def test_what_is_not_implemented_is_not_asked_again_and_makes_room() -> None:
+async def test_missing_members_are_skipped_and_others_read_instead() -> None:
     replies = Forgiving(
         interfaceversion=value(2),
         camerastate=value(0),
@@ -94,7 +94,7 @@ async def test_what_is_not_implemented_is_not_asked_again_and_makes_room() -> No
 
 
 @pytest.mark.parametrize("version", [2, 4])
-async def test_a_camera_that_is_not_there_is_an_error_and_asked_again(version: int) -> None:
+async def test_a_missing_camera_is_an_error_and_is_asked_again(version: int) -> None:
     unknown = http(b"there is no camera 0", status="400 Bad Request")
     replies = _Unknown(unknown)
     async with ScriptedServer(replies) as server, AlpacaClient() as client:
@@ -140,7 +140,7 @@ async def test_errors_are_those_of_the_members(client: AlpacaClient) -> None:
             await client.camera(server.address).get_status()
 
 
-async def test_a_percentage_that_an_older_camera_makes_up_is_none(client: AlpacaClient) -> None:
+async def test_an_invalid_percentage_of_an_older_camera_is_none(client: AlpacaClient) -> None:
     replies = Forgiving(camerastate=value(0), percentcompleted=value(-99))
     async with ScriptedServer(replies) as server:
         camera = client.camera(server.address)
@@ -149,7 +149,7 @@ async def test_a_percentage_that_an_older_camera_makes_up_is_none(client: Alpaca
         assert server.count("percentcompleted") == 2
 
 
-def test_names_may_be_of_any_case_and_unknown_ones_are_passed_over() -> None:
+def test_names_match_in_any_case_and_unknown_ones_are_ignored() -> None:
     records: list[dict[str, object]] = [
         {"Name": "camerastate", "Value": 2},
         {"Name": "IMAGEREADY", "Value": 0},
@@ -162,7 +162,7 @@ def test_names_may_be_of_any_case_and_unknown_ones_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("percent", [-99, 101, "half", None, 3.5])
-def test_a_percentage_that_makes_no_sense_is_none(percent: object) -> None:
+def test_an_invalid_percentage_is_none(percent: object) -> None:
     assert status_of([{"Name": "PercentCompleted", "Value": percent}]) == CameraStatus()
     assert status_of([{"Name": "PercentCompleted", "Value": 100.0}]).percent_completed == 100
 
@@ -177,11 +177,11 @@ def test_a_percentage_that_makes_no_sense_is_none(percent: object) -> None:
         "2026-03-01T12:00:00",
     ],
 )
-def test_time_stamps_come_in_many_forms(text: str) -> None:
+def test_timestamps_have_many_formats(text: str) -> None:
     status = status_of([{"Name": "TimeStamp", "Value": text}])
     assert status.timestamp == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "0001-01-01T00:00:00+14:00", 7])
-def test_a_time_that_is_none_is_none(text: object) -> None:
+def test_an_invalid_timestamp_is_none(text: object) -> None:
     assert status_of([{"Name": "TimeStamp", "Value": text}]).timestamp is None

@@ -94,7 +94,7 @@ def test_the_server_speaks_tls(tmp_path: Path) -> None:
         assert client.download().tobytes() == wire.pixels(FRAME)
 
 
-def test_the_baseline_receives_the_image_and_drops_it() -> None:
+def test_the_baseline_receives_the_image_and_discards_it() -> None:
     expected = np.frombuffer(wire.pixels(FRAME), "<u2").reshape(FRAME)
     with (
         serving(Content("image", FRAME)) as (port,),
@@ -107,7 +107,7 @@ def test_the_baseline_receives_the_image_and_drops_it() -> None:
 
 
 @pytest.mark.parametrize("group", ["array", "calls", "cancelling"])  # .ci/run runs them all
-async def test_each_group_gives_rows(group: str) -> None:
+async def test_each_group_has_rows(group: str) -> None:
     rows = await command.measure([group], TINY)
     assert rows
     for row in rows:
@@ -117,7 +117,7 @@ async def test_each_group_gives_rows(group: str) -> None:
         assert row.other
 
 
-def test_a_process_of_its_own_shows_the_memory_of_a_frame() -> None:
+def test_a_separate_process_measures_the_memory_of_a_frame() -> None:
     frame = (2048, 2048)
     with serving(Content("image", frame)) as (port,):
         footprint = in_child("baseline", port, frame)
@@ -140,7 +140,7 @@ async def test_variants_alternate_after_a_warm_up() -> None:
     assert "".join(calls) == "ababab"
 
 
-async def test_a_blocked_loop_is_seen() -> None:
+async def test_a_blocked_loop_is_detected() -> None:
     async def block() -> None:
         with socket.create_server((HOST, 0)) as listener:
             listener.settimeout(0.05)
@@ -161,7 +161,7 @@ async def test_a_blocked_loop_is_seen() -> None:
         (Bound("ours", ">=", 6.1), False),
     ],
 )
-def test_a_bound_is_about_the_median(bound: Bound | None, *, met: bool | None) -> None:
+def test_a_bound_applies_to_the_median(bound: Bound | None, *, met: bool | None) -> None:
     row = Row("this", "ms", [4.0, 6.0, 30.0], "that", [4.0, 3.0, 15.0], bound)
     assert row.ratios == [1.0, 2.0, 2.0]
     assert row.met is met

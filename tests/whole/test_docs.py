@@ -1,4 +1,4 @@
-"""What the README and the pages show is run: Python, the command, test files, names."""
+"""Runs all examples of the README and the pages: Python, commands, test files, names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FILE = "file: "
 
 
 class Secure(NamedTuple):
-    """A server with TLS, and what clients need to know of it."""
+    """A server with TLS, and the values that clients need."""
 
     address: str
     fingerprint: str
@@ -84,7 +84,7 @@ COMMANDS = [block for block in runnable("sh") if block.page != "README.md"]
 
 @pytest.fixture
 def server() -> Iterator[SimulatorServer]:
-    """Cameras that no other example has set."""
+    """Serve new cameras, which no other example has changed."""
     cameras = [SimulatedCamera(width=320, height=240, readout_time=0.01) for _ in range(2)]
     with run_in_thread(SimulatorServer(cameras, discovery_port=0)) as running:
         yield running
@@ -104,7 +104,7 @@ def no_network(server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(scope="module")
 def secure() -> Iterator[Secure]:
-    """Serve the same behind TLS and a password."""
+    """Serve the same cameras with TLS and a password."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -195,13 +195,13 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
-def test_whatever_does_not_run_says_why() -> None:
+def test_examples_that_do_not_run_give_a_reason() -> None:
     for block in BLOCKS:
         if block.language in {"python", "sh"}:
             assert not block.remark or block.remark.startswith((REASON, FILE)), label(block)
 
 
-def test_a_broken_example_would_be_seen(
+def test_a_broken_example_is_detected(
     server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (block,) = (block for block in runnable("python") if block.page == "README.md")
@@ -215,7 +215,7 @@ def test_the_readme_shows_eight_lines() -> None:
     assert len([line for line in block.code.splitlines() if line]) == 8
 
 
-def test_the_readme_leads_to_every_page_but_the_reference() -> None:
+def test_the_readme_links_to_every_page_except_the_reference() -> None:
     readme, *pages = PAGES
     linked = set(re.findall(r"\]\((docs/[^)]+\.md)\)", readme.read_text(encoding="utf-8")))
     names = {page.relative_to(ROOT).as_posix() for page in pages}
@@ -223,7 +223,7 @@ def test_the_readme_leads_to_every_page_but_the_reference() -> None:
     assert not {name for name in names - linked if not elsewhere.match(name)}
 
 
-def test_giving_up_prints_what_the_tutorial_says(
+def test_giving_up_prints_the_output_in_the_tutorial(
     server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (block,) = (block for block in runnable("python") if "too long" in block.code)
@@ -252,7 +252,7 @@ def test_the_reference_has_every_member_of_a_camera() -> None:
     assert listed == {name for name, _ in members if not name.startswith("_")}
 
 
-def test_the_tree_of_errors_is_that_of_the_code() -> None:
+def test_the_tree_of_errors_matches_the_code() -> None:
     tree = re.search(
         r"^    AlpacaError\n.*?(?=\n\n)", str(_errors.__doc__), re.MULTILINE | re.DOTALL
     )
@@ -261,7 +261,7 @@ def test_the_tree_of_errors_is_that_of_the_code() -> None:
     assert textwrap.dedent(tree[0]) in page
 
 
-def test_links_between_pages_lead_somewhere() -> None:
+def test_links_between_pages_are_valid() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):

@@ -1,4 +1,4 @@
-"""Every fault has its outcome: what the caller gets, and what the camera was told."""
+"""Checks the outcome of every fault: for the caller, and for the camera."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def simulated() -> SimulatedCamera:
-    """A camera with an image of a few bytes."""
+    """Return a camera with an image of a few bytes."""
     camera = SimulatedCamera(
         width=16, height=12, stars=0, noise=False, readout_time=0.0, initially_connected=True
     )
@@ -41,7 +41,7 @@ def test_every_fault_has_an_outcome() -> None:
 
 
 async def result_of(operation: Awaitable[Any]) -> AlpacaError | None:
-    """Return the error of `operation`; none goes on for ever."""
+    """Return the error of `operation`, which must end within a limit."""
     try:
         async with asyncio.timeout(30.0):
             await operation
@@ -51,13 +51,13 @@ async def result_of(operation: Awaitable[Any]) -> AlpacaError | None:
 
 
 def limits_for(fault: Fault) -> Timeouts:
-    """Return short limits where they will be reached; a drip reaches the sum of two."""
+    """Return short timeouts for faults that reach them; a drip reaches the sum of two."""
     if fault.name == "drip":
         return replace(QUICK, establish=0.5)
     return QUICK if TransportTimeout in OUTCOMES[fault.name] else Timeouts()
 
 
-def befall(proxy: FaultProxy, fault: Fault) -> None:
+def add_fault(proxy: FaultProxy, fault: Fault) -> None:
     options = OPTIONS.get(fault.name, {})
     if fault.scope == "request":
         for member in ("gain", "offset", "imagearray"):
@@ -76,7 +76,7 @@ async def test_a_fault_has_its_outcome(
         AlpacaClient(timeouts=limits_for(fault)) as client,
     ):
         camera = client.camera(proxy.address)
-        befall(proxy, fault)
+        add_fault(proxy, fault)
         operations = camera.get_gain(), camera.set_offset(1), camera.get_image_array()
         results = await asyncio.gather(*(result_of(each) for each in operations))
         assert [type(result) for result in results] == [each or type(None) for each in expected]
@@ -88,6 +88,6 @@ async def test_a_fault_has_its_outcome(
 
 
 def check_knowledge(fault: Fault, error: Exception | None) -> None:
-    """A command that left may have been executed, and the error says so."""
+    """A command that was sent may have been executed, and the error says so."""
     if isinstance(error, TransportError):
         assert error.outcome_unknown == (fault.name != "refuse")

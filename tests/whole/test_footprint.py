@@ -1,4 +1,4 @@
-"""What an image costs: memory, and the time for which the event loop stands still."""
+"""Measures memory and event loop blocking of one image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIXELS = np.random.default_rng(1).integers(0, 65535, (WIDTH, HEIGHT), "<u2")
 
 @contextmanager
 def sending(reply: bytes) -> Generator[str]:
-    """Answer every request with `reply`, from a thread, so that only the client is measured."""
+    """Answer every request with `reply`, in a thread, so that only the client is measured."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, args=(listener, reply), daemon=True)
         thread.start()
@@ -96,10 +96,10 @@ async def test_a_frame_is_in_memory_once(
     [("bytes", columns), ("bytes", rows), ("json", rows)],
     indirect=["remote"],
 )
-async def test_the_loop_does_not_work_on_pixels_for_long(
+async def test_pixel_work_does_not_block_the_event_loop(
     remote: AsyncCamera, download: Callable[[AsyncCamera], Awaitable[Any]]
 ) -> None:
-    """Measured in the loop thread's own time, which other processes do not lengthen."""
+    """Measured in CPU time of the loop's thread, which other processes do not change."""
     steps: list[float] = []
 
     async def watch() -> None:
@@ -121,7 +121,7 @@ async def test_the_loop_does_not_work_on_pixels_for_long(
 
 @pytest.mark.parametrize("download", [columns, rows])
 @pytest.mark.parametrize("remote", ["bytes"], indirect=True)
-async def test_a_frame_dies_with_its_last_reference(
+async def test_a_frame_is_freed_with_its_last_reference(
     remote: AsyncCamera, download: Callable[[AsyncCamera], Awaitable[Any]]
 ) -> None:
     array: np.ndarray[Any, Any] = await download(remote)

@@ -1,4 +1,4 @@
-"""A taste of `python -m tests.fuzz`, of which CI runs more."""
+"""A short run of `python -m tests.fuzz`; CI runs it longer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.fuzz.__main__ import CHECKS, fuzz
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_mutated_replies_are_right_or_refused_in_bounded_memory() -> None:
-    """In a process of its own, whose memory nothing else has stretched."""
+def test_mutated_replies_are_decoded_or_refused_in_bounded_memory() -> None:
+    """In a separate process, so that other tests do not affect the memory measured."""
     command = (sys.executable, "-m", "tests.fuzz", "--json-images", "600")
     sizes = ("--imagebytes", "3000", "--envelopes", "3000")
     done = subprocess.run((*command, *sizes), cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
@@ -29,8 +29,8 @@ def test_the_same_seed_gives_the_same_cases(name: str) -> None:
     assert fuzz(CHECKS[name], 20, 7) == fuzz(CHECKS[name], 20, 7)
 
 
-def test_the_oracles_know_right_from_wrong() -> None:
-    """Without damage every payload is an image or an error."""
+def test_the_oracles_detect_wrong_results() -> None:
+    """An unchanged payload is an image or an error."""
     rng = Random(1)
     assert all(imagebytes.expected_content(imagebytes.payload(rng)) is not None for _ in range(200))
     assert json_replies.image_of(b'{"Type":2,"Rank":2,"Value":[[1,2]]}') is not None

@@ -34,7 +34,7 @@ def small(count: int) -> list[SimulatedCamera]:
 
 @pytest.fixture
 def mixed() -> Iterator[SimulatorServer]:
-    """Forty-seven cameras, of which the second fails and the third is slow."""
+    """Forty-seven cameras; the second fails, the third is slow."""
     cameras = small(47)
     cameras[1].fail_exposure("shutter stuck")
     cameras[2] = SimulatedCamera(width=32, height=24, image_delay=60)
@@ -52,7 +52,7 @@ def addresses(server: SimulatorServer) -> list[CameraAddress]:
     return [CameraAddress(server.address, number) for number in range(len(server.cameras))]
 
 
-async def test_48_cameras_start_together_and_three_that_fail_cost_nobody_else_a_frame(
+async def test_48_cameras_start_together_and_three_failures_do_not_affect_the_others(
     mixed: SimulatorServer,
 ) -> None:
     members = [*addresses(mixed), CameraAddress("127.0.0.1:9")]
@@ -61,7 +61,7 @@ async def test_48_cameras_start_together_and_three_that_fail_cost_nobody_else_a_
         outcomes = await group.expose(0.1, ready_timeout=3)
         skews = [skew(mixed)]
         limit = 1.5 * await time_of_commands(group.cameras[:47])
-        while min(skews) > limit and len(skews) < 4:  # other programs run on this machine as well
+        while min(skews) > limit and len(skews) < 4:  # other programs use the machine as well
             await group.expose(0.1, ready_timeout=0.1)
             skews.append(skew(mixed))
     assert min(skews) < limit
@@ -72,7 +72,7 @@ async def test_48_cameras_start_together_and_three_that_fail_cost_nobody_else_a_
 
 
 def skew(server: SimulatorServer) -> float:
-    """Return the seconds between the first of the last starts to arrive and the last."""
+    """Return the seconds between the first and the last arrival of the latest starts."""
     starts = [
         max(request.time for request in camera.requests if request.member == "startexposure")
         for camera in server.cameras
@@ -86,7 +86,7 @@ async def time_of_commands(cameras: Iterable[AsyncCamera]) -> float:
     return time.monotonic() - begun
 
 
-async def test_a_camera_that_cannot_be_prepared_in_time_does_not_hold_up_the_others(
+async def test_a_camera_that_is_prepared_too_late_does_not_delay_the_others(
     few: SimulatorServer,
 ) -> None:
     async def slow(_: Request) -> bytes:
@@ -101,7 +101,7 @@ async def test_a_camera_that_cannot_be_prepared_in_time_does_not_hold_up_the_oth
     assert isinstance(outcomes[3].error, OperationTimeout)
 
 
-async def test_a_fact_that_makes_no_sense_does_not_cost_the_frame() -> None:
+async def test_an_invalid_fact_does_not_lose_the_image() -> None:
     replies = Forgiving(exposing(sensorname=value(None), connected=value(True)))
     async with (
         ScriptedServer(replies) as server,
@@ -121,7 +121,7 @@ async def test_all_or_nothing_aborts_the_others(few: SimulatorServer) -> None:
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
 
 
-async def test_all_or_nothing_raises_what_prepare_does(few: SimulatorServer) -> None:
+async def test_all_or_nothing_raises_the_error_of_prepare(few: SimulatorServer) -> None:
     async def dither() -> None:
         raise ValueError("too far")
 
@@ -131,7 +131,7 @@ async def test_all_or_nothing_raises_what_prepare_does(few: SimulatorServer) -> 
     assert [camera.count("startexposure") for camera in few.cameras] == [0, 0, 0]
 
 
-async def test_outcomes_come_as_they_are_ready_and_leaving_aborts_the_rest(
+async def test_outcomes_come_when_they_are_ready_and_leaving_aborts_the_rest(
     few: SimulatorServer,
 ) -> None:
     async with CameraGroup(addresses(few)) as group:
@@ -144,7 +144,7 @@ async def test_outcomes_come_as_they_are_ready_and_leaving_aborts_the_rest(
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 0, 0]
 
 
-async def test_cancelled_again_and_again_it_waits_until_all_exposures_are_aborted(
+async def test_cancelled_repeatedly_it_waits_until_all_exposures_are_aborted(
     few: SimulatorServer,
 ) -> None:
     async with CameraGroup(addresses(few)) as group:
@@ -160,7 +160,7 @@ async def test_cancelled_again_and_again_it_waits_until_all_exposures_are_aborte
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
 
 
-async def test_images_and_progress_are_as_those_of_one_camera(few: SimulatorServer) -> None:
+async def test_images_and_progress_are_like_those_of_one_camera(few: SimulatorServer) -> None:
     seen: set[AsyncCamera] = set()
 
     def progress(camera: AsyncCamera, _: Progress) -> None:
@@ -203,7 +203,7 @@ async def test_cameras_of_the_caller_are_used_and_prepared(
     assert await camera.get_gain() == 9
 
 
-async def test_wrong_numbers_and_names_are_refused(few: SimulatorServer) -> None:
+async def test_invalid_counts_and_names_are_refused(few: SimulatorServer) -> None:
     async with CameraGroup(addresses(few)) as group:
         with pytest.raises(ValueError, match="2 exposures for 3 cameras"):
             await group.expose([1, 2])

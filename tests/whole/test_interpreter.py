@@ -1,4 +1,4 @@
-"""What the package costs to import, and that a strict interpreter finds nothing to say of it."""
+"""Measures the import time, and checks that Python's strict mode reports no warning."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ asyncio.run(night(sys.argv[1]))
 
 
 def run(*arguments: str, flags: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
-    """Run Python, which shall keep its byte code, as that of an installed package is kept."""
+    """Run Python with cached byte code, as for an installed package."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return subprocess.run(  # noqa: S603 - our own interpreter
@@ -63,7 +63,7 @@ def run(*arguments: str, flags: Sequence[str] = ()) -> subprocess.CompletedProce
 
 
 def test_the_core_is_imported_quickly_and_without_extras() -> None:
-    """By the processor's time, the best of some, beyond what numpy and httpx take."""
+    """In CPU time, the best of several runs, without the time of numpy and httpx."""
     costs: list[float] = []
     while min(costs, default=1.0) >= 0.150 and len(costs) < 10:
         seconds, extras = run(COST).stdout.split("\n")[:2]
@@ -72,8 +72,8 @@ def test_the_core_is_imported_quickly_and_without_extras() -> None:
     assert min(costs) < 0.150
 
 
-def test_a_strict_interpreter_has_nothing_to_say(tmp_path: Path) -> None:
-    """Neither a warning, nor anything that was not closed or awaited."""
+def test_strict_mode_reports_no_warning(tmp_path: Path) -> None:
+    """No warning, and nothing that was not closed or awaited."""
     finished = run(STRICT, str(tmp_path), flags=["-X", "dev", "-W", "error"])
     assert finished.stdout + finished.stderr == ""
     assert {path.name for path in tmp_path.iterdir()} == {"a.fits", "a.png"}

@@ -1,4 +1,4 @@
-"""The layers of the package, and that crossing them is seen."""
+"""Checks the layers of the package, and that a forbidden import is detected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def seed(tree: Path, module: str, line: str) -> None:
     path.write_text(f"{path.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
 
 
-def test_imports_go_downwards(tree: Path) -> None:
+def test_imports_respect_the_layers(tree: Path) -> None:
     result = lint(tree)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "0 broken" in result.stdout
@@ -72,9 +72,7 @@ DOWNWARDS = "Imports go downwards"
         ("_download/download.py", "import httptools", "What others wrote"),
     ],
 )
-def test_an_import_upwards_or_aside_is_seen(
-    tree: Path, module: str, line: str, broken: str
-) -> None:
+def test_a_forbidden_import_is_detected(tree: Path, module: str, line: str, broken: str) -> None:
     seed(tree, module, line)
     result = lint(tree)
     assert result.returncode == 1, result.stdout + result.stderr
@@ -83,7 +81,7 @@ def test_an_import_upwards_or_aside_is_seen(
     assert verdicts[0].startswith(broken), result.stdout
 
 
-def test_a_module_without_a_layer_is_seen(tree: Path) -> None:
+def test_a_module_without_a_layer_is_detected(tree: Path) -> None:
     (tree / "alpaca_async" / "_stray.py").touch()
     assert lint(tree).returncode == 1
 

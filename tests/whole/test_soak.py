@@ -1,4 +1,4 @@
-"""Long runs against a bad network, in brief; ALPACA_SOAK=10000 makes them long."""
+"""Short runs of the soak tests against a bad network; ALPACA_SOAK=10000 makes them long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STARTS: Final = int(os.environ.get("ALPACA_SOAK", "300"))
 SEED: Final = int(os.environ.get("ALPACA_SOAK_SEED", "1"))
 CALLERS: Final = 8
 MARK: Final = 1e-6
-"""Seconds of exposure by which each start differs from the one before."""
+"""Seconds by which each exposure is longer than the previous one."""
 
 ON_COMMANDS: Final = {
     "reset_before": 0.04,
@@ -41,20 +41,20 @@ ON_COMMANDS: Final = {
 }
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "delay": {"seconds": 0.01},
-    "delay_request": {"seconds": 0.8},  # its sender has given up by then
+    "delay_request": {"seconds": 0.8},  # longer than the timeout of the sender
 }
 ON_READS: Final = {"close_before": 0.02, "reset_after": 0.02, "close_idle": 0.1}
 
 
 class CountingCamera(SimulatedCamera):
-    """Exposes nothing, but counts what it was told to."""
+    """Never exposes, but counts the commands."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.arrived: Counter[str] = Counter()
-        """StartExposures by transaction."""
+        """Count of StartExposure requests by transaction id."""
         self.executed: Counter[int] = Counter()
-        """StartExposures by their number, which their duration tells."""
+        """Count of StartExposure requests by their number, which is derived from the duration."""
 
     def record(self, verb: str, member: str, parameters: Mapping[str, str]) -> None:
         super().record(verb, member, parameters)
@@ -67,12 +67,12 @@ class CountingCamera(SimulatedCamera):
 
 @dataclass
 class Record:
-    """How starts ended, by their numbers."""
+    """The result of each start, by its number."""
 
     succeeded: set[int] = field(default_factory=set[int])
     failed: dict[int, AlpacaError] = field(default_factory=dict[int, AlpacaError])
     reads: list[TransportError] = field(default_factory=list[TransportError])
-    """How reads between them failed."""
+    """The errors of the reads between them."""
 
     def failures(self, *, unknown: bool) -> set[int]:
         return {
@@ -88,7 +88,7 @@ async def keep_starting(camera: AsyncCamera, numbers: Iterator[int], record: Rec
             await camera.start_exposure(number * MARK, light=True)
         except AlpacaError as error:
             record.failed[number] = error
-            await asyncio.sleep(0.02)  # or all that is left would fail while the port is closed
+            await asyncio.sleep(0.02)  # otherwise all others would fail while the port is closed
         else:
             record.succeeded.add(number)
         try:
@@ -148,7 +148,7 @@ def judge(simulated: CountingCamera, record: Record) -> None:
     assert unknown - executed
 
 
-def test_a_short_soak_run_ends_in_time_and_leaves_nothing() -> None:
+def test_a_short_soak_run_ends_in_time_and_leaves_nothing_open() -> None:
     plan = soak.Plan(cameras=2, frames=12, calls=80, rounds=2, seed=SEED)
     findings = soak.soak(plan)
     assert sum(findings.outcomes.values()) == plan.frames + plan.calls

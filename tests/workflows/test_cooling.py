@@ -25,7 +25,7 @@ NEVER = CoolingPace(interval=0.01, settled=60.0, stalled=60.0)
 
 
 def cold(**facts: float) -> SimulatedCamera:
-    """A camera at 15 °C that needs a moment for thirty degrees."""
+    """Return a camera at 15 °C that cools by thirty degrees in a moment."""
     return SimulatedCamera(width=8, height=8, connect_time=0.0, speed_up=2000.0, **facts)  # type: ignore[arg-type]  # numbers and booleans
 
 
@@ -87,7 +87,7 @@ async def test_a_rate_moves_the_set_point_slowly(
     assert seen[-1].power == pytest.approx(22.0, abs=3.0)
 
 
-async def test_a_slow_set_point_arrives_although_the_tolerance_is_met_before(
+async def test_a_slow_set_point_reaches_the_goal_although_the_tolerance_is_met_before(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.cool_to(14.7, rate=60, pace=PACE)
@@ -128,7 +128,7 @@ class TestACoolerThatIsTooWeak:
         await camera.cool_to(-5.3, pace=CoolingPace(interval=0.01, settled=0.3, stalled=0.1))
 
 
-class TestACoolerThatDoesNotTellItsPower:
+class TestACoolerThatDoesNotReportItsPower:
     @pytest.fixture
     def simulated(self) -> SimulatedCamera:
         return cold(max_cooling=20.0, can_get_cooler_power=False)
@@ -141,8 +141,8 @@ class TestACoolerThatDoesNotTellItsPower:
         assert {moment.power for moment in seen} == {None}
 
 
-async def test_full_power_is_no_stall_while_it_comes_closer() -> None:
-    # A time constant of a fifth of a second, at 99 % from the beginning to the end.
+async def test_full_power_is_no_stall_while_the_sensor_approaches_the_goal() -> None:
+    # The time constant is 0.2 s, the power 99 % all the time.
     simulated = SimulatedCamera(
         width=8,
         height=8,
@@ -156,7 +156,7 @@ async def test_full_power_is_no_stall_while_it_comes_closer() -> None:
         await camera.cool_to(-4.8, pace=PACE)
 
 
-async def test_cancelled_it_stays_at_the_present_temperature(
+async def test_cancelled_it_holds_the_current_temperature(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     task = asyncio.create_task(camera.cool_to(-20, pace=PACE))
@@ -170,7 +170,7 @@ async def test_cancelled_it_stays_at_the_present_temperature(
     assert simulated.get_cooler_on()
 
 
-class _SlowToTell(SimulatedCamera):
+class _SlowToAnswer(SimulatedCamera):
     def answer_delay(self, verb: str, member: str) -> float:
         return 0.2 if member == "ccdtemperature" else 0.0
 
@@ -178,7 +178,7 @@ class _SlowToTell(SimulatedCamera):
 class TestCancelledBeforeAnyCommand:
     @pytest.fixture
     def simulated(self) -> SimulatedCamera:
-        return _SlowToTell(width=8, height=8, connect_time=0.0)
+        return _SlowToAnswer(width=8, height=8, connect_time=0.0)
 
     async def test_sends_none(self, camera: AsyncCamera, simulated: SimulatedCamera) -> None:
         task = asyncio.create_task(camera.cool_to(-20, pace=PACE))
@@ -215,7 +215,7 @@ async def test_a_set_point_that_is_refused_is_the_cameras_error(
 @pytest.mark.parametrize(
     ("temperature", "rate"), [(float("nan"), None), (-10.0, 0.0), (-10.0, -1.0)]
 )
-async def test_what_makes_no_sense_is_refused_before_any_request(
+async def test_invalid_arguments_are_refused_before_any_request(
     camera: AsyncCamera, simulated: SimulatedCamera, temperature: float, rate: float | None
 ) -> None:
     simulated.set_cooler_on(True)

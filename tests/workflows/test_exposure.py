@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.scripted import Reply
 
 
-async def test_an_exposure_brings_pixels_and_the_facts_of_the_camera(
+async def test_an_image_has_pixels_and_the_facts_of_the_exposure(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.set_gain(100)
@@ -57,7 +57,7 @@ async def test_an_exposure_brings_pixels_and_the_facts_of_the_camera(
     assert exposure.ccd_temperature is not None
 
 
-async def test_a_dark_one_is_asked_for_and_recorded(
+async def test_a_dark_frame_is_requested_and_recorded(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     image = await camera.expose(0.02, light=False, contiguous=False)
@@ -84,7 +84,7 @@ async def test_settings_are_read_again_after_a_change(camera: AsyncCamera) -> No
     assert await camera.get_settings() is await camera.get_settings()
 
 
-async def test_a_setting_that_changes_while_all_are_read_is_not_remembered(
+async def test_settings_that_change_while_they_are_read_are_not_cached(
     camera: AsyncCamera,
 ) -> None:
     reading = asyncio.create_task(camera.get_settings())
@@ -94,7 +94,7 @@ async def test_a_setting_that_changes_while_all_are_read_is_not_remembered(
     assert (await camera.get_settings()).gain == 9
 
 
-async def test_info_that_could_not_be_told_is_read_again(client: AlpacaClient) -> None:
+async def test_info_that_could_not_be_read_is_read_again(client: AlpacaClient) -> None:
     answers = iter([ascom_error(0x500, "USB is slow"), value("IMX455")])
     replies = Forgiving(sensorname=lambda _: next(answers))
     async with ScriptedServer(replies) as server:
@@ -104,7 +104,7 @@ async def test_info_that_could_not_be_told_is_read_again(client: AlpacaClient) -
         assert (await camera.get_info()).sensor_name == "IMX455"
 
 
-async def test_info_that_was_read_before_the_connection_changed_is_not_remembered(
+async def test_info_read_before_the_connection_changed_is_not_cached(
     client: AlpacaClient,
 ) -> None:
     connected = False
@@ -124,7 +124,7 @@ async def test_info_that_was_read_before_the_connection_changed_is_not_remembere
         assert (await camera.get_info()).sensor_name == "IMX455"
 
 
-async def test_info_of_a_camera_that_is_not_connected_is_not_remembered(
+async def test_info_of_a_disconnected_camera_is_not_cached(
     server: SimulatorServer, client: AlpacaClient
 ) -> None:
     camera = client.camera(server.address)
@@ -164,7 +164,7 @@ async def test_a_refused_start_is_not_aborted(
     assert simulated.count("abortexposure") == 0
 
 
-async def test_progress_tells_the_phases_in_their_order(camera: AsyncCamera) -> None:
+async def test_progress_reports_the_phases_in_order(camera: AsyncCamera) -> None:
     seen: list[Progress] = []
     await camera.expose(0.3, progress=seen.append)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
@@ -182,7 +182,7 @@ async def test_the_state_is_part_of_the_progress(camera: AsyncCamera) -> None:
     assert CameraStates.EXPOSING in {progress.state for progress in seen}
 
 
-async def test_wait_image_ready_follows_an_exposure_that_was_started_elsewhere(
+async def test_wait_image_ready_waits_for_an_exposure_started_elsewhere(
     camera: AsyncCamera,
 ) -> None:
     await camera.start_exposure(0.1, False)
@@ -201,7 +201,7 @@ async def test_waiting_ends_at_its_deadline(
 
 
 def exposing(**replies: Reply) -> dict[str, Reply]:
-    """A camera that has an image at once, but for what it is told."""
+    """Return the replies of a camera that has an image at once, except for `replies`."""
     image = http(imagebytes(bytes(42), 3, 7), "application/imagebytes")
     return {
         "startexposure": value(None),
@@ -214,13 +214,13 @@ def exposing(**replies: Reply) -> dict[str, Reply]:
 
 
 class Forgiving(dict[str, "Reply"]):
-    """Replies NotImplemented to every member that it does not know."""
+    """Replies NotImplemented to every member without a reply."""
 
     def __missing__(self, member: str) -> Reply:
         return ascom_error(0x400, f"{member} is not implemented")
 
 
-async def test_a_camera_that_implements_next_to_nothing_takes_pictures(
+async def test_a_minimal_camera_can_expose(
     client: AlpacaClient,
 ) -> None:
     async with ScriptedServer(Forgiving(exposing())) as server:
@@ -231,7 +231,7 @@ async def test_a_camera_that_implements_next_to_nothing_takes_pictures(
     assert image.exposure.last_exposure_start_time is None
 
 
-async def test_a_fact_that_cannot_be_read_does_not_cost_the_frame(
+async def test_a_fact_that_cannot_be_read_does_not_lose_the_image(
     client: AlpacaClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "alpaca_async")
@@ -243,7 +243,7 @@ async def test_a_fact_that_cannot_be_read_does_not_cost_the_frame(
     assert "camera/0/gain" in caplog.text
 
 
-async def test_a_fact_that_does_not_come_does_not_hold_up_the_frame(
+async def test_a_late_fact_does_not_delay_the_image(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def silence(_: Request) -> bytes:
@@ -272,7 +272,7 @@ async def test_a_camera_in_error_raises_within_a_second_and_is_aborted(
     assert server.count("abortexposure") == 1
 
 
-async def test_the_reason_that_imageready_raises_comes_before_a_bare_error_state(
+async def test_the_error_of_imageready_is_preferred_to_the_error_state(
     client: AlpacaClient,
 ) -> None:
     replies = Forgiving(
@@ -283,7 +283,7 @@ async def test_the_reason_that_imageready_raises_comes_before_a_bare_error_state
             await client.camera(server.address).expose(20)
 
 
-async def test_idle_without_an_image_is_a_failure_after_its_grace(
+async def test_idle_without_an_image_fails_after_the_grace_period(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("_STATE_INTERVAL", "_IDLE_GRACE"):
@@ -329,7 +329,7 @@ LOST = [
 
 
 @pytest.mark.parametrize("lost", LOST)
-async def test_a_few_lost_polls_do_not_cost_the_frame(client: AlpacaClient, lost: bytes) -> None:
+async def test_a_few_failed_polls_do_not_lose_the_image(client: AlpacaClient, lost: bytes) -> None:
     answers = iter([lost] * 3)
     replies = Forgiving(exposing(imageready=lambda _: next(answers, value(True))))
     async with ScriptedServer(replies) as server:
@@ -339,7 +339,7 @@ async def test_a_few_lost_polls_do_not_cost_the_frame(client: AlpacaClient, lost
 
 
 @pytest.mark.parametrize("lost", LOST)
-async def test_a_lost_look_at_the_state_does_not_cost_the_frame(
+async def test_a_failed_read_of_the_state_does_not_lose_the_image(
     client: AlpacaClient, lost: bytes
 ) -> None:
     async with ScriptedServer(Forgiving(exposing(camerastate=lost))) as server:
@@ -348,7 +348,7 @@ async def test_a_lost_look_at_the_state_does_not_cost_the_frame(
 
 
 @pytest.mark.parametrize("lost", LOST)
-async def test_a_camera_that_stays_out_of_reach_ends_the_wait(
+async def test_a_camera_that_stays_unreachable_ends_the_wait(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, lost: bytes
 ) -> None:
     monkeypatch.setattr(waiting_module, "_LOSS_GRACE", 0.1)
@@ -359,9 +359,7 @@ async def test_a_camera_that_stays_out_of_reach_ends_the_wait(
 
 
 @pytest.mark.parametrize("status", ["400 Bad", "404 Not Found", "500 No"])
-async def test_a_rejection_that_tells_its_reason_ends_the_wait(
-    client: AlpacaClient, status: str
-) -> None:
+async def test_a_rejection_with_a_reason_ends_the_wait(client: AlpacaClient, status: str) -> None:
     reply = b'{"ErrorNumber": 1025, "ErrorMessage": "there is no such camera"}'
     async with ScriptedServer(Forgiving(exposing(imageready=http(reply, status=status)))) as server:
         with pytest.raises(AlpacaError, match="camera/0/imageready"):
@@ -379,7 +377,7 @@ async def test_a_camera_without_abort_is_stopped_instead(client: AlpacaClient) -
     assert server.count("stopexposure") == 1
 
 
-async def test_an_abort_that_fails_is_logged_and_hides_nothing(
+async def test_a_failed_abort_is_logged_and_the_first_error_raised(
     client: AlpacaClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     replies = exposing(imageready=value(False), camerastate=value(2))
@@ -415,7 +413,7 @@ async def test_a_lost_reply_to_startexposure_is_aborted_and_not_sent_again() -> 
     assert server.count("startexposure") == server.count("abortexposure") == 1
 
 
-async def test_cancelled_before_anything_left_sends_nothing(client: AlpacaClient) -> None:
+async def test_cancelled_before_the_first_request_sends_nothing(client: AlpacaClient) -> None:
     async with ScriptedServer(Forgiving(exposing())) as server:
         task = asyncio.create_task(client.camera(server.address).expose(1))
         await asyncio.sleep(0)
@@ -476,7 +474,7 @@ async def test_cancelled_twice_still_aborts(
     assert simulated.state is CameraStates.IDLE
 
 
-async def test_a_limit_that_is_no_number_starts_nothing(
+async def test_an_invalid_timeout_starts_nothing(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     with pytest.raises(ValueError, match="ready_timeout must be finite"):
@@ -486,7 +484,7 @@ async def test_a_limit_that_is_no_number_starts_nothing(
     assert simulated.count("startexposure") == 0
 
 
-async def test_a_slow_look_at_the_state_does_not_put_off_the_image(
+async def test_a_slow_read_of_the_state_does_not_delay_the_image(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slow_state(_: Request) -> bytes:
@@ -599,9 +597,7 @@ async def test_waiting_is_cancelled_without_an_abort(
 
 
 @pytest.mark.parametrize("sensor", [SensorType.RGGB, SensorType.COLOR])
-async def test_colour_arrives_as_the_sensor_has_it(
-    sensor: SensorType, client: AlpacaClient
-) -> None:
+async def test_colour_images_have_planes(sensor: SensorType, client: AlpacaClient) -> None:
     simulated = SimulatedCamera(width=32, height=24, sensor=sensor, readout_time=0)
     async with SimulatorServer([simulated]) as server:
         camera = client.camera(server.address)
@@ -638,7 +634,7 @@ async def test_a_header_is_read_by_one_function(camera: AsyncCamera) -> None:
     assert image.exposure.header == {"RA": 83.8, "DEC": (-5.4, "[deg]")}
 
 
-async def test_a_header_that_is_late_or_fails_costs_nothing_else(
+async def test_a_late_or_failing_header_loses_only_its_keywords(
     camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(exposure_module, "_FACTS_GRACE", 0.3)

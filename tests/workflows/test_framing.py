@@ -57,7 +57,7 @@ def frame(simulated: SimulatedCamera) -> dict[str, int]:
 
 
 def commands(simulated: SimulatedCamera) -> list[tuple[str, int]]:
-    """What was set since the last clearing, and to what."""
+    """Return the members set since the last clearing, with their values."""
     spelled = {member.replace("_", ""): member for member in MEMBERS}
     return [
         (spelled[r.member], int({k.lower(): v for k, v in r.parameters.items()}[r.member]))
@@ -87,7 +87,7 @@ def states(before: Mapping[str, Any], sent: list[tuple[str, int]]) -> Iterator[M
         yield dict(state)
 
 
-async def test_unchanged_settings_cost_no_command(
+async def test_unchanged_settings_send_no_command(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.set_frame(bin_x=2, bin_y=2, start_x=3, start_y=4, num_x=10, num_y=12)
@@ -102,7 +102,7 @@ async def test_only_what_differs_is_sent(camera: AsyncCamera, simulated: Simulat
     assert commands(simulated) == [("num_x", 20)]
 
 
-async def test_what_another_client_changed_is_seen(
+async def test_changes_by_another_client_are_noticed(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.set_frame(num_x=20)
@@ -111,7 +111,7 @@ async def test_what_another_client_changed_is_seen(
     assert simulated.num_x == 20
 
 
-async def test_the_full_frame_stays_full_whatever_the_binning(
+async def test_the_full_frame_stays_full_at_every_binning(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     for binning in (2, 4, 3, 1):
@@ -138,7 +138,7 @@ async def test_a_subframe_keeps_its_part_of_the_sensor_and_never_exceeds_it(
     assert seen == [(20, 13, 5, 20), (10, 6, 2, 10), (20, 12, 4, 20), (40, 24, 8, 40)]
 
 
-async def test_from_any_frame_to_any_other_every_step_fits(
+async def test_between_any_two_frames_every_step_fits(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     dice = random.Random(1)
@@ -208,7 +208,7 @@ class TestOneBinningForBothAxes:
         ({"bin_x": 2, "num_x": 34}, r"exceed 33 pixels \(CameraXSize 67 // bin_x 2\)"),
     ],
 )
-async def test_what_the_sensor_cannot_do_is_refused_before_any_command(
+async def test_values_beyond_the_sensor_are_refused_before_any_command(
     camera: AsyncCamera, simulated: SimulatedCamera, wrong: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -217,7 +217,7 @@ async def test_what_the_sensor_cannot_do_is_refused_before_any_command(
 
 
 @pytest.mark.parametrize("wrong", [1.0, True, "2"])
-async def test_what_is_no_whole_number_is_refused(camera: AsyncCamera, wrong: int) -> None:
+async def test_a_non_integer_is_refused(camera: AsyncCamera, wrong: int) -> None:
     with pytest.raises(TypeError, match="bin_x must be an int"):
         await camera.set_frame(bin_x=wrong)
     with pytest.raises(TypeError, match="bin_y must be an int"):
@@ -232,7 +232,7 @@ async def test_even_rounds_starts_and_sizes_down(
     assert (simulated.start_y, simulated.num_y) == (10, 2)
 
 
-async def test_the_frame_is_reset_from_wherever_it_was(
+async def test_the_frame_is_reset_from_any_frame(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.set_frame(bin_x=4, bin_y=2, start_x=3, num_x=5)
@@ -267,7 +267,7 @@ async def test_a_refusal_of_any_command_restores_the_former_frame(
 
 
 class Slow(SimulatedCamera):
-    """Executes commands at once, and answers late."""
+    """Executes commands at once, but answers late."""
 
     delay = 0.0
 
@@ -328,7 +328,7 @@ async def test_two_callers_do_not_interleave(
     assert frame(simulated) == wanted[-1]
     visited = list(states(frame(SimulatedCamera(width=WIDTH, height=HEIGHT)), commands(simulated)))
     assert all(map(fits, visited))
-    # Each is reached, in the order in which they were asked for.
+    # Each frame is reached, in the order of the calls.
     places = [visited.index(each) for each in wanted]
     assert places == sorted(places)
 
@@ -387,7 +387,7 @@ async def test_a_former_frame_that_cannot_be_restored_is_logged(
 
 
 def replies(**changes: Reply) -> dict[str, Reply]:
-    """A camera of 100 x 80 pixels that only reads what a frame needs."""
+    """Return the replies of a 100 x 80 pixel camera, only for the members of a frame."""
     read = {"camerax size": 100, "cameray size": 80, "maxbinx": 4, "maxbiny": 4}
     read |= {"binx": 1, "biny": 1, "startx": 0, "starty": 0, "numx": 100, "numy": 80}
     missing = ascom_error(0x400, "not here")
@@ -446,14 +446,14 @@ async def test_a_command_that_was_carried_out_before_the_server_failed_is_undone
     assert width == 100
 
 
-async def test_a_binning_of_zero_is_no_answer(client: AlpacaClient) -> None:
+async def test_a_binning_of_zero_is_a_malformed_response(client: AlpacaClient) -> None:
     async with ScriptedServer(replies(binx=value(0))) as server:
         with pytest.raises(MalformedResponse, match="camera/0/binx"):
             await client.camera(server.address).set_frame(bin_x=2, bin_y=2)
     assert {request.verb for request in server.requests} == {"GET"}
 
 
-async def test_a_command_that_is_carried_out_late_does_not_overtake_its_undoing(
+async def test_a_late_command_is_not_executed_after_it_was_undone(
     client: AlpacaClient,
 ) -> None:
     width = 100
@@ -478,13 +478,15 @@ async def test_a_command_that_is_carried_out_late_does_not_overtake_its_undoing(
     assert width == 100
 
 
-async def test_a_camera_that_does_not_tell_its_limits_raises_that(client: AlpacaClient) -> None:
+async def test_a_camera_that_does_not_report_its_limits_raises_its_error(
+    client: AlpacaClient,
+) -> None:
     async with ScriptedServer(replies(cameraysize=ascom_error(0x400, "no idea"))) as server:
         with pytest.raises(NotImplementedException, match="no idea"):
             await client.camera(server.address).set_frame(num_x=10)
 
 
-async def test_delivered_as_set_is_not_worth_a_word(
+async def test_an_image_of_the_expected_size_logs_nothing(
     camera: AsyncCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     await camera.set_frame(bin_x=2, num_x=20, num_y=10)
@@ -495,7 +497,7 @@ async def test_delivered_as_set_is_not_worth_a_word(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def test_a_subframe_that_is_ignored_is_reported(
+async def test_an_ignored_subframe_is_logged(
     camera: AsyncCamera, simulated: SimulatedCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulated.ignores_subframes = True
@@ -506,7 +508,7 @@ async def test_a_subframe_that_is_ignored_is_reported(
     assert "delivered 67 x 50 pixels, but its settings say 20 x 10" in caplog.text
 
 
-async def test_swapped_axes_are_reported(
+async def test_swapped_axes_are_logged(
     camera: AsyncCamera, simulated: SimulatedCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulated.swaps_axes = True
@@ -515,7 +517,7 @@ async def test_swapped_axes_are_reported(
     assert "delivered 50 x 67 pixels, but its settings say 67 x 50: the axes" in caplog.text
 
 
-async def test_settings_that_nobody_knows_promise_nothing(
+async def test_unknown_settings_log_nothing(
     server: SimulatorServer, camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse() -> int:

@@ -103,7 +103,7 @@ class TestNone:
             await camera.select_gain(1)
 
 
-async def test_a_camera_that_is_not_connected_says_so(
+async def test_a_disconnected_camera_raises_its_error(
     server: SimulatorServer, client: AlpacaClient
 ) -> None:
     with pytest.raises(NotConnectedException):
@@ -120,7 +120,7 @@ async def test_an_empty_list_beside_limits_means_a_value(client: AlpacaClient) -
         assert server.requests[-3].parameters["Gain"] == "-5"
 
 
-async def test_limits_that_are_not_told_do_not_limit(client: AlpacaClient) -> None:
+async def test_unknown_limits_do_not_limit(client: AlpacaClient) -> None:
     replies = {"gains": MISSING, "gainmin": MISSING, "gainmax": MISSING, "gain": value(3)}
     async with ScriptedServer(dict(replies)) as server:
         camera = client.camera(server.address)
@@ -130,6 +130,6 @@ async def test_limits_that_are_not_told_do_not_limit(client: AlpacaClient) -> No
             await camera.select_gain("Low")
 
 
-async def test_an_index_beyond_the_names_has_none(client: AlpacaClient) -> None:
+async def test_an_index_beyond_the_names_has_no_name(client: AlpacaClient) -> None:
     async with ScriptedServer({"gains": value(["Low"]), "gain": value(1)}) as server:
         assert await client.camera(server.address).get_gain_option() == NamedValue(1)

@@ -37,7 +37,7 @@ async def test_without_a_pulse_there_is_nothing_to_wait_for(
     assert simulated.count("ispulseguiding") == 1
 
 
-async def test_a_long_pulse_is_a_timeout_that_says_where(camera: AsyncCamera) -> None:
+async def test_a_long_pulse_times_out_with_server_and_member(camera: AsyncCamera) -> None:
     await camera.pulse_guide(GuideDirections.WEST, 60_000)
     with pytest.raises(OperationTimeout, match=r"camera/0/ispulseguiding: .* after 0\.1 s") as late:
         await camera.wait_pulse_guide(timeout=0.1)
@@ -77,7 +77,7 @@ class TestACameraThatCannotGuide:
             await camera.wait_pulse_guide()
 
 
-async def test_what_made_a_pulse_fail_is_raised(client: AlpacaClient) -> None:
+async def test_the_error_of_a_failed_pulse_is_raised(client: AlpacaClient) -> None:
     answers = itertools.chain([value(True)], itertools.repeat(ascom_error(0x501, "cable is out")))
 
     def next_answer(_: Request) -> bytes:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from alpaca_async import AlpacaClient, AsyncCamera
 from alpaca_async._device.readiness import LAG_LIMIT, Readiness, ReadinessHistory
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import ScriptedServer, ascom_error, http, imagebytes, value
 
 if TYPE_CHECKING:
+    from alpaca_async import AlpacaClient, AsyncCamera
     from tests.scripted import Reply, Request
 
 FRAMES: Final = int(os.environ.get("ALPACA_SOAK", "60")) // 4

@@ -41,7 +41,7 @@ HERE = ("127.0.0.1",)
 
 
 def new_camera(unique_id: str = ID, **facts: object) -> SimulatedCamera:
-    """A camera that was just switched on."""
+    """Return a camera that was just switched on."""
     model: dict[str, object] = {"width": WIDTH, "height": HEIGHT, "readout_time": 0.0}
     model |= {"connect_time": 0.0, "stars": 5, "noise": False, "unique_id": unique_id, **facts}
     return SimulatedCamera(**model)  # type: ignore[arg-type]
@@ -82,9 +82,7 @@ def settings_of(simulated: SimulatedCamera) -> tuple[object, ...]:
 SET_UP = (1, 120, 40, 0.5, 2, 2, 10, 20, 200, 100)
 
 
-async def test_a_camera_that_was_restarted_is_back_with_what_was_set(
-    camera: AsyncCamera, relay: Relay
-) -> None:
+async def test_after_a_restart_the_settings_are_restored(camera: AsyncCamera, relay: Relay) -> None:
     await set_up(camera)
     await camera.set_ccd_temperature_setpoint(-10)
     await camera.set_cooler_on(True)
@@ -102,7 +100,7 @@ async def test_a_camera_that_was_restarted_is_back_with_what_was_set(
         assert (await camera.expose(0.01)).data.shape == (100, 200)
 
 
-async def test_nothing_but_questions_is_sent_if_nothing_is_amiss(
+async def test_a_camera_that_was_not_lost_is_only_read(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await set_up(camera)
@@ -112,7 +110,7 @@ async def test_nothing_but_questions_is_sent_if_nothing_is_amiss(
     assert {request.verb for request in simulated.requests} == {"GET"}
 
 
-async def test_only_what_this_object_set_and_the_camera_has_not_is_set_again(
+async def test_only_settings_of_this_object_that_differ_are_restored(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.set_gain(5)
@@ -125,7 +123,7 @@ async def test_only_what_this_object_set_and_the_camera_has_not_is_set_again(
     assert (simulated.gain, simulated.offset) == (5, 7)
 
 
-async def test_a_frame_that_the_camera_had_already_is_brought_back_as_well(
+async def test_a_frame_that_the_camera_already_had_is_restored_as_well(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     simulated.bin_x = simulated.bin_y = 2
@@ -138,7 +136,7 @@ async def test_a_frame_that_the_camera_had_already_is_brought_back_as_well(
     assert settings_of(simulated) == wanted
 
 
-async def test_while_it_is_gone_each_call_fails_at_once_and_nobody_looks_for_it(
+async def test_while_the_camera_is_gone_calls_fail_at_once_and_do_not_search(
     camera: AsyncCamera, relay: Relay
 ) -> None:
     relay.cut()
@@ -153,7 +151,7 @@ async def test_while_it_is_gone_each_call_fails_at_once_and_nobody_looks_for_it(
     assert relay.connections == before
 
 
-async def test_it_is_waited_for_until_it_is_back(camera: AsyncCamera, relay: Relay) -> None:
+async def test_reconnect_waits_until_the_camera_is_back(camera: AsyncCamera, relay: Relay) -> None:
     relay.cut()
     back = asyncio.create_task(camera.reconnect(SOON))
     await asyncio.sleep(0.15)
@@ -162,7 +160,9 @@ async def test_it_is_waited_for_until_it_is_back(camera: AsyncCamera, relay: Rel
     await back
 
 
-async def test_one_that_does_not_come_back_is_given_up(camera: AsyncCamera, relay: Relay) -> None:
+async def test_a_camera_that_does_not_come_back_is_a_timeout(
+    camera: AsyncCamera, relay: Relay
+) -> None:
     relay.cut()
     begun = time.monotonic()
     with pytest.raises(OperationTimeout, match=r"did not come back within 0\.2 s") as caught:
@@ -182,7 +182,7 @@ async def test_waiting_can_be_cancelled(camera: AsyncCamera, relay: Relay) -> No
     assert len(asyncio.all_tasks()) <= tasks
 
 
-async def test_a_timeout_of_the_callers_own_is_his(camera: AsyncCamera, relay: Relay) -> None:
+async def test_a_timeout_of_the_caller_is_not_converted(camera: AsyncCamera, relay: Relay) -> None:
     async def late() -> None:
         raise TimeoutError
 
@@ -204,7 +204,7 @@ async def test_prepare_is_awaited_when_the_camera_is_back(
     assert simulated.get_cooler_on()
 
 
-async def test_a_setting_that_is_refused_now_is_raised(
+async def test_the_error_of_a_refused_setting_is_raised(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.set_gain(200)
@@ -224,10 +224,10 @@ async def test_a_camera_that_is_lost_again_is_waited_for_again(
     assert simulated.gain == 200
 
 
-# Elsewhere
+# At another address
 
 
-async def test_it_is_followed_by_its_id_to_another_address_and_number(
+async def test_a_camera_is_found_by_its_id_at_another_address_and_number(
     camera: AsyncCamera, relay: Relay
 ) -> None:
     await set_up(camera)
@@ -250,17 +250,17 @@ async def test_it_is_followed_by_its_id_to_another_address_and_number(
         assert (await camera.get_info()).unique_id == ID
 
 
-async def test_its_number_may_change_where_it_is(client: AlpacaClient) -> None:
+async def test_the_number_may_change_on_the_same_server(client: AlpacaClient) -> None:
     first, second = new_camera("another"), new_camera()
     async with SimulatorServer([first, second]) as server:
-        camera = client.camera(server.address, 0)  # where it was before the other was plugged in
+        camera = client.camera(server.address, 0)  # its number before the other was plugged in
         await camera.reconnect(Reconnect(unique_id=ID, hosts=()))
         assert (camera.server, camera.device_number) == (f"http://{server.address}", 1)
         assert second.connected
         assert not first.connected
 
 
-async def test_another_camera_at_its_address_is_not_taken_for_it(client: AlpacaClient) -> None:
+async def test_another_camera_at_the_same_address_is_not_taken_for_it(client: AlpacaClient) -> None:
     stranger, ours = new_camera("another"), new_camera()
     async with SimulatorServer([stranger]) as taken, SimulatorServer([ours]) as moved:
         camera = client.camera(taken.address)
@@ -272,7 +272,7 @@ async def test_another_camera_at_its_address_is_not_taken_for_it(client: AlpacaC
     assert not stranger.connected
 
 
-async def test_an_id_that_nobody_has_is_looked_for_until_the_time_is_over(
+async def test_an_unknown_id_is_searched_for_until_the_timeout(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "alpaca_async")
@@ -285,7 +285,7 @@ async def test_an_id_that_nobody_has_is_looked_for_until_the_time_is_over(
     assert caplog.text.count(f"no server has the camera {ID}") > 1
 
 
-async def test_a_camera_behind_https_is_not_looked_for_elsewhere(client: AlpacaClient) -> None:
+async def test_a_camera_behind_https_is_not_searched_for(client: AlpacaClient) -> None:
     camera = client.camera("https://127.0.0.1:1")
     with pytest.raises(ValueError, match="requires an http server"):
         await camera.reconnect(Reconnect(unique_id=ID))
@@ -293,7 +293,7 @@ async def test_a_camera_behind_https_is_not_looked_for_elsewhere(client: AlpacaC
         camera.exposures(1, reconnect=Reconnect(unique_id=ID))
 
 
-def test_impossible_ways_are_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match="not a string"):
         Reconnect(hosts="localhost")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="timeout"):
@@ -302,12 +302,10 @@ def test_impossible_ways_are_refused() -> None:
         Reconnect(interval=float("nan"))
 
 
-# What is remembered
+# Cached facts
 
 
-async def test_settings_are_asked_for_again_after_a_restart(
-    camera: AsyncCamera, relay: Relay
-) -> None:
+async def test_settings_are_read_again_after_a_restart(camera: AsyncCamera, relay: Relay) -> None:
     await camera.set_gain(50)
     assert (await camera.get_settings()).gain == 50
     relay.cut()
@@ -319,7 +317,7 @@ async def test_settings_are_asked_for_again_after_a_restart(
         assert (await camera.get_settings()).gain == 0
 
 
-async def test_settings_are_asked_for_again_when_the_camera_was_not_connected(
+async def test_settings_are_read_again_if_the_camera_was_not_connected(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     await camera.get_settings()
@@ -336,7 +334,7 @@ async def test_settings_are_asked_for_again_when_the_camera_was_not_connected(
         simulated.gain = 0
 
 
-async def test_a_restart_that_cost_no_request_is_seen_by_the_numbers_of_the_answers(
+async def test_a_restart_between_requests_is_detected_by_the_transaction_ids(
     camera: AsyncCamera, relay: Relay
 ) -> None:
     await camera.set_gain(50)
@@ -354,7 +352,7 @@ async def test_a_restart_that_cost_no_request_is_seen_by_the_numbers_of_the_answ
     assert image.exposure.settings.gain == 0
 
 
-async def test_a_server_that_does_not_number_its_answers_is_not_asked_more(
+async def test_a_server_without_transaction_ids_gets_no_more_requests(
     client: AlpacaClient,
 ) -> None:
     async with ScriptedServer({}) as server:
@@ -366,7 +364,7 @@ async def test_a_server_that_does_not_number_its_answers_is_not_asked_more(
             assert camera._record.settings is known
 
 
-async def test_all_facts_are_asked_for_again_when_it_is_connected_again(
+async def test_all_facts_are_read_again_after_connecting_again(
     camera: AsyncCamera, relay: Relay
 ) -> None:
     assert (await camera.get_info()).camera_x_size == WIDTH
@@ -397,7 +395,7 @@ def starts(simulated: SimulatedCamera) -> int:
     return simulated.count("startexposure")
 
 
-async def test_a_sequence_goes_on_when_the_server_dies_in_a_download_and_returns_elsewhere(
+async def test_a_sequence_continues_if_the_server_dies_in_a_download_and_returns_elsewhere(
     client: AlpacaClient, simulated: SimulatedCamera
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -434,7 +432,7 @@ async def test_a_sequence_goes_on_when_the_server_dies_in_a_download_and_returns
     assert gains == [30] * 4
 
 
-async def test_without_reconnecting_the_same_death_is_one_typed_error(
+async def test_without_reconnecting_the_same_loss_is_one_typed_error(
     camera: AsyncCamera, relay: Relay
 ) -> None:
     images: list[Image] = []
@@ -455,7 +453,7 @@ async def mend_later(relay: Relay, *, times: int = 1) -> None:
         await relay.mend()
 
 
-async def test_an_image_that_outlived_the_loss_is_fetched(
+async def test_an_image_that_survived_the_loss_is_downloaded(
     camera: AsyncCamera, relay: Relay, simulated: SimulatedCamera
 ) -> None:
     await camera.set_gain(30)
@@ -470,7 +468,7 @@ async def test_an_image_that_outlived_the_loss_is_fetched(
     assert exposure.settings.gain == 30
 
 
-async def test_an_exposure_that_was_lost_from_sight_is_aborted_and_begun_again(
+async def test_an_exposure_that_could_not_be_polled_is_aborted_and_repeated(
     camera: AsyncCamera,
     relay: Relay,
     simulated: SimulatedCamera,
@@ -495,7 +493,7 @@ async def test_an_exposure_that_was_lost_from_sight_is_aborted_and_begun_again(
     assert (starts(simulated), simulated.count("abortexposure")) == (2, 1)
 
 
-async def test_an_exposure_that_a_restart_between_two_looks_has_ended_is_begun_again(
+async def test_an_exposure_that_a_restart_between_two_polls_ended_is_repeated(
     camera: AsyncCamera, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "_IDLE_GRACE", 0.05)
@@ -505,7 +503,7 @@ async def test_an_exposure_that_a_restart_between_two_looks_has_ended_is_begun_a
     async with SimulatorServer([restarted]) as server:
         sequence = asyncio.create_task(taken(camera, SOON, count=1, duration=0.4))
         await until(lambda: camera._record.exposures.has_waiters)
-        await asyncio.sleep(0.2)  # nothing is asked meanwhile
+        await asyncio.sleep(0.2)  # no request is sent meanwhile
         relay.target = server.address
         relay.cut()
         await relay.mend()
@@ -514,7 +512,7 @@ async def test_an_exposure_that_a_restart_between_two_looks_has_ended_is_begun_a
 
 
 @pytest.mark.parametrize("leave", ["cancelled", "failed"])
-async def test_an_exposure_that_was_lost_from_sight_is_aborted_when_it_is_given_up(
+async def test_an_exposure_that_could_not_be_polled_is_aborted_if_reconnecting_fails(
     camera: AsyncCamera,
     relay: Relay,
     simulated: SimulatedCamera,
@@ -545,7 +543,7 @@ async def test_an_exposure_that_was_lost_from_sight_is_aborted_when_it_is_given_
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what happens in the same loop."""
+    """Wait until `condition` holds."""
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.005)
@@ -572,7 +570,7 @@ async def test_what_comes_before_an_exposure_is_repeated_with_it(
     assert gains == [1, 3, 4]
 
 
-async def test_a_server_that_dies_of_every_image_is_given_up(
+async def test_a_server_that_dies_at_every_image_ends_the_sequence(
     camera: AsyncCamera, relay: Relay, simulated: SimulatedCamera
 ) -> None:
     async def lose_the_image(_: int) -> None:
@@ -593,7 +591,7 @@ async def test_a_server_that_dies_of_every_image_is_given_up(
     assert starts(simulated) == 3
 
 
-async def test_what_the_camera_itself_reports_ends_the_sequence(
+async def test_an_error_of_the_camera_itself_ends_the_sequence(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     simulated.fail_exposure("no shutter")
@@ -602,7 +600,7 @@ async def test_what_the_camera_itself_reports_ends_the_sequence(
     assert starts(simulated) == 1
 
 
-async def test_what_another_server_does_ends_the_sequence(camera: AsyncCamera) -> None:
+async def test_an_error_of_another_server_ends_the_sequence(camera: AsyncCamera) -> None:
     async def turn_the_wheel(_: int) -> None:
         raise TransportError("refused").at("http://127.0.0.1:1", "filterwheel/0/position")
 

@@ -38,7 +38,7 @@ async def soon(condition: Callable[[], bool], limit: float = 0.5) -> None:
 
 
 def settled(simulated: SimulatedCamera, tasks: int) -> Callable[[], bool]:
-    """Return whether one abort has come and nothing of ours still runs."""
+    """Return a check that one abort has arrived and no task of ours still runs."""
 
     def check() -> bool:
         others = [t for t in asyncio.all_tasks() if "uvicorn" not in repr(t.get_coro())]
@@ -51,9 +51,7 @@ def our_tasks() -> int:
     return len([t for t in asyncio.all_tasks() if "uvicorn" not in repr(t.get_coro())])
 
 
-async def test_count_images_come_in_their_order(
-    camera: AsyncCamera, simulated: SimulatedCamera
-) -> None:
+async def test_count_images_come_in_order(camera: AsyncCamera, simulated: SimulatedCamera) -> None:
     tasks = our_tasks()
     async with camera.exposures(0.01, count=3, light=False) as frames:
         images = [image async for image in frames]
@@ -65,9 +63,7 @@ async def test_count_images_come_in_their_order(
     assert our_tasks() == tasks
 
 
-async def test_none_are_taken_when_none_are_asked_for(
-    camera: AsyncCamera, simulated: SimulatedCamera
-) -> None:
+async def test_count_zero_takes_no_image(camera: AsyncCamera, simulated: SimulatedCamera) -> None:
     assert [image async for image in camera.exposures(1, count=0)] == []
     assert simulated.count("startexposure") == 0
 
@@ -99,20 +95,20 @@ async def test_the_next_exposure_runs_while_the_caller_works(
     assert all(start < end for end, start in zip(worked, starts[1:], strict=False))
     if sys.gettrace() is not None:  # counting lines slows down server and client alike
         return
-    # The best of several, since other programs run on this machine as well.
+    # The best of several runs, because other programs use the machine as well.
     assert min(b - a for a, b in zip(arrivals, starts[1:], strict=False)) < 0.01
     assert min(b - a for a, b in zip(starts, downloads, strict=True)) - 0.2 < 0.01
 
 
 @pytest.mark.parametrize("work", [0.0, 0.06], ids=["a fast caller", "a slow caller"])
-async def test_never_are_three_images_alive(camera: AsyncCamera, work: float) -> None:
+async def test_at_most_two_images_are_in_memory(camera: AsyncCamera, work: float) -> None:
     alive: set[int] = set()
     most = 0
     download = camera.get_image
 
     async def counted(*, contiguous: bool = True, progress: object = None) -> Image:
         nonlocal most
-        most = max(most, len(alive) + 1)  # with the one that begins to come
+        most = max(most, len(alive) + 1)  # including the one whose download starts
         image = await download(contiguous=contiguous)
         alive.add(id(image.data))
         weakref.finalize(image.data, alive.discard, id(image.data))
@@ -140,7 +136,7 @@ async def test_each_exposure_has_its_request(
     assert gains == [0, 7, 9]
 
 
-async def test_requests_may_come_with_time_and_without_end(
+async def test_requests_may_come_from_an_endless_async_iterator(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     async def growing() -> AsyncIterator[float]:
@@ -157,7 +153,7 @@ async def test_requests_may_come_with_time_and_without_end(
     assert durations_of(simulated) == [(0.01, "False"), (0.02, "False"), (0.03, "False")]
 
 
-async def test_before_each_is_awaited_and_a_pause_is_made_between(
+async def test_before_each_is_awaited_and_pauses_separate_exposures(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     moved: list[tuple[int, float]] = []
@@ -184,7 +180,7 @@ async def test_leaving_the_block_early_aborts_once_before_it_ends(
     seen: list[Progress] = []
     async with camera.exposures(0.05, progress=seen.append) as frames:
         async for _ in frames:
-            await asyncio.sleep(0.02)  # the second exposure is on its way
+            await asyncio.sleep(0.02)  # the second exposure has started
             break
     assert settled(simulated, tasks)()
     assert simulated.state is CameraStates.IDLE
@@ -226,7 +222,7 @@ async def test_cancelling_the_caller_aborts_once(
     assert settled(simulated, tasks)()
 
 
-async def test_a_bare_loop_that_is_left_aborts_soon(
+async def test_leaving_a_loop_without_async_with_aborts_soon(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     tasks = our_tasks()
@@ -251,7 +247,7 @@ async def test_an_error_is_raised_at_the_next_step_and_ends_the_stream(
     assert simulated.count("startexposure") == 2
 
 
-async def test_an_error_that_nobody_waits_for_is_logged(
+async def test_an_error_after_the_end_of_the_sequence_is_logged(
     camera: AsyncCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "alpaca_async")
@@ -277,7 +273,7 @@ async def test_a_failing_exposure_and_a_failing_dither_reach_the_caller(
 
 
 @pytest.mark.parametrize("wrong", [{"count": -1}, {"pause": -1.0}])
-async def test_wrong_arguments_are_refused_at_once(
+async def test_invalid_arguments_are_refused_at_once(
     camera: AsyncCamera, wrong: dict[str, int]
 ) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
@@ -290,7 +286,7 @@ async def test_wrong_arguments_are_refused_at_once(
         ExposureRequest(1, light=1)  # type: ignore[arg-type]
 
 
-async def test_a_request_brings_its_header(camera: AsyncCamera) -> None:
+async def test_a_request_has_its_own_header(camera: AsyncCamera) -> None:
     requests = [ExposureRequest(0.01, header={"OBJECT": name}) for name in ("M 42", "M 43")]
     async with camera.exposures(requests) as images:
         headers = [image.exposure.header async for image in images if image.exposure]

@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 
 SPEED = 30.0
 MOMENTS = int(os.environ.get("ALPACA_SOAK", "100"))
-"""At which exposures are cancelled; .ci/run asks for more."""
+"""How many exposures are cancelled, each at a random time; .ci/run sets more."""
 
 
 class FastSelector(selectors.DefaultSelector):
-    """Waits a fraction of the time that it is told to."""
+    """Waits for a fraction of the timeout."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         return super().select(timeout if timeout is None else timeout / SPEED)
 
 
 class FastLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock runs ahead."""
+    """An event loop whose clock runs fast."""
 
     def __init__(self) -> None:
         super().__init__(FastSelector())
@@ -59,17 +59,17 @@ class FastLoop(asyncio.SelectorEventLoop):
         return super().time() * SPEED
 
 
-def run_fast(story: Coroutine[object, object, None]) -> None:
+def run_fast(scenario: Coroutine[object, object, None]) -> None:
     with asyncio.Runner(loop_factory=FastLoop) as runner:
-        runner.run(story)
+        runner.run(scenario)
 
 
-def haste(limit: float) -> Timeouts:
+def equal_timeouts(limit: float) -> Timeouts:
     return Timeouts(establish=limit, reply=limit, long=limit, stall=limit)
 
 
 async def seconds(work: Coroutine[object, object, object]) -> float:
-    """Return what `work` takes by a clock that runs as fast as the loop's."""
+    """Return the duration of `work` by a clock that runs as fast as the loop's."""
     begun = time.monotonic()
     await work
     return (time.monotonic() - begun) * SPEED
@@ -77,7 +77,7 @@ async def seconds(work: Coroutine[object, object, object]) -> float:
 
 @pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("readout", [0.0, 1.0])
-def test_a_minute_costs_ten_requests_and_readiness_is_noticed_soon(
+def test_a_minute_takes_ten_requests_and_readiness_is_noticed_soon(
     version: int, readout: float
 ) -> None:
     simulated = SimulatedCamera(
@@ -89,8 +89,8 @@ def test_a_minute_costs_ten_requests_and_readiness_is_noticed_soon(
         initially_connected=True,
     )
 
-    async def story(address: str) -> None:
-        async with AlpacaClient(timeouts=haste(400)) as client:
+    async def scenario(address: str) -> None:
+        async with AlpacaClient(timeouts=equal_timeouts(400)) as client:
             camera = client.camera(address)
             await camera.expose(0.5)
             others = [await seconds(camera.expose(0.04)) - readout for _ in range(3)]
@@ -100,7 +100,7 @@ def test_a_minute_costs_ten_requests_and_readiness_is_noticed_soon(
         assert 60 + readout <= took < (60 + readout) * 1.05 + 2 * max(others)  # start and download
 
     with run_in_thread(SimulatorServer([simulated])) as server:
-        run_fast(story(server.address))
+        run_fast(scenario(server.address))
 
 
 async def test_state_and_readiness_come_in_one_request(
@@ -120,7 +120,7 @@ def older() -> SimulatedCamera:
     )
 
 
-async def test_older_cameras_are_asked_for_single_members(
+async def test_older_cameras_are_polled_by_single_members(
     older: SimulatedCamera, client: AlpacaClient
 ) -> None:
     async with SimulatorServer([older]) as server:
@@ -151,7 +151,7 @@ def records(**values: object) -> bytes:
     ],
     ids=["not implemented", "unknown to the server", "malformed", "without ImageReady"],
 )
-async def test_a_device_state_that_does_not_help_is_given_up(
+async def test_an_unusable_device_state_is_not_requested_again(
     reply: bytes, asked: int, client: AlpacaClient, no_lag: None
 ) -> None:
     replies = Forgiving(exposing(interfaceversion=value(4), devicestate=reply))
@@ -192,7 +192,7 @@ async def test_the_error_state_during_the_exposure_raises_within_a_second(
     assert time.monotonic() - begun < 2
 
 
-async def test_a_driver_that_answers_when_the_exposure_is_over_is_not_waited_for_again(
+async def test_a_start_that_answers_after_the_exposure_causes_no_second_wait(
     client: AlpacaClient,
 ) -> None:
     async def late(_: Request) -> bytes:
@@ -222,7 +222,7 @@ async def test_a_stopped_exposure_delivers_its_image_at_once(
 
 
 @pytest.mark.parametrize("again", [value(None), ascom_error(0x40B, "idle")])
-async def test_a_stop_while_the_start_is_unanswered_is_not_forgotten(
+async def test_a_stop_before_the_start_is_answered_is_repeated(
     again: bytes, client: AlpacaClient
 ) -> None:
     async def slow(_: Request) -> bytes:
@@ -259,11 +259,11 @@ async def test_an_exposure_that_another_client_stops_is_not_idle_without_an_imag
     assert simulated.count("abortexposure") == 0
 
 
-# ghosts
+# stale images
 
 
-class HauntedCamera(SimulatedCamera):
-    """Shows the image of an aborted exposure when that would have been over, and seems idle."""
+class StaleImageCamera(SimulatedCamera):
+    """Shows the image of an aborted exposure at the time of its end, and seems idle then."""
 
     _stale_image_due = float("inf")
 
@@ -273,32 +273,32 @@ class HauntedCamera(SimulatedCamera):
         super().abort_exposure()
 
     @property
-    def _haunted(self) -> bool:
-        """Whether the ghost is seen: the newer exposure overwrites it when it has been read."""
+    def _shows_stale_image(self) -> bool:
+        """Whether the stale image is shown: the next exposure replaces it after its readout."""
         newer = self.exposure
         return self.now >= self._stale_image_due and not (newer and newer.is_ready(self.now))
 
     @property
     def state(self) -> CameraStates:
-        if self._haunted and self.exposure and self.now < self.exposure.exposed + 0.02:
+        if self._shows_stale_image and self.exposure and self.now < self.exposure.exposed + 0.02:
             return CameraStates.IDLE
         return super().state
 
     def get_image_ready(self) -> bool:
-        return self._haunted or super().get_image_ready()
+        return self._shows_stale_image or super().get_image_ready()
 
     def image(self) -> NDArray[np.uint16]:
-        return np.zeros((3, 2), np.uint16) if self._haunted else super().image()
+        return np.zeros((3, 2), np.uint16) if self._shows_stale_image else super().image()
 
 
 @pytest.mark.parametrize("version", [3, 4])
 async def test_the_image_of_an_aborted_exposure_is_not_taken_for_ours(
     version: int, client: AlpacaClient
 ) -> None:
-    haunted = HauntedCamera(
+    stale_camera = StaleImageCamera(
         width=32, height=24, interface_version=version, readout_time=0.3, initially_connected=True
     )
-    async with SimulatorServer([haunted]) as server:
+    async with SimulatorServer([stale_camera]) as server:
         camera = client.camera(server.address)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -307,11 +307,11 @@ async def test_the_image_of_an_aborted_exposure_is_not_taken_for_ours(
     assert image.data.shape == (24, 32)
 
 
-async def test_an_image_that_is_there_too_early_is_not_taken_for_ours(
+async def test_an_image_that_is_ready_too_early_is_not_taken_for_ours(
     client: AlpacaClient,
 ) -> None:
-    haunted = HauntedCamera(width=32, height=24, readout_time=0.3, initially_connected=True)
-    async with SimulatorServer([haunted]) as server:
+    stale_camera = StaleImageCamera(width=32, height=24, readout_time=0.3, initially_connected=True)
+    async with SimulatorServer([stale_camera]) as server:
         await client.camera(server.address).start_exposure(0.2)
         await client.camera(server.address).abort_exposure()
         image = await client.camera(server.address).expose(1.2)
@@ -319,7 +319,7 @@ async def test_an_image_that_is_there_too_early_is_not_taken_for_ours(
 
 
 @pytest.mark.parametrize("version", [2, 4])
-async def test_a_camera_that_is_never_seen_idle_delivers_all_the_same(
+async def test_a_camera_that_is_never_idle_still_delivers_its_image(
     version: int, client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, no_lag: None
 ) -> None:
     monkeypatch.setattr(waiting_module, "_STALE_IMAGE_MARGIN", 0.3)
@@ -340,17 +340,17 @@ async def test_a_camera_that_is_never_seen_idle_delivers_all_the_same(
         assert time.monotonic() - begun < 0.3
 
 
-async def test_a_look_for_a_ghost_that_is_lost_does_not_cost_the_frame() -> None:
-    looks = 0
+async def test_a_failed_check_for_a_stale_image_does_not_lose_the_image() -> None:
+    reads = 0
 
     async def silence() -> bytes:
         await asyncio.sleep(10)
         return b""
 
     def state(_: Request) -> Answer:
-        nonlocal looks
-        looks += 1
-        return silence() if looks == 1 else value(0)
+        nonlocal reads
+        reads += 1
+        return silence() if reads == 1 else value(0)
 
     replies: dict[str, Reply] = exposing(interfaceversion=value(2), camerastate=state)
     async with (
@@ -361,7 +361,7 @@ async def test_a_look_for_a_ghost_that_is_lost_does_not_cost_the_frame() -> None
         await camera.start_exposure(0.02)
         await camera.abort_exposure()
         await camera.expose(0.05)
-    assert looks >= 2
+    assert reads >= 2
     assert server.count("abortexposure") == 1
 
 
@@ -384,7 +384,7 @@ async def test_an_abort_by_another_task_ends_the_wait_at_once(
     assert slow.count("abortexposure") == 1
 
 
-async def test_an_abort_while_the_start_is_unanswered_ends_the_exposure(
+async def test_an_abort_before_the_start_is_answered_ends_the_exposure(
     client: AlpacaClient,
 ) -> None:
     async def slow(_: Request) -> bytes:
@@ -401,7 +401,7 @@ async def test_an_abort_while_the_start_is_unanswered_ends_the_exposure(
     assert server.count("abortexposure") == 2
 
 
-async def test_an_abort_that_is_refused_ends_no_wait(client: AlpacaClient) -> None:
+async def test_a_refused_abort_does_not_end_the_wait(client: AlpacaClient) -> None:
     camera_model = SimulatedCamera(width=16, height=12, initially_connected=True)
     camera_model.refuse("abortexposure")
     async with SimulatorServer([camera_model]) as server:
@@ -413,7 +413,7 @@ async def test_an_abort_that_is_refused_ends_no_wait(client: AlpacaClient) -> No
         assert (await exposing).data.shape == (12, 16)
 
 
-async def test_an_abort_long_ago_costs_nothing(
+async def test_an_old_abort_causes_no_delay(
     camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting_module, "_STALE_IMAGE_MARGIN", 0.1)
@@ -426,7 +426,7 @@ async def test_an_abort_long_ago_costs_nothing(
     assert time.monotonic() - begun < 2
 
 
-# cancelling at any moment
+# cancellation at any moment
 
 
 @pytest.fixture
@@ -444,14 +444,14 @@ def five() -> Iterator[SimulatorServer]:
 async def test_cancelled_at_random_moments_it_aborts_once_and_leaves_nothing(
     five: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_module, "_SETTLING", 0.0)  # or few come to their download
+    monkeypatch.setattr(waiting_module, "_SETTLING", 0.0)  # otherwise few reach their download
     tasks = len(asyncio.all_tasks())
     latencies: list[float] = []
     phases: set[tuple[bool, bool]] = set()
 
-    async def torment(camera: AsyncCamera, simulated: SimulatedCamera, seed: int) -> None:
+    async def cancel_repeatedly(camera: AsyncCamera, simulated: SimulatedCamera, seed: int) -> None:
         async def set_and_expose(number: int) -> None:
-            if number % 5 == 1:  # each setting has all of them read again
+            if number % 5 == 1:  # each setting clears the cached settings
                 await camera.set_gain(seed)
             await camera.expose(0.01)
 
@@ -461,11 +461,11 @@ async def test_cancelled_at_random_moments_it_aborts_once_and_leaves_nothing(
             starts, aborts, images = counts(simulated)
             begun = time.monotonic()
             task = asyncio.create_task(set_and_expose(number))
-            if number % 10 == 0:  # how long it takes now, beside the others
+            if number % 10 == 0:  # measure the current duration beside the others
                 await task
                 whole = time.monotonic() - begun
                 continue
-            # Now and then at once, or small numbers of moments would miss the settings.
+            # Sometimes at once, or a small number of moments would miss the settings.
             await asyncio.sleep(dice.uniform(0, whole * 1.5) if number % 10 > 1 else 0)
             if task.done():
                 continue
@@ -482,12 +482,12 @@ async def test_cancelled_at_random_moments_it_aborts_once_and_leaves_nothing(
         async with asyncio.TaskGroup() as group:
             for number, simulated in enumerate(five.cameras):
                 camera = client.camera(five.address, number)
-                group.create_task(torment(camera, simulated, number))
+                group.create_task(cancel_repeatedly(camera, simulated, number))
     assert len(asyncio.all_tasks()) == tasks
     await asyncio.sleep(0.05)
     assert five.connections == 0
     assert phases == {(False, False), (True, False), (True, True)}
-    # Half of them, since other programs run on this machine as well.
+    # Only half of them, because other programs use the machine as well.
     if sys.gettrace() is None:  # counting lines slows down server and client alike
         assert sorted(latencies)[len(latencies) // 2] < 0.1
 
@@ -496,7 +496,7 @@ def counts(simulated: SimulatedCamera) -> tuple[int, ...]:
     return tuple(map(simulated.count, ("startexposure", "abortexposure", "imagearray")))
 
 
-async def test_never_ready_ends_at_its_deadline(client: AlpacaClient) -> None:
+async def test_an_image_that_is_never_ready_ends_at_the_deadline(client: AlpacaClient) -> None:
     never = SimulatedCamera(
         width=32, height=24, image_delay=float("inf"), readout_time=0.0, initially_connected=True
     )

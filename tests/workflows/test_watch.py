@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alpaca_async.testing import SimulatedCamera
 
 
-async def test_fifty_listeners_cost_one_request_a_round(
+async def test_fifty_listeners_share_one_request_per_poll(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     async def listen() -> int:
@@ -38,7 +38,7 @@ async def test_fifty_listeners_cost_one_request_a_round(
     assert our_tasks() == tasks
 
 
-async def test_one_who_comes_later_gets_the_latest_at_once(
+async def test_a_late_listener_gets_the_latest_status_at_once(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     async with camera.watch(30) as first, camera.watch(30) as second:
@@ -47,7 +47,7 @@ async def test_one_who_comes_later_gets_the_latest_at_once(
     assert simulated.count("devicestate") == 1
 
 
-async def test_a_slow_listener_gets_the_latest_only(
+async def test_a_slow_listener_gets_only_the_latest_status(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     async with camera.watch(0.02) as statuses:
@@ -58,7 +58,7 @@ async def test_a_slow_listener_gets_the_latest_only(
     assert simulated.count("devicestate") >= 4
 
 
-async def test_intervals_have_polls_of_their_own_and_zero_is_none(camera: AsyncCamera) -> None:
+async def test_each_interval_has_its_own_poll_and_zero_is_refused(camera: AsyncCamera) -> None:
     async with camera.watch(0.05) as fast, camera.watch(30) as slow:
         await anext(slow)
         for _ in range(3):
@@ -67,7 +67,7 @@ async def test_intervals_have_polls_of_their_own_and_zero_is_none(camera: AsyncC
         camera.watch(0)
 
 
-async def test_a_poll_that_has_ended_is_not_kept(camera: AsyncCamera) -> None:
+async def test_an_ended_poller_is_removed(camera: AsyncCamera) -> None:
     for interval in (0.5, 0.6, 0.7):
         async with camera.watch(interval) as statuses:
             await anext(statuses)
@@ -81,7 +81,7 @@ async def test_an_error_reaches_every_listener_and_the_next_watch_begins_anew(
     scripted = Forgiving(
         interfaceversion=value(2), imageready=value(False), camerastate=lambda _: next(replies)
     )
-    # An error of the connection ends it; one of a single member is only a gap.
+    # A connection error ends the stream; an error of a single member becomes None.
     async with ScriptedServer(scripted) as server:
         camera = client.camera(server.address)
         async with camera.watch(0.01) as statuses:
@@ -104,7 +104,7 @@ async def test_an_error_reaches_every_listener_and_the_next_watch_begins_anew(
             assert (await anext(statuses)).image_ready
 
 
-async def test_an_error_that_no_listener_waits_for_is_nobodys(client: AlpacaClient) -> None:
+async def test_an_error_without_a_waiting_listener_is_ignored(client: AlpacaClient) -> None:
     states = iter([value([]), ascom_error(0x500, "cable off")])
     scripted = Forgiving(interfaceversion=value(4), devicestate=lambda _: next(states))
     async with ScriptedServer(scripted) as server:
@@ -113,7 +113,7 @@ async def test_an_error_that_no_listener_waits_for_is_nobodys(client: AlpacaClie
             await asyncio.sleep(0.1)
 
 
-async def test_a_bare_loop_that_is_left_ends_the_polling(
+async def test_leaving_a_loop_without_async_with_ends_the_polling(
     camera: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
     tasks = our_tasks()
