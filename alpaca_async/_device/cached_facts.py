@@ -16,8 +16,8 @@ from alpaca_async._facts import CameraInfo, CameraSettings
 from alpaca_async._session.management import get_configured_devices
 from alpaca_async._tasks import together
 
-from .device import is_missing
 from .icamera import ICameraV4
+from .verbs import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The members that every Alpaca device has, and the requests that all members use."""
+"""The members that every Alpaca device has: connection, identity, actions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import asyncio
 import logging
 import math
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from alpaca_async._address import origin
 from alpaca_async._errors import (
     AlpacaError,
     AscomError,
@@ -19,29 +17,21 @@ from alpaca_async._errors import (
     OperationFailed,
     OperationTimeout,
     RequestRejected,
-    TransportError,
 )
 from alpaca_async._protocol.values import (
     check_bool,
-    check_index,
     check_limit,
     check_str,
-    decode,
     decode_records,
     decode_strings,
 )
-from alpaca_async._session.operations import Operation
-from alpaca_async._session.session import Session
 from alpaca_async._tasks import finish
 
-from .record import DeviceRecord
+from .verbs import DeviceVerbs, is_missing, pauses
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
-    from typing import Self
+    from collections.abc import Awaitable, Callable
 
-    from alpaca_async._protocol.envelope import Envelope
-    from alpaca_async._session.error_mapping import Attempt
 
 T = TypeVar("T")
 
@@ -62,80 +52,18 @@ _PLATFORM_7: Final = {
 }
 """By device type, the first interface version with Connect, Disconnect and Connecting."""
 
-NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
-
-_POSSIBLE_RESTART: Final = (TransportError, NotConnectedException)
-_MISSING_STATUSES: Final = (400, 404, 405)
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.5
 _CONNECTED_GRACE: Final = 2.0
-_MAX_DEVICE_NUMBER: Final = 2**32 - 1
+_UNLIMITED: Final = 86400.0
+"""Seconds for a command whose caller has a limit of its own: a day."""
 
 
-class AsyncDevice:
+class AsyncDevice(DeviceVerbs):
     """A device of a server, identified by address, type and number.
 
     With `client` it uses the connections of that client. Otherwise it owns its connections:
     `async with` or `aclose()` closes them. Neither connects or disconnects the device, because
     others may share it.
     """
-
-    def __init__(
-        self,
-        address: str,
-        device_type: str,
-        device_number: int = 0,
-        *,
-        client: Session | None = None,
-    ) -> None:
-        self._type = check_str("device_type", device_type).lower()
-        if not self._type.isalpha() or not self._type.isascii():
-            raise ValueError(f"{device_type!r} is not a device type")
-        number = check_index("device_number", device_number)
-        if not 0 <= number <= _MAX_DEVICE_NUMBER:
-            raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
-        self._session = client or Session()
-        self._owns_session = client is None
-        self._set_address(origin(address), number)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._type}/{self._number} at {self._server}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """End the running operations and close the connections, if this object owns them.
-
-        A running exposure is aborted. A temperature ramp stops and holds the temperature reached.
-        """
-        if self._owns_session:
-            await self._session.aclose()
-
-    # address
-
-    @property
-    def server(self) -> str:
-        """The origin of the server, such as `http://192.168.1.20:11111`."""
-        return self._server
-
-    @property
-    def device_type(self) -> str:
-        """The type as in the URL, in lower case, such as `camera`."""
-        return self._type
-
-    @property
-    def device_number(self) -> int:
-        """The number among the devices of this type on the server."""
-        return self._number
-
-    @property
-    def setup_url(self) -> str:
-        """The page where a person configures the device."""
-        return f"{self._server}/setup/v1/{self._type}/{self._number}/setup"
 
     # connection
 
@@ -144,18 +72,18 @@ class AsyncDevice:
 
         Uses `Connect` on devices of Platform 7, `Connected = True` on older ones. Tasks that
         connect at the same time share one attempt. If it fails, times out or is cancelled, the
-        device is disconnected again, unless it was connected before. With `wait=False` the call
-        only sends the command: see `get_connecting`.
+        device is disconnected again if it is known that it was not connected before. With
+        `wait=False` the call only sends the command: see `get_connecting`.
 
         Raises:
-            OperationTimeout: not connected within `timeout` seconds.
+            OperationTimeout: not connected within `timeout` seconds, however long that is.
             OperationFailed: the device finished connecting, but is not connected.
         """
         if wait:
             run = partial(self._record.connecting, self._connect_and_wait)
             await self._run_with_timeout(timeout, run, "connected")
         else:
-            await self._change_connection(connected=True)
+            await self._change_connection(self._long, connected=True)
 
     async def disconnect(self, *, timeout: float = 30.0, wait: bool = True) -> None:
         """Disconnect the device, and wait until it has finished.
@@ -169,7 +97,7 @@ class AsyncDevice:
             run = partial(self._record.disconnecting, self._disconnect_and_wait)
             await self._run_with_timeout(timeout, run, "disconnected")
         else:
-            await self._change_connection(connected=False)
+            await self._change_connection(self._long, connected=False)
 
     async def get_connecting(self) -> bool:
         """Whether a connect or disconnect is under way; on older devices, one of this client."""
@@ -182,8 +110,7 @@ class AsyncDevice:
 
     async def set_connected(self, connected: bool) -> None:
         """Connect or disconnect in one blocking command; prefer `connect`."""
-        fields = {"Connected": check_bool("connected", connected)}
-        await self._call("Connected", fields, timeout=self._long)
+        await self._set_connected(check_bool("connected", connected), self._long)
 
     # identity
 
@@ -240,86 +167,6 @@ class AsyncDevice:
         """Send a device-specific command that returns a string. Deprecated by ASCOM."""
         return await self._ask("CommandString", _command(command, raw), str)
 
-    # requests
-
-    async def _get(self, member: str, kind: type[T]) -> T:
-        """Read a property."""
-        return await self._read(member, partial(decode, kind))
-
-    async def _read(self, member: str, decoder: Callable[[object], T]) -> T:
-        """Read a property and convert it with `decoder`."""
-        try:
-            envelope = await self._session.get(self._server, self._path + member.lower())
-            return self._decoded(member, decoder, envelope)
-        except _POSSIBLE_RESTART:
-            self._record.forget_settings()
-            raise
-
-    async def _set(self, member: str, value: object) -> None:
-        """Write a property; the form field has the name of the member."""
-        await self._call(member, {member: value})
-        self._record.set_values[member] = value
-
-    async def _ask(self, member: str, fields: Mapping[str, object], kind: type[T]) -> T:
-        """Invoke a method that may take long and returns a value."""
-        envelope = await self._call(member, fields, timeout=self._long)
-        return self._decoded(member, partial(decode, kind), envelope)
-
-    async def _call(
-        self,
-        member: str,
-        fields: Mapping[str, object] = NO_FIELDS,
-        *,
-        timeout: float | None = None,
-        attempt: Attempt | None = None,
-    ) -> Envelope:
-        """Invoke a method."""
-        path = self._path + member.lower()
-        try:
-            envelope = await self._session.put(
-                self._server, path, fields, timeout=timeout, attempt=attempt
-            )
-        except _POSSIBLE_RESTART:
-            self._record.forget_settings()
-            raise
-        finally:
-            self._record.command_sent(member)
-        self._record.answered(envelope.server_transaction_id)
-        return envelope
-
-    def _decoded(self, member: str, decoder: Callable[[object], T], envelope: Envelope) -> T:
-        self._record.answered(envelope.server_transaction_id)
-        try:
-            return decoder(envelope.value)
-        except AlpacaError as error:
-            raise error.at(self._server, self._member(member)) from None
-
-    def _member(self, member: str) -> str:
-        return f"{self._type}/{self._number}/{member.lower()}"
-
-    @property
-    def _long(self) -> float:
-        return self._session.timeouts.long
-
-    def _operation(self, member: str) -> Operation:
-        """Return a context for a long operation: closing the client cancels it first."""
-        return Operation(self._session.operations, self._server, self._member(member))
-
-    def _set_address(self, server: str, device_number: int) -> None:
-        """Set the address of the device; `server` is an origin."""
-        self._server = server
-        self._number = device_number
-        self._path = f"api/v1/{self._type}/{device_number}/"
-        key = (server, self._type, device_number)
-        self._record = self._session.shared(key, DeviceRecord)
-
-    def _move_to(self, server: str, device_number: int) -> None:
-        """Change the address, because the device has moved; keep what is known about it."""
-        former = self._record
-        self._set_address(server, device_number)
-        if self._record is not former:
-            self._record.adopt(former)
-
     # connecting
 
     async def _run_with_timeout(
@@ -338,43 +185,50 @@ class AsyncDevice:
     async def _connect_and_wait(self) -> None:
         was_connected = await self._is_connected()
         try:
-            await self._change_connection(connected=True)
+            await self._change_connection(_UNLIMITED, connected=True)
             await self._wait_until_connected()
         except AscomError:
             raise
         except BaseException:
-            if not was_connected:  # else another client may be exposing
+            if was_connected is False:  # else another client may be exposing
                 await finish(self._undo_connect())
             raise
 
-    async def _is_connected(self) -> bool:
+    async def _is_connected(self) -> bool | None:
+        """Whether the device is connected; None if it cannot tell."""
         try:
             return await self.get_connected()
-        except (AscomError, RequestRejected, MalformedResponse):
+        except NotConnectedException:
             return False
+        except (AscomError, RequestRejected, MalformedResponse):
+            return None
 
     async def _disconnect_and_wait(self) -> None:
-        await self._change_connection(connected=False)
+        await self._change_connection(_UNLIMITED, connected=False)
         await self._wait_while_connecting()
 
     async def _undo_connect(self) -> None:
         """Try to disconnect after a failed connect."""
         try:
-            async with asyncio.timeout(self._session.timeouts.reply):
-                await self._change_connection(connected=False)
+            limit = self._session.timeouts.reply
+            async with asyncio.timeout(limit):
+                await self._change_connection(limit, connected=False)
         except (AlpacaError, TimeoutError) as error:
             logger.info("disconnecting after a failed connect: %s", error)
 
-    async def _change_connection(self, *, connected: bool) -> None:
+    async def _change_connection(self, limit: float, *, connected: bool) -> None:
         if await self._is_platform_7():
             try:
-                await self._call("Connect" if connected else "Disconnect", timeout=self._long)
+                await self._call("Connect" if connected else "Disconnect", timeout=limit)
             except (NotImplementedException, RequestRejected) as error:
                 if not is_missing(error):
                     raise
             else:
                 return
-        await self.set_connected(connected)
+        await self._set_connected(connected, limit)
+
+    async def _set_connected(self, connected: bool, limit: float) -> None:
+        await self._call("Connected", {"Connected": connected}, timeout=limit)
 
     async def _is_platform_7(self) -> bool:
         try:
@@ -384,19 +238,26 @@ class AsyncDevice:
         return version >= _PLATFORM_7.get(self._type, 1)
 
     async def _wait_until_connected(self) -> None:
-        await self._wait_while_connecting()
-        for pause in _pauses(_CONNECTED_GRACE):
+        """Wait until Connected is true, for as long as the caller allows.
+
+        Only a device that reported that it was connecting, and then that it has finished, is
+        known to have failed: others are connected some time after they answered.
+        """
+        reported = await self._wait_while_connecting()
+        for pause in pauses(_CONNECTED_GRACE if reported else math.inf):
             if await self.get_connected():
                 return
             await asyncio.sleep(pause)
         failure = OperationFailed("the device accepted the command, but is not connected")
         raise failure.at(self._server, self._member("connected"))
 
-    async def _wait_while_connecting(self) -> None:
-        for pause in _pauses():
+    async def _wait_while_connecting(self) -> bool:
+        """Wait while Connecting is true; return whether it ever was."""
+        for number, pause in enumerate(pauses()):
             if not await self._is_connecting():
-                return
+                return number > 0
             await asyncio.sleep(pause)
+        raise AssertionError("the pauses never end")
 
     async def _is_connecting(self) -> bool:
         try:
@@ -407,21 +268,5 @@ class AsyncDevice:
             return False
 
 
-def is_missing(error: AlpacaError) -> bool:
-    """Whether `error` means that the device lacks the member."""
-    if isinstance(error, RequestRejected):
-        return error.status in _MISSING_STATUSES
-    return isinstance(error, NotImplementedException)
-
-
 def _command(command: str, raw: bool) -> dict[str, object]:
     return {"Command": check_str("command", command), "Raw": check_bool("raw", raw)}
-
-
-def _pauses(total: float = math.inf) -> Iterator[float]:
-    """Yield growing pauses between polls, up to `total` seconds altogether."""
-    pause = _FIRST_PAUSE
-    while total > 0:
-        yield pause
-        total -= pause
-        pause = min(pause * 1.5, _LONGEST_PAUSE)

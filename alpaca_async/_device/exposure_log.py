@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
 
+    from alpaca_async._facts import CameraInfo
+
 
 @dataclass(slots=True, eq=False)
 class StartedExposure:
@@ -125,3 +127,16 @@ class ExposureLog:
         for waiter in self._waiters:
             if waiter.exposure in exposures:
                 call_in(waiter.loop, callback(waiter))
+
+
+def check_limits(info: CameraInfo | None, duration: float) -> None:
+    """Raise `ValueError` for a duration outside the limits of the camera, if they are known.
+
+    0 seconds is ASCOM's bias frame, whatever the shortest exposure is.
+    """
+    if info is None:
+        return
+    if info.exposure_max is not None and duration > info.exposure_max:
+        raise ValueError(f"{duration:g} s is above ExposureMax, {info.exposure_max:g} s")
+    if info.exposure_min is not None and 0 < duration < info.exposure_min:
+        raise ValueError(f"{duration:g} s is below ExposureMin, {info.exposure_min:g} s")

@@ -21,6 +21,7 @@ from alpaca_async._protocol.values import (
 )
 
 from .device import AsyncDevice
+from .exposure_log import check_limits
 
 if TYPE_CHECKING:
     from alpaca_async._session.error_mapping import Attempt
@@ -247,7 +248,7 @@ class ICameraV4(AsyncDevice):
 
     async def set_fast_readout(self, fast_readout: bool) -> None:
         """Turn fast readout on or off."""
-        await self._set("FastReadout", check_bool("fast_readout", fast_readout))
+        await self._set_bool("FastReadout", check_bool("fast_readout", fast_readout))
 
     # cooling
 
@@ -265,7 +266,7 @@ class ICameraV4(AsyncDevice):
 
     async def set_cooler_on(self, cooler_on: bool) -> None:
         """Turn the cooler on or off."""
-        await self._set("CoolerOn", check_bool("cooler_on", cooler_on))
+        await self._set_bool("CoolerOn", check_bool("cooler_on", cooler_on))
 
     async def get_cooler_power(self) -> float:
         """The power of the cooler, in percent."""
@@ -345,7 +346,7 @@ class ICameraV4(AsyncDevice):
             "Duration": check_duration("duration", duration),
             "Light": check_bool("light", light),
         }
-        self._check_duration_limits(duration)
+        check_limits(self._record.info, duration)
         log = self._record.exposures
         exposure = log.start(asyncio.get_running_loop().time(), duration)
         try:
@@ -358,19 +359,6 @@ class ICameraV4(AsyncDevice):
             raise
         log.started(exposure)
         return exposure
-
-    def _check_duration_limits(self, duration: float) -> None:
-        """Raise `ValueError` for a duration outside the limits of the camera, if they are known.
-
-        0 seconds is ASCOM's bias frame, whatever the shortest exposure is.
-        """
-        info = self._record.info
-        if info is None:
-            return
-        if info.exposure_max is not None and duration > info.exposure_max:
-            raise ValueError(f"{duration:g} s is above ExposureMax, {info.exposure_max:g} s")
-        if info.exposure_min is not None and 0 < duration < info.exposure_min:
-            raise ValueError(f"{duration:g} s is below ExposureMin, {info.exposure_min:g} s")
 
     # guiding
 

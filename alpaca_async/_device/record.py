@@ -38,6 +38,8 @@ class DeviceRecord:
         self.missing_members: frozenset[str] = frozenset()
         self.set_values: dict[str, object] = {}
         """The value that was set last, by member."""
+        self.lowercase_booleans: bool | None = None
+        """Whether the server understands `true` but not `True`; None until that is known."""
         self.exposures = ExposureLog()
         self.deliveries = DeliveryRecord()
         self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])

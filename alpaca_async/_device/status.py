@@ -12,7 +12,7 @@ from alpaca_async._facts import CameraStatus
 from alpaca_async._protocol.values import decode
 
 from .cached_facts import CachedFacts, read_all
-from .device import is_missing
+from .verbs import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

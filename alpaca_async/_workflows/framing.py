@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from alpaca_async._device.cached_facts import CachedFacts
-from alpaca_async._errors import AlpacaError, MalformedResponse
+from alpaca_async._errors import AlpacaError, MalformedResponse, OperationFailed
 from alpaca_async._protocol.values import check_int, decode
 from alpaca_async._tasks import finish, together
 
 from .frame import Axis, Change, Limits, Request, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     Frame: TypeAlias = tuple[Axis, Axis]
 
 _RESTORE_LIMIT: Final = 10.0
 """Seconds that restoring the former frame may take."""
+
+_RESENDS: Final = 2
+"""How often one member is sent again that the camera did not take."""
+_READ_BACK_PAUSES: Final = (0.0, 0.05, 0.1, 0.2)
+"""Seconds before each time that the camera is asked what it has: some report it late."""
 
 logger = logging.getLogger("alpaca_async")
 
@@ -50,7 +56,10 @@ class Framing(CachedFacts):
         former frame is restored before the error is raised. Calls for the same camera wait for
         each other.
 
+        What was sent is read back, and sent again where the camera did not take it.
+
         Raises:
+            OperationFailed: the camera answered, but has another frame; the error says which.
             ValueError: the sensor does not support the values; nothing was sent.
             AlpacaError: as the setters do.
         """
@@ -120,12 +129,48 @@ class Framing(CachedFacts):
             if any(change.member.startswith("Bin") for change in sent):
                 # Some cameras adapt the subframe to a new binning by themselves.
                 await self._send(plan(await self._read_frame(), wanted), sent)
+            if sent:
+                await self._verify(wanted, sent)
         except BaseException:
             if sent:
                 await finish(self._restore(former, sent))
             raise
         for axis in wanted:  # also those that were equal and not sent
             self._record.set_values |= axis.members
+
+    async def _verify(self, wanted: Frame, sent: list[Change]) -> None:
+        """Read back what was sent, and send again what the camera did not take.
+
+        Some servers send the whole frame with every change, the other numbers from an old copy.
+        So one member is sent at a time, and the next when the camera reports that one.
+
+        Raises:
+            OperationFailed: the camera does not take a member.
+        """
+        values = wanted[0].members | wanted[1].members
+        expected = {member: values[member] for member in dict.fromkeys(c.member for c in sent)}
+        resent: Counter[str] = Counter()
+        while missing := await self._missing(expected):
+            again = plan(await self._read_frame(), wanted)[:1]
+            resent.update(change.member for change in again)
+            not_taken = _described(missing, expected)
+            if max(resent.values(), default=0) > _RESENDS:
+                failure = OperationFailed(f"the camera did not take {not_taken}")
+                raise failure.at(self._server, self._member(next(iter(missing))))
+            logger.info("%r did not take %s", self, not_taken)
+            await self._send(again, [])
+
+    async def _missing(self, expected: Mapping[str, int]) -> dict[str, int]:
+        """Return what the camera has instead, once it has had time to report what it took."""
+        missing: dict[str, int] = {}
+        for pause in _READ_BACK_PAUSES:
+            await asyncio.sleep(pause)
+            values = await together(self._get(member, int) for member in expected)
+            present = dict(zip(expected, values, strict=True))
+            missing = {m: number for m, number in present.items() if number != expected[m]}
+            if not missing:
+                break
+        return missing
 
     async def _send(self, changes: Iterable[Change], sent: list[Change]) -> None:
         """Send `changes`, and add to `sent` those that may have had an effect.
@@ -151,6 +196,10 @@ class Framing(CachedFacts):
                 await self._send(plan(await self._read_frame(), former), [])
         except (AlpacaError, TimeoutError) as error:
             logger.warning("%r: the former frame could not be restored: %s", self, error)
+
+
+def _described(missing: Mapping[str, int], expected: Mapping[str, int]) -> str:
+    return ", ".join(f"{m} {expected[m]} (it is {number})" for m, number in missing.items())
 
 
 def _binning(raw: object) -> int:

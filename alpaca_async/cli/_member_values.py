@@ -9,7 +9,7 @@ from anyio import CapacityLimiter
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_async._device.device import is_missing
+from alpaca_async._device.verbs import is_missing
 from alpaca_async._errors import (
     AlpacaError,
     AscomError,

@@ -256,15 +256,66 @@ async def test_other_rejections_do_not_mean_a_missing_member(
             await client.camera(server.address).connect()
 
 
-async def test_a_server_that_dies_while_connecting_is_a_transport_error() -> None:
-    async def silence(_: Request) -> bytes:
-        await asyncio.sleep(10)
-        return b""
+async def test_a_server_that_dies_while_connecting_is_a_transport_error(
+    client: AlpacaClient,
+) -> None:
+    async def dies(_: Request) -> bytes:
+        raise ConnectionResetError
 
-    quick = Timeouts(establish=0.1, reply=0.1, long=0.1)
-    replies = old_device(interfaceversion=value(4), connect=silence)
-    async with ScriptedServer(replies) as server, AlpacaClient(timeouts=quick) as client:
+    replies = old_device(interfaceversion=value(4), connect=dies)
+    async with ScriptedServer(replies) as server:
         with pytest.raises(TransportError) as caught:
             await client.camera(server.address).connect()
     assert caught.value.outcome_unknown
     assert server.count("connect") == server.count("disconnect") == 1
+
+
+@pytest.mark.parametrize("version", [3, 4])
+async def test_connecting_takes_as_long_as_its_timeout_allows(version: int) -> None:
+    """Some servers answer only when the device is connected, others answer at once."""
+
+    async def slow(request: Request) -> bytes:
+        if request.verb == "PUT":
+            await asyncio.sleep(0.3)
+        return value(server.count("connect") + server.count("connected") > 3)
+
+    quick = Timeouts(establish=3.0, reply=3.0, long=0.1)
+    replies = old_device(interfaceversion=value(version), connect=slow, connected=slow)
+    async with ScriptedServer(replies) as server, AlpacaClient(timeouts=quick) as client:
+        await client.camera(server.address).connect(timeout=10)
+    assert not server.count("disconnect")
+
+
+async def test_a_device_that_is_connected_some_seconds_later_is_waited_for(
+    client: AlpacaClient, quick_grace: None
+) -> None:
+    replies = old_device(connected=lambda _: value(server.count("connected") > 9))
+    async with ScriptedServer(replies) as server:
+        await client.camera(server.address).connect(timeout=10)
+    sent = [r.parameters["Connected"] for r in server.requests if r.verb == "PUT"]
+    assert sent == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "undone"),
+    [
+        (value(False), True),
+        (ascom_error(0x407, "not connected"), True),
+        (value(True), False),
+        (ascom_error(0x500, "busy"), False),
+        (value("maybe"), False),
+        (http(b"", status="500 Oops"), False),
+    ],
+)
+async def test_a_failed_connect_undoes_only_what_it_knows_it_did(
+    reply: bytes, undone: bool, client: AlpacaClient
+) -> None:
+    def connected(request: Request) -> bytes:
+        return value(None) if request.verb == "PUT" else reply
+
+    replies = old_device(connected=connected, connecting=value(True))
+    async with ScriptedServer(replies) as server:
+        with pytest.raises(OperationTimeout):
+            await client.camera(server.address).connect(timeout=0.1)
+    sent = [r.parameters["Connected"] for r in server.requests if r.verb == "PUT"]
+    assert sent == (["True", "False"] if undone else ["True"])

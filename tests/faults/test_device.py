@@ -166,9 +166,8 @@ def exposure_fault(
 def connect_fault(
     cause: str, outcome: Outcome, after: After, seen: str = "", **always: Reply
 ) -> Fault:
-    patches = {"_device.device._CONNECTED_GRACE": 0.05}
     call = connect_with_short_timeout if times_out(outcome) else connect
-    return Fault("device", cause, outcome, after, call, always=always, seen=seen, patches=patches)
+    return Fault("device", cause, outcome, after, call, always=always, seen=seen)
 
 
 def state_fault(
@@ -298,7 +297,7 @@ EXPOSURES = [
 CONNECTIONS = [
     connect_fault(
         "Connected that stays false",
-        Raises(OperationFailed, "not connected"),
+        Raises(OperationTimeout, "not connected within 0.1 s"),
         UNDONE,
         "INDI",
         connected=lambda r: value(None if r.verb == "PUT" else False),
