@@ -11,7 +11,7 @@
     │   └── ExposureAborted             another task aborted the exposure
     └── AscomError                      the device replied with an error number
         ├── NotImplementedException         0x400
-        ├── InvalidValueException           0x401
+        ├── InvalidValueException           0x401 (also ValueError)
         ├── ValueNotSetException            0x402
         ├── NotConnectedException           0x407
         ├── ParkedException                 0x408
@@ -145,7 +145,7 @@ class NotImplementedException(AscomError):
     """0x400: the device does not implement this member."""
 
 
-class InvalidValueException(AscomError):
+class InvalidValueException(AscomError, ValueError):
     """0x401: the value is out of the device's range."""
 
 

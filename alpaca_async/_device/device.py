@@ -27,6 +27,7 @@ from alpaca_async._protocol.values import (
 )
 from alpaca_async._tasks import finish
 
+from .patience import Patience
 from .verbs import DeviceVerbs, is_missing, pauses
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class AsyncDevice(DeviceVerbs):
             logger.info("disconnecting after a failed connect: %s", error)
 
     async def _change_connection(self, limit: float, *, connected: bool) -> None:
-        if await self._is_platform_7():
+        if await Patience().read(self._is_platform_7):
             try:
                 await self._call("Connect" if connected else "Disconnect", timeout=limit)
             except (NotImplementedException, RequestRejected) as error:
@@ -244,8 +245,9 @@ class AsyncDevice(DeviceVerbs):
         known to have failed: others are connected some time after they answered.
         """
         reported = await self._wait_while_connecting()
+        patience = Patience()
         for pause in pauses(_CONNECTED_GRACE if reported else math.inf):
-            if await self.get_connected():
+            if await patience.read(self.get_connected):
                 return
             await asyncio.sleep(pause)
         failure = OperationFailed("the device accepted the command, but is not connected")
@@ -253,9 +255,12 @@ class AsyncDevice(DeviceVerbs):
 
     async def _wait_while_connecting(self) -> bool:
         """Wait while Connecting is true; return whether it ever was."""
+        patience = Patience()
+        poll = self._is_connecting  # which takes 4xx for a member that is missing
         for number, pause in enumerate(pauses()):
-            if not await self._is_connecting():
+            if not await patience.read(poll):
                 return number > 0
+            poll = partial(self._get, "Connecting", bool)
             await asyncio.sleep(pause)
         raise AssertionError("the pauses never end")
 

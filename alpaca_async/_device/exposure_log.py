@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from alpaca_async._errors import InvalidValueException
 from alpaca_async._loops import call_in
 
 from .readiness import Readiness, ReadinessHistory
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alpaca_async._facts import CameraInfo
+
+_INVALID_VALUE: Final = 0x401
 
 
 @dataclass(slots=True, eq=False)
@@ -130,13 +133,15 @@ class ExposureLog:
 
 
 def check_limits(info: CameraInfo | None, duration: float) -> None:
-    """Raise `ValueError` for a duration outside the limits of the camera, if they are known.
+    """Raise `InvalidValueException` for a duration outside the limits of the camera, if they are known.
 
     0 seconds is ASCOM's bias frame, whatever the shortest exposure is.
     """
     if info is None:
         return
     if info.exposure_max is not None and duration > info.exposure_max:
-        raise ValueError(f"{duration:g} s is above ExposureMax, {info.exposure_max:g} s")
+        reason = f"{duration:g} s is above ExposureMax, {info.exposure_max:g} s"
+        raise InvalidValueException(_INVALID_VALUE, reason)
     if info.exposure_min is not None and 0 < duration < info.exposure_min:
-        raise ValueError(f"{duration:g} s is below ExposureMin, {info.exposure_min:g} s")
+        reason = f"{duration:g} s is below ExposureMin, {info.exposure_min:g} s"
+        raise InvalidValueException(_INVALID_VALUE, reason)

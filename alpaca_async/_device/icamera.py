@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from alpaca_async._enums import CameraStates, GuideDirections, SensorType
-from alpaca_async._errors import AlpacaError
+from alpaca_async._errors import AlpacaError, InvalidValueException
 from alpaca_async._protocol.values import (
     check_bool,
     check_duration,
@@ -346,7 +346,10 @@ class ICameraV4(AsyncDevice):
             "Duration": check_duration("duration", duration),
             "Light": check_bool("light", light),
         }
-        check_limits(self._record.info, duration)
+        try:
+            check_limits(self._record.info, duration)
+        except InvalidValueException as error:
+            raise error.at(self._server, self._member("startexposure")) from None
         log = self._record.exposures
         exposure = log.start(asyncio.get_running_loop().time(), duration)
         try:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from alpaca_async._device.cached_facts import optional
 from alpaca_async._device.icamera import ICameraV4
+from alpaca_async._device.patience import Patience
 from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout
 from alpaca_async._protocol.values import check_duration, check_float, check_limit
 from alpaca_async._tasks import finish
@@ -82,8 +83,10 @@ class Cooling(ICameraV4):
         temperature is stable after `pace.settled` seconds within `tolerance` degrees. `progress`
         is called in the event loop at every poll.
 
-        If cancelled, timed out or stalled, it sets the set point to the current temperature, and
-        leaves the cooler on. A stall is detected only on cameras that report the cooler's power.
+        However it ends early, cancelled, timed out, stalled or by another error, it sets the set
+        point to the current temperature, leaves the cooler on, and logs that. Failed polls are
+        tolerated for ten seconds. A stall is detected only on cameras that report the cooler's
+        power.
 
         Raises:
             OperationTimeout: not stable within `timeout` seconds.
@@ -136,7 +139,7 @@ class Cooling(ICameraV4):
                 goal = await optional(self.get_heat_sink_temperature)
             ramp = _Ramp(self, _DEFAULT_AMBIENT if goal is None else goal, rate, pace, progress)
             await ramp.run(self._is_warm(ramp, tolerance, pace), limit)
-            await self.set_cooler_on(False)
+            await ramp.turn_off()
 
     @staticmethod
     def _is_warm(
@@ -173,6 +176,7 @@ class _Ramp:
         self._started = _now()
         self._temperature = self._start = math.nan
         self._set_point: float | None = None
+        self._patience = Patience()
         self._closest = math.inf
 
     @property
@@ -192,17 +196,27 @@ class _Ramp:
         try:
             self._temperature = self._start = await self._camera.get_ccd_temperature()
             await self._advance()
-            if not await self._camera.get_cooler_on():
+            if not await self._patience.read(self._camera.get_cooler_on):
                 await finish(self._camera.set_cooler_on(True))
             await self._wait_until(is_over, timeout)
         except OperationFailed as error:
             await finish(self._hold())
             path = f"camera/{self._camera.device_number}/ccdtemperature"
             raise error.at(self._camera.server, path) from None
-        except asyncio.CancelledError:
+        except (AlpacaError, asyncio.CancelledError):
             if self._set_point is not None:
                 await finish(self._hold())
             raise
+
+    async def turn_off(self) -> None:
+        """Turn the cooler off; if that may have been lost, look, and turn it off if it is on."""
+        try:
+            await finish(self._camera.set_cooler_on(False))
+        except AlpacaError as error:
+            if not self._patience.tolerates(error):
+                raise
+            if await self._patience.read(self._camera.get_cooler_on):
+                await finish(self._camera.set_cooler_on(False))
 
     async def _wait_until(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
         while not is_over(status := await self._poll()):
@@ -222,28 +236,48 @@ class _Ramp:
         set_point = (
             self.goal if done >= abs(distance) else self._start + math.copysign(done, distance)
         )
-        if set_point != self._set_point:
+        if set_point == self._set_point:
+            return
+        try:
+            await finish(self._send(set_point))
+        except AlpacaError as error:
+            # One of the set points on the way may be lost, the next one follows.
+            if not self._patience.tolerates(error):
+                raise
+        else:
             self._set_point = set_point
-            await finish(self._camera.set_ccd_temperature_setpoint(round(set_point, 2)))
+
+    async def _send(self, set_point: float) -> None:
+        await self._camera.set_ccd_temperature_setpoint(round(set_point, 2))
 
     async def _poll(self) -> CoolingProgress:
-        self._temperature = await self._camera.get_ccd_temperature()
+        self._temperature = await self._patience.read(self._camera.get_ccd_temperature)
         distance = abs(self._start - self.goal)
         status = CoolingProgress(
             temperature=self._temperature,
             set_point=self.goal if self._set_point is None else self._set_point,
-            power=await optional(self._camera.get_cooler_power),
+            power=await self._read_power(),
             fraction=min(max(1 - self.gap / distance, 0.0), 1.0) if distance else 1.0,
         )
         if self._progress is not None:
             self._progress(status)
         return status
 
+    async def _read_power(self) -> float | None:
+        try:
+            return await optional(self._camera.get_cooler_power)
+        except AlpacaError as error:
+            if not self._patience.tolerates(error):
+                raise
+            return None
+
     async def _hold(self) -> None:
         """Hold the current temperature, with one command, in at most `_HOLD_LIMIT` seconds."""
         try:
             async with asyncio.timeout(_HOLD_LIMIT):
-                await self._camera.set_ccd_temperature_setpoint(round(self._temperature, 2))
+                await self._send(self._temperature)
+            message = "a temperature ramp ended early: set point %.1f °C, cooler on"
+            logger.warning(message, self._temperature)
         except (AlpacaError, TimeoutError) as error:
             logger.warning("the current temperature could not be held: %s", error)
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final
 
 from alpaca_async._device.icamera import ICameraV4
+from alpaca_async._device.patience import Patience
 from alpaca_async._errors import OperationTimeout
 from alpaca_async._protocol.values import check_limit
 
@@ -28,7 +29,8 @@ class Guiding(ICameraV4):
         clock = asyncio.get_running_loop().time
         deadline = clock() + check_limit("timeout", timeout)
         async with self._operation("ispulseguiding"):
-            while await self.get_is_pulse_guiding():
+            patience = Patience()
+            while await patience.read(self.get_is_pulse_guiding):
                 left = deadline - clock()
                 if left <= 0:
                     late = OperationTimeout(f"the guiding pulse is not over after {timeout:g} s")

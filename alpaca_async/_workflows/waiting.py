@@ -8,16 +8,15 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
+from alpaca_async._device.patience import Patience
 from alpaca_async._enums import CameraStates
 from alpaca_async._errors import (
     AlpacaError,
     ExposureAborted,
     OperationFailed,
     OperationTimeout,
-    TransportError,
 )
 from alpaca_async._progress import Progress
-from alpaca_async._session.error_mapping import is_server_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,8 +35,6 @@ _STATE_INTERVAL: Final = 1.0
 _LONG_STATE_INTERVAL: Final = 60.0
 """Seconds between reads of the state during the exposure otherwise."""
 _PROGRESS_INTERVAL: Final = 0.1
-_LOSS_GRACE: Final = 10.0
-"""Seconds for which every poll may fail before the wait fails."""
 _IDLE_GRACE: Final = 10.0
 """Seconds for which a camera may be idle without an image: some real cameras are, for a while."""
 _STALE_IMAGE_MARGIN: Final = 10.0
@@ -85,7 +82,7 @@ class ImageWait:
         self._progress = progress
         self._state: CameraStates | None = None
         self._idle_since: float | None = None
-        self._failing_since: float | None = None
+        self._patience = Patience()
         self._started = self._now()
         self._end = self._started + duration
         self._stopped = asyncio.Event()
@@ -157,25 +154,20 @@ class ImageWait:
         try:
             await self._check_early()
         except AlpacaError as error:
-            if not _is_transient(error):
+            if not self._patience.tolerates(error):
                 raise
-            logger.info("reading the camera state failed: %s", error)
+        else:
+            self._patience.succeeded()
 
     async def _has_our_image(self) -> bool:
-        """Whether the camera has our image; False if the poll failed.
-
-        Raises the last error when every poll has failed for `_LOSS_GRACE` seconds.
-        """
+        """Whether the camera has our image; False if the poll failed, and that is tolerated."""
         try:
             ready = await self._has_new_image() and not await self._may_be_stale()
         except AlpacaError as error:
-            if self._failing_since is None:
-                self._failing_since = self._now()
-            if not _is_transient(error) or self._now() - self._failing_since >= _LOSS_GRACE:
+            if not self._patience.tolerates(error):
                 raise
-            logger.info("polling the camera failed: %s", error)
             return False
-        self._failing_since = None
+        self._patience.succeeded()
         return ready
 
     async def _check_early(self) -> None:
@@ -283,8 +275,3 @@ class ImageWait:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _is_transient(error: AlpacaError) -> bool:
-    """Whether `error` says nothing about the camera: a failure of the network or the server."""
-    return isinstance(error, TransportError) or is_server_failure(error)

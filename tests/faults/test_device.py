@@ -59,7 +59,7 @@ BUSY: dict[str, Any] = {
 SHORT_DELAYS = {
     "_workflows.waiting._STATE_INTERVAL": 0.02,
     "_workflows.waiting._IDLE_GRACE": 0.05,
-    "_workflows.waiting._LOSS_GRACE": 0.1,
+    "_device.patience.LOSS_GRACE": 0.1,
 }
 IDLE = {"Name": "CameraState", "Value": 0}
 BROKEN = b"HTTP/1.0 2"

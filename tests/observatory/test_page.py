@@ -182,7 +182,7 @@ async def test_a_camera_that_is_lost_in_mid_exposure_may_come_back(page: Page, s
 async def test_a_camera_that_dies_in_mid_exposure_is_reported(
     page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alpaca_async._workflows.waiting._LOSS_GRACE", 0.1)
+    monkeypatch.setattr("alpaca_async._device.patience.LOSS_GRACE", 0.1)
     before = await pictures(site)
     await order(page, 0.4)
     await site.started()

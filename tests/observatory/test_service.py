@@ -183,7 +183,7 @@ async def test_a_camera_that_is_lost_is_missed_and_found_again(site: Site) -> No
 async def test_a_camera_that_dies_in_mid_exposure_is_reported(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alpaca_async._workflows.waiting._LOSS_GRACE", 0.1)
+    monkeypatch.setattr("alpaca_async._device.patience.LOSS_GRACE", 0.1)
     exposing = asyncio.create_task(site.expose(0.3))
     await site.started()
     async with site.out_of_reach():

@@ -26,6 +26,7 @@ from alpaca_async import (
     Timeouts,
     TransportError,
 )
+from alpaca_async._device import patience
 from alpaca_async._workflows import exposure as exposure_module
 from alpaca_async._workflows import waiting as waiting_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
@@ -351,7 +352,7 @@ async def test_a_failed_read_of_the_state_does_not_lose_the_image(
 async def test_a_camera_that_stays_unreachable_ends_the_wait(
     client: AlpacaClient, monkeypatch: pytest.MonkeyPatch, lost: bytes
 ) -> None:
-    monkeypatch.setattr(waiting_module, "_LOSS_GRACE", 0.1)
+    monkeypatch.setattr(patience, "LOSS_GRACE", 0.1)
     async with ScriptedServer(Forgiving(exposing(imageready=lost))) as server:
         with pytest.raises(AlpacaError, match="camera/0/imageready"):
             await client.camera(server.address).expose(0.01)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
+from alpaca_async import InvalidValueException
 from alpaca_async._device.readiness import LAG_LIMIT, Readiness, ReadinessHistory
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import ScriptedServer, ascom_error, http, imagebytes, value
@@ -127,7 +128,7 @@ async def test_limits_that_are_known_are_checked_before_any_request(
     simulated.exposure_min = 0.002
     await camera.get_info()
     simulated.requests.clear()
-    with pytest.raises(ValueError, match=r"4000 s is above ExposureMax, 3600 s"):
+    with pytest.raises(InvalidValueException, match=r"4000 s is above ExposureMax, 3600 s"):
         await camera.expose(4000)
     with pytest.raises(ValueError, match=r"0.001 s is below ExposureMin, 0.002 s"):
         await camera.start_exposure(0.001)

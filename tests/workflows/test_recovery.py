@@ -22,6 +22,7 @@ from alpaca_async import (
     RequestRejected,
     TransportError,
 )
+from alpaca_async._device import patience
 from alpaca_async._workflows import recovery, waiting
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.discovery.udp import answering, naming
@@ -475,7 +476,7 @@ async def test_an_exposure_that_could_not_be_polled_is_aborted_and_repeated(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(waiting, "_LOSS_GRACE", 0.05)
+    monkeypatch.setattr(patience, "LOSS_GRACE", 0.05)
     simulated.readout_time = 30.0
     abort = simulated.abort_exposure
 
@@ -520,7 +521,7 @@ async def test_an_exposure_that_could_not_be_polled_is_aborted_if_reconnecting_f
     caplog: pytest.LogCaptureFixture,
     leave: str,
 ) -> None:
-    monkeypatch.setattr(waiting, "_LOSS_GRACE", 0.05)
+    monkeypatch.setattr(patience, "LOSS_GRACE", 0.05)
     back = asyncio.Event()
 
     async def prepare() -> None:
