@@ -133,7 +133,7 @@ class ExposureLog:
 
 
 def check_limits(info: CameraInfo | None, duration: float) -> None:
-    """Raise `InvalidValueException` for a duration outside the limits of the camera, if they are known.
+    """Raise `InvalidValueException` for a duration outside the known limits of the camera.
 
     0 seconds is ASCOM's bias frame, whatever the shortest exposure is.
     """
