@@ -123,5 +123,7 @@ class Exposure:
     """Percent, read during the exposure."""
     info: CameraInfo = field(default_factory=CameraInfo)
     settings: CameraSettings = field(default_factory=CameraSettings)
+    failures: tuple[str, ...] = ()
+    """Why the exposure was repeated, once for each failed attempt before this one."""
     header: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     """The FITS keywords that the caller passed to `expose`."""

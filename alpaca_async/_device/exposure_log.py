@@ -56,6 +56,8 @@ class ExposureLog:
 
     def __init__(self) -> None:
         self.stale_image_due = -math.inf
+        self.was_aborted = False
+        """Whether AbortExposure was sent since the last exposure started."""
         self._readiness = ReadinessHistory()
         self._open: tuple[StartedExposure, ...] = ()
         self._waiters: frozenset[Waiter] = frozenset()
@@ -76,6 +78,7 @@ class ExposureLog:
         before = self._open[: self._open.index(exposure)] if exposure in self._open else ()
         for former in before:
             former.replaced = True
+        self.was_aborted = False
         self._close(before)
         self._notify(before, lambda waiter: waiter.abort)
 
@@ -85,6 +88,7 @@ class ExposureLog:
 
     def abort(self) -> tuple[StartedExposure, ...]:
         """Record that AbortExposure is about to be sent; return the exposures that it ends."""
+        self.was_aborted = True
         if self._open:
             self.stale_image_due = max(exposure.due for exposure in self._open)
         return self._open

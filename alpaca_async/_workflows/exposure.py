@@ -17,7 +17,6 @@ from alpaca_async._errors import (
     AlpacaError,
     AscomError,
     ExposureAborted,
-    NotImplementedException,
 )
 from alpaca_async._facts import Exposure
 from alpaca_async._fits.header_source import HeaderReader
@@ -25,6 +24,7 @@ from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
 
+from .idle import Idling
 from .waiting import ImageWait
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
 
-_ABORT_LIMIT: Final = 5.0
-"""Seconds that an abort may take."""
 _START_GRACE: Final = 2.0
 """Seconds for which a cancelled start waits for the reply to StartExposure."""
 _FACTS_GRACE: Final = 2.0
@@ -65,7 +63,7 @@ class TakenExposure(NamedTuple):
     facts: Exposure
 
 
-class Exposing(Imaging, Reporting):
+class Exposing(Imaging, Reporting, Idling):
     """A camera that takes pictures."""
 
     async def expose(
@@ -128,7 +126,7 @@ class Exposing(Imaging, Reporting):
     ) -> TakenExposure:
         """Expose until the image is ready, and return the facts of the exposure."""
         ready_timeout = check_limit("ready_timeout", ready_timeout)
-        start = await self._start(duration, light)
+        start = await self._start_when_idle(duration, light)
         if start.exposure.aborted:
             # The server may have handled the other abort before the start.
             await finish(self._abort())
@@ -196,6 +194,16 @@ class Exposing(Imaging, Reporting):
                 ": the axes are swapped" if mismatch == "swapped" else "",
             )
 
+    async def _start_when_idle(self, duration: float, light: bool) -> _Start:
+        """Start; if the camera refuses because it is busy after an abort, wait and start then."""
+        try:
+            return await self._start(duration, light)
+        except AscomError as error:
+            if not self._record.exposures.was_aborted or not await self._wait_until_idle():
+                raise
+            logger.info("StartExposure was refused while the camera was busy: %s", error)
+        return await self._start(duration, light)
+
     async def _start(self, duration: float, light: bool) -> _Start:
         """Send StartExposure; if cancelled, wait for the reply and abort if necessary."""
         sent, clock = datetime.now(UTC), time.monotonic()
@@ -221,17 +229,6 @@ class Exposing(Imaging, Reporting):
         error = None if request.cancelled() else request.exception()
         if attempt.sent and (error is None or _may_have_started(error)):
             await self._abort()
-
-    async def _abort(self) -> None:
-        """Try to return the camera to idle, for at most `_ABORT_LIMIT` seconds."""
-        try:
-            async with asyncio.timeout(_ABORT_LIMIT):
-                try:
-                    await self.abort_exposure()
-                except NotImplementedException:
-                    await self.stop_exposure()
-        except (AlpacaError, TimeoutError) as error:
-            logger.warning("the exposure could not be aborted: %s", error)
 
     async def _wait_and_read_facts(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 class Axis(NamedTuple):
@@ -22,6 +22,11 @@ class Axis(NamedTuple):
         """The values, keyed by ASCOM member name."""
         name, binning, start, num = self
         return {f"Bin{name}": binning, f"Start{name}": start, f"Num{name}": num}
+
+    def with_members(self, values: Mapping[str, object]) -> Axis:
+        """Return the axis with those of its members that `values` has."""
+        members = {name: values.get(name, own) for name, own in self.members.items()}
+        return Axis(self.name, *members.values())  # type: ignore[arg-type]  # integers
 
 
 class Change(NamedTuple):

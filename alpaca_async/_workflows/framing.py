@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from alpaca_async._device.cached_facts import CachedFacts
@@ -15,9 +16,10 @@ from alpaca_async._tasks import finish, together
 from .frame import Axis, Change, Limits, Request, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     Frame: TypeAlias = tuple[Axis, Axis]
+    ReadMember: TypeAlias = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
 
 _RESTORE_LIMIT: Final = 10.0
 """Seconds that restoring the former frame may take."""
@@ -28,6 +30,13 @@ _READ_BACK_PAUSES: Final = (0.0, 0.05, 0.1, 0.2)
 """Seconds before each time that the camera is asked what it has: some report it late."""
 
 logger = logging.getLogger("alpaca_async")
+
+
+FRAME_MEMBERS: Final = ("BinX", "BinY", "StartX", "StartY", "NumX", "NumY")
+
+
+async def _read_once(read: Callable[[], Awaitable[int]]) -> int:
+    return await read()
 
 
 class Framing(CachedFacts):
@@ -104,16 +113,17 @@ class Framing(CachedFacts):
             ),
         )
 
-    async def _read_frame(self) -> Frame:
+    async def _read_frame(self, read: ReadMember = _read_once) -> Frame:
         """Read the frame from the camera, because other clients may have changed it."""
+        decoders = (
+            ("Bin", _binning),
+            ("Start", partial(decode, int)),
+            ("Num", partial(decode, int)),
+        )
         values = await together(
-            read
+            read(partial(self._read, name + axis, decoder))
             for axis in "XY"
-            for read in (
-                self._read(f"Bin{axis}", _binning),
-                self._get(f"Start{axis}", int),
-                self._get(f"Num{axis}", int),
-            )
+            for name, decoder in decoders
         )
         return Axis("X", *values[:3]), Axis("Y", *values[3:])
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable  # noqa: TC003 - of a dataclass
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from alpaca_async._address import origin
+from alpaca_async._device.patience import Patience
 from alpaca_async._discovery.discovery import DISCOVERY_PORT
 from alpaca_async._discovery.finding import find_camera
 from alpaca_async._errors import (
@@ -20,18 +21,18 @@ from alpaca_async._errors import (
     OperationTimeout,
     RequestRejected,
     TransportError,
+    TransportTimeout,
 )
 from alpaca_async._protocol.values import check_duration
 from alpaca_async._session.management import get_configured_devices
-from alpaca_async._tasks import finish
+from alpaca_async._tasks import together
 
 from .exposure import Exposing
-from .framing import Framing
+from .framing import FRAME_MEMBERS, Framing
 
 if TYPE_CHECKING:
-    from alpaca_async._image import Image
+    from collections.abc import Mapping
 
-    from .exposure import TakenExposure
 
 _GATEWAY_STATUSES: Final = (502, 503, 504)
 """Statuses with which gateways report that the server behind them is not available."""
@@ -39,14 +40,10 @@ _SEARCH_TIMEOUT: Final = 2.0
 """Seconds to wait for the replies to one discovery request."""
 _SETTINGS: Final = ("ReadoutMode", "FastReadout", "Gain", "Offset", "SubExposureDuration")
 """In the order in which they are restored: the possible gains may depend on the mode."""
-_FRAME: Final = {
-    "BinX": "bin_x",
-    "BinY": "bin_y",
-    "StartX": "start_x",
-    "StartY": "start_y",
-    "NumX": "num_x",
-    "NumY": "num_y",
-}
+_READ_LIMIT: Final = 2.0
+"""Seconds to wait for a reply while a camera is brought back, over a network that loses some."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger("alpaca_async")
 
@@ -119,20 +116,37 @@ class Recovering(Exposing, Framing):
 
     async def _is_back(self, how: Reconnect) -> bool:
         """Try to locate, connect and restore the camera; return whether all of it succeeded."""
+        patience = Patience()
         try:
             await self._locate(how)
-            if not await self.get_connected():
+            if not await self._read_again(self.get_connected, patience):
                 await self.connect()
         except AlpacaError as error:
-            logger.info("the camera is not back yet: %s", error)
+            logger.info("%r is not back yet: %s", self, error)
             return False
         try:
-            await self._restore_settings()
+            await self._restore_settings(patience)
         except AlpacaError as error:
             if not self._is_loss(error):
                 raise
+            logger.info("%r: its settings could not be restored yet: %s", self, error)
             return False
         return True
+
+    async def _read_again(self, read: Callable[[], Awaitable[T]], patience: Patience) -> T:
+        """Read; a reply that is lost costs `_READ_LIMIT` seconds, not those that replies have."""
+
+        async def read_in_time() -> T:
+            try:
+                async with asyncio.timeout(_READ_LIMIT):
+                    return await read()
+            except TimeoutError as error:
+                if isinstance(error, AlpacaError):
+                    raise
+                late = TransportTimeout(f"no reply within {_READ_LIMIT:g} s")
+                raise late.at(self._server, self._member("")) from None
+
+        return await patience.read(read_in_time)
 
     async def _locate(self, how: Reconnect) -> None:
         """Find the camera with the wanted id, and follow it there."""
@@ -157,58 +171,31 @@ class Recovering(Exposing, Framing):
                 return True
         return False
 
-    async def _restore_settings(self) -> None:
-        """Restore the values that this client had set, if the camera has others."""
+    async def _restore_settings(self, patience: Patience) -> None:
+        """Restore the values that this client had set, if the camera has others.
+
+        Only what was set is read, and what was read once is not read again.
+        """
         values = dict(self._record.set_values)
-        for member in _SETTINGS:
-            if member in values:
-                value = values[member]
-                if await self._get(member, type(value)) != value:
-                    await self._set(member, value)
-        if frame := {name: values[member] for member, name in _FRAME.items() if member in values}:
-            await self.set_frame(**frame)  # type: ignore[arg-type]  # six integers
+        wanted = [member for member in _SETTINGS if member in values]
+        kinds = {member: type(values[member]) for member in wanted}
+        present = await together(
+            self._read_again(partial(self._get, member, kinds[member]), patience)
+            for member in wanted
+        )
+        for member, value in zip(wanted, present, strict=True):
+            if value != values[member]:
+                await self._set(member, values[member])
+        if any(member in values for member in FRAME_MEMBERS):
+            await self._restore_frame(values, patience)
 
-    async def _take_and_fetch(
-        self,
-        how: Reconnect,
-        take: Callable[[], Awaitable[TakenExposure]],
-        fetch: Callable[[TakenExposure], Awaitable[Image]],
-    ) -> Image:
-        """Take an image and fetch it; reconnect whenever the camera is lost meanwhile.
-
-        Fetches the image if the camera still has it after the loss; otherwise exposes again. Raises
-        the error of the loss after `how.attempts` repetitions.
-        """
-        taken: TakenExposure | None = None
-        losses = 0
-        while True:
-            restarts = math.inf  # a restart during the reconnect is no new loss
-            try:
-                if losses:
-                    taken = await self._recover(how, taken)
-                restarts = self._record.restarts
-                taken = taken or await take()
-                return await fetch(taken)
-            except AlpacaError as error:
-                losses += 1
-                lost = self._is_loss(error) or self._record.restarts > restarts
-                if losses > how.attempts or not lost:
-                    raise
-                logger.warning("%r is lost: %s", self, error)
-
-    async def _recover(self, how: Reconnect, taken: TakenExposure | None) -> TakenExposure | None:
-        """Reconnect, and return `taken` if the camera still has its image; else abort.
-
-        Also aborts if reconnecting fails or is cancelled: the exposure may still be running.
-        """
-        image_ready = False
-        try:
-            await self._reconnect(how)
-            image_ready = await self.get_image_ready() and taken is not None
-        finally:
-            if not image_ready:
-                await finish(self._abort())
-        return taken if image_ready else None
+    async def _restore_frame(self, values: Mapping[str, object], patience: Patience) -> None:
+        """Restore the frame; its numbers were valid before, so the sensor is not asked."""
+        read = partial(self._read_again, patience=patience)
+        async with self._record.frame_turns():
+            present = await self._read_frame(read)
+            wanted = (present[0].with_members(values), present[1].with_members(values))
+            await self._change_frame(present, wanted)
 
     def _check_reconnect(self, how: Reconnect) -> None:
         if how.unique_id is not None and not self._server.startswith("http:"):

@@ -8,14 +8,15 @@ import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
+from alpaca_async._errors import AlpacaError, ExposureAborted
 from alpaca_async._fits.header_source import HeaderReader
 from alpaca_async._protocol.values import check_bool, check_duration, check_index
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import wait_for_end
 
-from .recovery import Recovering
+from .retrying import Attempts, Retrying
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -54,7 +55,7 @@ Duration: TypeAlias = float | ExposureRequest
 """Seconds, or a full request."""
 
 
-class Sequencing(Recovering):
+class Sequencing(Retrying):
     """A camera that takes sequences of exposures."""
 
     def exposures(  # noqa: PLR0913 - named choices with defaults
@@ -69,6 +70,8 @@ class Sequencing(Recovering):
         progress: ProgressCallback | None = None,
         ready_timeout: float = 60.0,
         reconnect: Reconnect | None = None,
+        retries: int = 0,
+        on_failure: Literal["raise", "skip"] = "raise",
     ) -> Stream[Image]:
         """Expose repeatedly: each exposure starts when the caller receives the previous image.
 
@@ -82,43 +85,108 @@ class Sequencing(Recovering):
 
         With `reconnect`, a camera that is lost is reconnected to as by the method `reconnect`.
         If it still has the image, that is fetched; otherwise the exposure is repeated, including
-        `before_each` and `prepare`. Errors of the camera itself still end the stream.
+        `before_each` and `prepare`.
+
+        With `retries`, an exposure that fails otherwise is repeated up to so many times: one that
+        the camera refuses, that ends in an error, or whose image does not come. The camera is
+        aborted first, and awaited until it is idle. `Exposure.failures` tells the reasons. After
+        that, the last error is raised, or with `on_failure="skip"` the next exposure follows;
+        `count` counts those that were skipped. An exposure that another task aborts ends the
+        stream.
 
         Use the stream with `async with`: leaving the block aborts a running exposure once. Run
         long computations in a thread: in the event loop they delay the next exposure.
         """
-        if count is not None and check_index("count", count) < 0:
-            raise ValueError(f"count must not be negative, not {count}")
-        check_duration("pause", pause)
+        if count is not None:
+            _check_not_negative("count", count)
+        if on_failure not in ("raise", "skip"):
+            raise ValueError(f'on_failure must be "raise" or "skip", not {on_failure!r}')
         if reconnect is not None:
             self._check_reconnect(reconnect)
-        next_request = _requests(duration, check_bool("light", light))
-        numbers = itertools.count()
+        sequence = _Sequence(
+            camera=self,
+            next_request=_requests(duration, check_bool("light", light)),
+            count=count,
+            pause=check_duration("pause", pause),
+            before_each=before_each,
+            contiguous=contiguous,
+            progress=progress,
+            ready_timeout=ready_timeout,
+            reconnect=reconnect,
+            retries=_check_not_negative("retries", retries),
+            skips=on_failure == "skip",
+        )
+        return Stream(_prefetch(sequence.next_image, partial(self._operation, "startexposure")))
 
-        async def take() -> Image | None:
-            number = next(numbers)
-            request = None if number == count else await next_request()
-            if request is None:
-                return None
-            if number:
-                await asyncio.sleep(pause)
+    async def _expose_for(self, sequence: _Sequence, request: ExposureRequest) -> Image:
+        """Take the next image of `sequence`, as often as it may be tried."""
 
-            async def expose() -> TakenExposure:
-                if before_each is not None:
-                    await before_each(number)
-                if request.prepare is not None:
-                    await request.prepare()
-                keywords = HeaderReader(request.header)
-                return await self._take(
-                    request.duration, request.light, progress, ready_timeout, keywords
-                )
+        async def take() -> TakenExposure:
+            if sequence.before_each is not None:
+                await sequence.before_each(sequence.number)
+            if request.prepare is not None:
+                await request.prepare()
+            keywords = HeaderReader(request.header)
+            return await self._take(
+                request.duration,
+                request.light,
+                sequence.progress,
+                sequence.ready_timeout,
+                keywords,
+            )
 
-            fetch = partial(self._fetch, contiguous=contiguous, progress=progress)
-            if reconnect is None:
-                return await fetch(await expose())
-            return await self._take_and_fetch(reconnect, expose, fetch)
+        fetch = partial(self._fetch, contiguous=sequence.contiguous, progress=sequence.progress)
+        return await self._take_and_fetch(
+            Attempts(sequence.retries, sequence.reconnect), take, fetch
+        )
 
-        return Stream(_prefetch(take, partial(self._operation, "startexposure")))
+    async def _skip(self, number: int, error: AlpacaError) -> None:
+        logger.warning("%r: exposure %d is skipped: %s", self, number, error)
+        await self._abort_and_wait()
+
+
+@dataclass(kw_only=True)
+class _Sequence:
+    """The arguments of `exposures`, and how far the sequence is."""
+
+    camera: Sequencing
+    next_request: Callable[[], Awaitable[ExposureRequest | None]]
+    count: int | None
+    pause: float
+    before_each: Callable[[int], Awaitable[object]] | None
+    contiguous: bool
+    progress: ProgressCallback | None
+    ready_timeout: float
+    reconnect: Reconnect | None
+    retries: int
+    skips: bool
+    number: int = -1
+
+    async def next_image(self) -> Image | None:
+        """Return the next image; None after the last one."""
+        while (request := await self._next()) is not None:
+            try:
+                return await self.camera._expose_for(self, request)  # noqa: SLF001 - of this module
+            except ExposureAborted:
+                raise
+            except AlpacaError as error:
+                if not self.skips:
+                    raise
+                await self.camera._skip(self.number, error)  # noqa: SLF001 - as above
+        return None
+
+    async def _next(self) -> ExposureRequest | None:
+        self.number += 1
+        request = None if self.number == self.count else await self.next_request()
+        if request is not None and self.number:
+            await asyncio.sleep(self.pause)
+        return request
+
+
+def _check_not_negative(name: str, number: int) -> int:
+    if check_index(name, number) < 0:
+        raise ValueError(f"{name} must not be negative, not {number}")
+    return number
 
 
 async def _prefetch(

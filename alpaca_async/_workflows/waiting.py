@@ -18,6 +18,8 @@ from alpaca_async._errors import (
 )
 from alpaca_async._progress import Progress
 
+from .idle import BUSY
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -41,9 +43,6 @@ _STALE_IMAGE_MARGIN: Final = 10.0
 """Seconds after the end of an aborted exposure in which a camera may still show its image."""
 _SETTLING: Final = 0.1
 """Seconds after the end of an exposure within which every camera reports that it reads out."""
-_BUSY: Final = frozenset(
-    {CameraStates.WAITING, CameraStates.EXPOSING, CameraStates.READING, CameraStates.DOWNLOAD}
-)
 _SHORTEST_PAUSE: Final = 0.01
 _FIRST_PAUSE: Final = 0.005
 """Fraction of the exposure time."""
@@ -185,7 +184,7 @@ class ImageWait:
         ready = await self._has_image()
         if self._readiness is None:
             return ready
-        busy = self._has_status and self._state in _BUSY
+        busy = self._has_status and self._state in BUSY
         return self._readiness.is_new(self._now(), ready=ready, busy=busy)
 
     async def _has_image(self) -> bool:
@@ -244,7 +243,7 @@ class ImageWait:
             return True
         if not self._has_status:
             self._state = await self._camera.get_camera_state()
-        return self._state in _BUSY
+        return self._state in BUSY
 
     @property
     def _state_interval(self) -> float:

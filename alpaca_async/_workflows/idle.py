@@ -1,0 +1,63 @@
+"""Waiting until a camera is idle: some are busy for seconds after an abort."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from alpaca_async._device.icamera import ICameraV4
+from alpaca_async._device.patience import Patience
+from alpaca_async._device.verbs import pauses
+from alpaca_async._enums import CameraStates
+from alpaca_async._errors import AlpacaError, AscomError, NotImplementedException
+from alpaca_async._tasks import finish
+
+BUSY: Final = frozenset(
+    {CameraStates.WAITING, CameraStates.EXPOSING, CameraStates.READING, CameraStates.DOWNLOAD}
+)
+_IDLE_LIMIT: Final = 60.0
+"""Seconds after which a camera that stays busy is asked to expose all the same."""
+_ABORT_LIMIT: Final = 5.0
+"""Seconds that an abort may take."""
+
+logger = logging.getLogger("alpaca_async")
+
+
+class Idling(ICameraV4):
+    """A camera that can be brought back to idle."""
+
+    async def _abort(self) -> None:
+        """Try to return the camera to idle, for at most `_ABORT_LIMIT` seconds."""
+        try:
+            async with asyncio.timeout(_ABORT_LIMIT):
+                try:
+                    await self.abort_exposure()
+                except NotImplementedException:
+                    await self.stop_exposure()
+        except (AlpacaError, TimeoutError) as error:
+            logger.warning("the exposure could not be aborted: %s", error)
+
+    async def _wait_until_idle(self) -> bool:
+        """Wait until the camera is no longer busy; return whether it was.
+
+        Ends after `_IDLE_LIMIT` seconds, since some cameras are never idle.
+        """
+        patience = Patience()
+        was_busy = False
+        for pause in pauses(_IDLE_LIMIT):
+            try:
+                state = await patience.read(self.get_camera_state)
+            except AscomError as error:
+                logger.info("the camera does not tell its state: %s", error)
+                break
+            if state not in BUSY:
+                break
+            was_busy = True
+            await asyncio.sleep(pause)
+        return was_busy
+
+    async def _abort_and_wait(self) -> None:
+        """Abort what may be running, and wait until the camera can expose again."""
+        await finish(self._abort())
+        await self._wait_until_idle()
