@@ -17,6 +17,7 @@ from alpaca_async._errors import (
     OperationFailed,
     OperationTimeout,
     RequestRejected,
+    TransportError,
 )
 from alpaca_async._protocol.values import (
     check_bool,
@@ -25,7 +26,7 @@ from alpaca_async._protocol.values import (
     decode_records,
     decode_strings,
 )
-from alpaca_async._tasks import finish
+from alpaca_async._tasks import finish, wait_for_end
 
 from .patience import Patience
 from .verbs import DeviceVerbs, is_missing, pauses
@@ -54,6 +55,8 @@ _PLATFORM_7: Final = {
 """By device type, the first interface version with Connect, Disconnect and Connecting."""
 
 _CONNECTED_GRACE: Final = 2.0
+_POLL_INTERVAL: Final = 1.0
+"""Seconds between polls while a command goes unanswered."""
 _UNLIMITED: Final = 86400.0
 """Seconds for a command whose caller has a limit of its own: a day."""
 
@@ -186,7 +189,7 @@ class AsyncDevice(DeviceVerbs):
     async def _connect_and_wait(self) -> None:
         was_connected = await self._is_connected()
         try:
-            await self._change_connection(_UNLIMITED, connected=True)
+            await self._send_connect()
             await self._wait_until_connected()
         except AscomError:
             raise
@@ -194,6 +197,33 @@ class AsyncDevice(DeviceVerbs):
             if was_connected is False:  # else another client may be exposing
                 await finish(self._undo_connect())
             raise
+
+    async def _send_connect(self) -> None:
+        """Send the command, and return when it is answered, or the device connected without that.
+
+        Servers may answer when the device is connected, a minute later, or the answer be lost.
+        """
+        command = asyncio.create_task(self._change_connection(_UNLIMITED, connected=True))
+        try:
+            done, _ = await asyncio.wait([command], timeout=self._session.timeouts.reply)
+            while not done and not await self._seems_connected():
+                done, _ = await asyncio.wait([command], timeout=_POLL_INTERVAL)
+            if done:
+                command.result()
+        except TransportError as error:
+            if not error.outcome_unknown:
+                raise
+            logger.info("the reply to the connect command was lost: %s", error)
+        finally:
+            command.cancel()
+            await wait_for_end(command)
+
+    async def _seems_connected(self) -> bool:
+        """Whether the device says that it is connected; a busy server may not answer at all."""
+        try:
+            return await self.get_connected()
+        except AlpacaError:
+            return False
 
     async def _is_connected(self) -> bool | None:
         """Whether the device is connected; None if it cannot tell."""

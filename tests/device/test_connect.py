@@ -15,6 +15,7 @@ from alpaca_async import (
     TransportError,
 )
 from alpaca_async._device import device as device_module
+from alpaca_async._device import patience
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import Request, ScriptedServer, ascom_error, http, value
 
@@ -257,17 +258,72 @@ async def test_other_rejections_do_not_mean_a_missing_member(
 
 
 async def test_a_server_that_dies_while_connecting_is_a_transport_error(
-    client: AlpacaClient,
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dies(_: Request) -> bytes:
         raise ConnectionResetError
 
-    replies = old_device(interfaceversion=value(4), connect=dies)
+    monkeypatch.setattr(patience, "LOSS_GRACE", 0.1)
+    replies = old_device(interfaceversion=value(4), connect=dies, connecting=dies)
     async with ScriptedServer(replies) as server:
-        with pytest.raises(TransportError) as caught:
+        with pytest.raises(TransportError):
             await client.camera(server.address).connect()
-    assert caught.value.outcome_unknown
     assert server.count("connect") == server.count("disconnect") == 1
+
+
+async def test_a_lost_reply_to_the_command_is_looked_after(client: AlpacaClient) -> None:
+    def lost(_: Request) -> bytes:
+        raise ConnectionResetError
+
+    replies = old_device(
+        interfaceversion=value(4),
+        connect=lost,
+        connected=lambda _: value(server.count("connect") > 0),
+    )
+    async with ScriptedServer(replies) as server:
+        await client.camera(server.address).connect(timeout=5)
+    assert server.count("connect") == 1
+    assert not server.count("disconnect")
+
+
+async def test_a_device_that_is_connected_is_not_waited_for_an_answer() -> None:
+    async def never(request: Request) -> bytes:
+        if request.verb == "PUT":
+            await asyncio.Event().wait()
+        return value(server.count("connected") > 2)
+
+    quick = Timeouts(establish=3.0, reply=0.2)
+    async with (
+        ScriptedServer(old_device(connected=never)) as server,
+        AlpacaClient(timeouts=quick) as client,
+    ):
+        await client.camera(server.address).connect(timeout=5)
+
+
+@pytest.mark.parametrize("fault", ["lost", "garbage", "500", "404 after it worked"])
+async def test_a_poll_that_fails_changes_nothing(fault: str, client: AlpacaClient) -> None:
+    def connecting(_: Request) -> bytes:
+        number = server.count("connecting")
+        if number == 3:
+            if fault == "lost":
+                raise ConnectionResetError
+            return {
+                "garbage": http(b"<html>"),
+                "500": http(b"", status="500 Oops"),
+                "404 after it worked": http(b"", status="404 Not Found"),
+            }[fault]
+        return value(number < 6)
+
+    replies = old_device(
+        interfaceversion=value(4),
+        connect=value(None),
+        connecting=connecting,
+        connected=lambda _: value(server.count("connecting") >= 6),
+    )
+    async with ScriptedServer(replies) as server:
+        await client.camera(server.address).connect(timeout=10)
+    assert server.count("connecting") >= 6
+    assert not server.count("disconnect")
 
 
 @pytest.mark.parametrize("version", [3, 4])
