@@ -20,6 +20,8 @@ _HOLD_LIMIT: Final = 5.0
 """Seconds that the command to hold the temperature may take."""
 _FULL_POWER: Final = 99.0
 """Percent; less than 100 because drivers round."""
+_ROUNDING: Final = 0.1
+"""Degrees by which a camera may round a set point."""
 _MIN_APPROACH: Final = 0.1
 """Degrees by which the gap must shrink to count: sensors are noisy, many report tenths."""
 _DEFAULT_AMBIENT: Final = 20.0
@@ -176,6 +178,8 @@ class _Ramp:
         self._started = _now()
         self._temperature = self._start = math.nan
         self._set_point: float | None = None
+        self._doubtful: float | None = None
+        """A set point whose reply was lost."""
         self._patience = Patience()
         self._closest = math.inf
 
@@ -238,14 +242,22 @@ class _Ramp:
         )
         if set_point == self._set_point:
             return
+        if set_point == self._doubtful and await self._has_set_point(set_point):
+            self._set_point = set_point
+            return
         try:
             await finish(self._send(set_point))
         except AlpacaError as error:
-            # One of the set points on the way may be lost, the next one follows.
             if not self._patience.tolerates(error):
                 raise
+            # The next one follows, or this is looked after.
+            self._doubtful = set_point
         else:
             self._set_point = set_point
+
+    async def _has_set_point(self, set_point: float) -> bool:
+        present = await self._patience.read(self._camera.get_ccd_temperature_setpoint)
+        return abs(present - set_point) <= _ROUNDING
 
     async def _send(self, set_point: float) -> None:
         await self._camera.set_ccd_temperature_setpoint(round(set_point, 2))

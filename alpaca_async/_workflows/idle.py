@@ -27,6 +27,33 @@ logger = logging.getLogger("alpaca_async")
 class Idling(ICameraV4):
     """A camera that can be brought back to idle."""
 
+    async def connect(
+        self, *, timeout: float = 30.0, wait: bool = True, abort: bool = False
+    ) -> None:
+        """Connect the camera, and wait until it is connected.
+
+        Uses `Connect` on cameras of Platform 7, `Connected = True` on older ones. Tasks that
+        connect at the same time share one attempt. If it fails, times out or is cancelled, the
+        camera is disconnected again if it is known that it was not connected before. With
+        `wait=False` the call only sends the command: see `get_connecting`.
+
+        With `abort` a camera that is exposing is taken over: the exposure that a dead process, or
+        another program, left running is aborted, and the camera awaited until it is idle.
+
+        Raises:
+            OperationTimeout: not connected within `timeout` seconds, however long that is.
+            OperationFailed: the camera finished connecting, but is not connected.
+        """
+        await super().connect(timeout=timeout, wait=wait)
+        if abort:
+            async with self._operation("abortexposure"):
+                await self._take_over()
+
+    async def _take_over(self) -> None:
+        if await self.get_camera_state() in BUSY:
+            logger.warning("%r was exposing for somebody else: that is aborted", self)
+            await self._abort_and_wait()
+
     async def _abort(self) -> None:
         """Try to return the camera to idle, for at most `_ABORT_LIMIT` seconds."""
         try:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async import (
+    AlpacaClient,
+    AlpacaError,
     AsyncCamera,
     CoolingPace,
     CoolingProgress,
@@ -14,8 +16,9 @@ from alpaca_async import (
     NotImplementedException,
     OperationFailed,
     OperationTimeout,
+    Timeouts,
 )
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,3 +309,60 @@ class TestWithoutAHeatSink:
 class _NoHeatSink(SimulatedCamera):
     def get_heat_sink_temperature(self) -> float:
         raise NotImplementedException(0x400, "no heat sink")
+
+
+POLLS = ["lose_reply", "reset_after", "garbage", "http_500_html", "http_404_html", "http_400_json"]
+
+
+@pytest.mark.parametrize("fault", POLLS)
+async def test_one_failed_poll_ends_no_ramp(fault: str) -> None:
+    pace = CoolingPace(interval=0.02, settled=0.1, stalled=5)
+    simulated = SimulatedCamera(
+        width=32, height=24, initially_connected=True, speed_up=200, cooling_rate=2, settling_time=2
+    )
+    async with (
+        SimulatorServer([simulated]) as server,
+        FaultProxy(server.address) as proxy,
+        AlpacaClient(timeouts=Timeouts(reply=0.3)) as client,
+    ):
+        camera = client.camera(proxy.address)
+        for member in ("ccdtemperature", "setccdtemperature", "coolerpower"):
+            proxy.add(fault, member=member, times=1, after=5)
+        await camera.cool_to(-20, rate=1200, pace=pace, timeout=30)
+        assert simulated.cooler.on
+        proxy.add(fault, member="ccdtemperature", times=1, after=2)
+        await camera.warm_up(rate=1200, pace=pace, timeout=30)
+    assert not simulated.cooler.on
+
+
+@pytest.mark.parametrize("fault", ["lose_reply", "reset_before"])
+async def test_a_lost_command_to_turn_the_cooler_off_is_looked_after(fault: str) -> None:
+    pace = CoolingPace(interval=0.02, settled=0.1, stalled=5)
+    simulated = SimulatedCamera(
+        width=32, height=24, initially_connected=True, speed_up=200, cooling_rate=2, settling_time=2
+    )
+    async with (
+        SimulatorServer([simulated]) as server,
+        FaultProxy(server.address) as proxy,
+        AlpacaClient(timeouts=Timeouts(reply=0.3)) as client,
+    ):
+        camera = client.camera(proxy.address)
+        await camera.set_cooler_on(True)
+        proxy.add(fault, member="cooleron", verb="PUT", times=1)
+        await camera.warm_up(pace=pace, timeout=30)
+    assert not simulated.cooler.on
+    assert simulated.count("cooleron", "PUT") <= 3
+
+
+async def test_a_ramp_that_ends_by_an_error_holds_the_temperature_and_says_so(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulated = SimulatedCamera(width=32, height=24, initially_connected=True)
+    async with SimulatorServer([simulated]) as server, FaultProxy(server.address) as proxy:
+        camera = client.camera(proxy.address)
+        proxy.add("driver_error", member="ccdtemperature", after=3)
+        with pytest.raises(AlpacaError):
+            await camera.cool_to(-20, rate=600, pace=CoolingPace(interval=0.02))
+    assert simulated.cooler.on
+    assert simulated.cooler.set_point > 0
+    assert "a temperature ramp ended early" in caplog.text
