@@ -14,7 +14,7 @@ from ._event_loop import run
 from ._extras import require
 from ._findings import findings
 from ._probe import Calls, Frames, Measurements, measure, observed_client
-from ._server import Address, AsJson, Device, connected, extras_for, server_address
+from ._server import Address, AsJson, Device, Keep, connected, extras_for, server_address
 from ._units import duration, megabytes
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def bench(
     exposure: Annotated[
         float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Exposure time.")
     ] = 0.1,
+    keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
 ) -> None:
@@ -45,16 +46,23 @@ def bench(
     """
     with report_errors():
         require(*extras_for(address))
-        run(_bench(address, device, calls, frames, exposure, as_json=as_json))
+        run(_bench(address, device, calls, frames, exposure, keep=keep, as_json=as_json))
 
 
 async def _bench(
-    address: str, number: int, calls: int, frames: int, exposure: float, *, as_json: bool
+    address: str,
+    number: int,
+    calls: int,
+    frames: int,
+    exposure: float,
+    *,
+    keep: bool,
+    as_json: bool,
 ) -> None:
     async with server_address(address) as server, observed_client() as (client, transport):
         camera = client.camera(server, number)
         with _spinner():
-            async with connected(camera):
+            async with connected(camera, keep=keep):
                 measured = await measure(
                     camera, transport, calls=calls, frames=frames, exposure=exposure
                 )

@@ -19,7 +19,7 @@ from ._event_loop import run
 from ._extras import require
 from ._files import FrameFiles
 from ._progress_bar import ExposureProgressBar
-from ._server import Address, AsJson, Device, connected, extras_for, server_address
+from ._server import Address, AsJson, Device, Keep, connected, extras_for, server_address
 from ._settings import Region, Settings
 from ._units import megabytes
 
@@ -41,6 +41,7 @@ class ExposeOptions:
     folder: Path
     prefix: str
     preview: bool
+    keep: bool
     as_json: bool
 
 
@@ -90,6 +91,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
         bool,
         typer.Option("--preview/--no-preview", help="Also save the first frame as a PNG."),
     ] = False,
+    keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
 ) -> None:
@@ -97,7 +99,8 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
     File numbers continue after the existing files: no file is overwritten. Each path is printed
     when its file is complete. Ctrl-C aborts the exposure. A camera that was not connected is
-    disconnected afterwards. Settings without an option keep their present values.
+    disconnected afterwards, unless --keep is given. Settings without an option keep their
+    present values.
     """
     with report_errors():
         require(*extras_for(address))
@@ -113,6 +116,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             folder=output,
             prefix=name if name is not None else "dark" if dark else "light",
             preview=preview,
+            keep=keep,
             as_json=as_json,
         )
         run(_expose(options))
@@ -121,7 +125,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
 async def _expose(options: ExposeOptions) -> None:
     async with server_address(options.address) as server, AlpacaClient() as client:
         camera = client.camera(server, options.device)
-        async with connected(camera):
+        async with connected(camera, keep=options.keep):
             files = await to_thread.run_sync(partial(FrameFiles, options.folder, options.prefix))
             await options.settings.apply(camera)
             for number in range(1, options.count + 1):

@@ -14,7 +14,7 @@ from alpaca_async._camera import AlpacaClient
 from ._console import print_json, print_line, print_table, report_errors
 from ._event_loop import run
 from ._extras import require
-from ._server import Address, AsJson, connected, extras_for, server_address
+from ._server import Address, AsJson, Keep, connected, extras_for, server_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -32,6 +32,7 @@ def info(
         int | None,
         typer.Option("--device", "-d", min=0, metavar="N", help="Show only this camera."),
     ] = None,
+    keep: Keep = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a server, its devices, and facts about its cameras.
@@ -40,10 +41,10 @@ def info(
     """
     with report_errors():
         require(*extras_for(address))
-        run((_print_json if as_json else _print_tables)(address, device))
+        run((_print_json if as_json else _print_tables)(address, device, keep=keep))
 
 
-async def _print_tables(address: str, number: int | None) -> None:
+async def _print_tables(address: str, number: int | None, *, keep: bool) -> None:
     async with server_address(address) as server, AlpacaClient() as client:
         print_table(_facts_table(_server_facts(await client.get_server_description(server))))
         devices = await client.get_configured_devices(server)
@@ -51,16 +52,18 @@ async def _print_tables(address: str, number: int | None) -> None:
             print_table(_device_table(devices))
         else:
             print_line("no devices")
-        async for device, camera in _cameras(client, server, _select_cameras(devices, number)):
+        async for device, camera in _cameras(
+            client, server, _select_cameras(devices, number), keep=keep
+        ):
             print_line(Text(f"\nCamera {device.device_number}", "bold"))
             print_table(_facts_table(_camera_facts(camera)))
 
 
-async def _print_json(address: str, number: int | None) -> None:
+async def _print_json(address: str, number: int | None, *, keep: bool) -> None:
     async with server_address(address) as server, AlpacaClient() as client:
         description = await client.get_server_description(server)
         devices = await client.get_configured_devices(server)
-        cameras = _cameras(client, server, _select_cameras(devices, number))
+        cameras = _cameras(client, server, _select_cameras(devices, number), keep=keep)
         report = {
             "server": asdict(description),
             "devices": [asdict(device) for device in devices],
@@ -83,11 +86,11 @@ def _select_cameras(devices: list[ConfiguredDevice], number: int | None) -> list
 
 
 async def _cameras(
-    client: AlpacaClient, address: str, devices: list[ConfiguredDevice]
+    client: AlpacaClient, address: str, devices: list[ConfiguredDevice], *, keep: bool
 ) -> AsyncGenerator[tuple[ConfiguredDevice, CameraInfo]]:
     for device in devices:
         camera = client.camera(address, device.device_number)
-        async with connected(camera):
+        async with connected(camera, keep=keep):
             yield device, await camera.get_info()
 
 

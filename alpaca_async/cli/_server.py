@@ -12,6 +12,7 @@ from alpaca_async._address import origin
 from alpaca_async._camera import AlpacaClient
 from alpaca_async._errors import AlpacaError
 
+from ._console import print_note
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ Address: TypeAlias = Annotated[
 Device: TypeAlias = Annotated[
     int,
     typer.Option("--device", "-d", min=0, metavar="N", help="Device number of the camera."),
+]
+
+Keep: TypeAlias = Annotated[
+    bool,
+    typer.Option("--keep", help="Leave the camera connected that this command has connected."),
 ]
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -94,8 +100,12 @@ async def camera_at(address: str, number: int) -> AsyncGenerator[AsyncCamera]:
 
 
 @asynccontextmanager
-async def connected(camera: AsyncCamera) -> AsyncGenerator[None]:
-    """Connect `camera` for the block; disconnect it only if it was not connected before."""
+async def connected(camera: AsyncCamera, *, keep: bool = False) -> AsyncGenerator[None]:
+    """Connect `camera` for the block; disconnect it only if it was not connected before.
+
+    With `keep` it stays connected: another program may have begun to use it meanwhile. What was
+    done is printed, unless there is an error to print.
+    """
     if await camera.get_connected():
         yield
         return
@@ -103,7 +113,10 @@ async def connected(camera: AsyncCamera) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await _disconnect(camera)
+        if not keep:
+            await _disconnect(camera)
+    name = f"camera {camera.device_number}"
+    print_note(f"connected {name}" if keep else f"connected {name}, and disconnected it again")
 
 
 async def _disconnect(camera: AsyncCamera) -> None:

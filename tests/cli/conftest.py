@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from typer.testing import Result
 
 _COMMAND = get_command(app)
+CONNECTED = "connected camera 0, and disconnected it again\n"
+"""What is printed to stderr when a camera was not connected before."""
+
 _ROOT = Path(__file__).parents[2]
 
 

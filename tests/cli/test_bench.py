@@ -9,7 +9,7 @@ from alpaca_async.cli._probe import measure, observed_client
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 from tests.scripted import ScriptedServer, value
 
-from .conftest import ctrl_c_when
+from .conftest import CONNECTED, ctrl_c_when
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def test_it_measures_calls_and_frames_and_leaves_the_camera_as_found(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     result = run("bench", address, *_QUICK)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, CONNECTED)
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0].startswith("connection ")
     assert lines[0].endswith("ms to open; HTTP/1.1")

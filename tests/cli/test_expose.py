@@ -18,7 +18,7 @@ from alpaca_async import SensorType
 from alpaca_async.cli import _expose
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
-from .conftest import ctrl_c_when, started, wait_until
+from .conftest import CONNECTED, ctrl_c_when, started, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_frames_are_saved_as_fits_files_and_the_first_also_as_a_png(
     result = run("expose", address, "-t", 0.05, "-n", 3, "--preview", "-o", tmp_path / "pictures")
     names = ["light_0001.fits", "light_0001.png", "light_0002.fits", "light_0003.fits"]
     assert result.stdout.splitlines() == [str(tmp_path / "pictures" / name) for name in names]
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, CONNECTED)
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == names
     with fits.open(tmp_path / "pictures" / "light_0003.fits") as hdus:
         assert hdus[0].data.shape == (48, 64)
@@ -57,7 +57,7 @@ def test_fits_files_and_previews_need_no_extra(
     for package in ("astropy", "PIL"):
         monkeypatch.setitem(sys.modules, package, None)
     result = run("expose", address, "-t", 0.01, "--preview", "-o", tmp_path)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, CONNECTED)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".fits", ".png"]
 
 
@@ -175,6 +175,16 @@ def test_a_camera_that_was_not_connected_is_disconnected_afterwards(
     assert run("expose", address, "-t", 0.01, "-o", tmp_path).exit_code == 0
     assert not simulated.connected
     assert simulated.count("disconnect") == 1
+
+
+def test_what_was_connected_is_said_and_can_be_kept(
+    run: Run, address: str, simulated: SimulatedCamera, tmp_path: Path
+) -> None:
+    arguments = ("expose", address, "-t", 0.01, "-o", tmp_path)
+    assert run(*arguments).stderr == CONNECTED
+    assert run(*arguments, "--keep").stderr == "connected camera 0\n"
+    assert simulated.connected
+    assert not run(*arguments, "--keep").stderr
 
 
 def test_the_camera_is_disconnected_after_an_error(

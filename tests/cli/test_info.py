@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from alpaca_async import SensorType
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
+from .conftest import CONNECTED
+
 if TYPE_CHECKING:
     import pytest
 
@@ -16,7 +18,7 @@ def test_it_shows_server_devices_and_cameras(
     run: Run, address: str, simulated: SimulatedCamera
 ) -> None:
     result = run("info", address)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, CONNECTED)
     lines = [line.strip() for line in result.stdout.splitlines()]
     assert "server        Simulated cameras" in lines
     assert f"camera 0      Simulated camera  {simulated.unique_id}" in lines
