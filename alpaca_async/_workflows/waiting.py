@@ -18,6 +18,7 @@ from alpaca_async._errors import (
 )
 from alpaca_async._progress import Progress
 
+from .clock import CHECK_INTERVAL, WakingClock
 from .idle import BUSY
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class ImageWait:
         stale_image_due: float = -math.inf,
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self._now = WakingClock().now
         self.exposure = exposure
         self._readiness = None if exposure is None else exposure.readiness
         self._camera = camera
@@ -112,7 +114,7 @@ class ImageWait:
     def abort(self) -> None:
         """Expect no image: `run` raises `ExposureAborted`."""
         if not self._abort_scope.expired():
-            self._abort_scope.reschedule(self._now())
+            self._abort_scope.reschedule(self.loop.time())
 
     def _reason(self) -> str:
         if self.exposure is not None and self.exposure.replaced:
@@ -127,7 +129,8 @@ class ImageWait:
                 self._next_state = self._now() + self._state_interval
                 continue  # the read may have taken a while
             self._report("exposing", (now - self._started) / self._duration, self._end - now)
-            await self._sleep(min(self._end - now, self._next_state - now, self._step))
+            left = min(self._end, self._next_state) - now
+            await self._sleep(min(left, self._step))
         self._next_state = self._end + _STATE_INTERVAL
 
     async def _sleep(self, seconds: float) -> None:
@@ -251,7 +254,7 @@ class ImageWait:
 
     @property
     def _step(self) -> float:
-        return _PROGRESS_INTERVAL if self._progress else math.inf
+        return _PROGRESS_INTERVAL if self._progress else CHECK_INTERVAL
 
     def _report(
         self,
@@ -270,7 +273,3 @@ class ImageWait:
         error.server = self._camera.server
         error.member = f"camera/{self._camera.device_number}/imageready"
         return error
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()

@@ -26,6 +26,7 @@ from alpaca_async import (
 from alpaca_async._device import readiness
 from alpaca_async._workflows import waiting as waiting_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from tests.conditions import until
 from tests.scripted import ScriptedServer, ascom_error, http, value
 
 from .test_exposure import Forgiving, exposing
@@ -506,3 +507,40 @@ async def test_an_image_that_is_never_ready_ends_at_the_deadline(client: AlpacaC
             await client.camera(server.address).expose(0.1, ready_timeout=0.4)
     assert 0.5 <= time.monotonic() - begun < 1.5
     assert never.count("abortexposure") == 1
+
+
+class SleepingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock stands still while the computer sleeps."""
+
+    slept = 0.0
+
+    def time(self) -> float:
+        return super().time() - self.slept
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_computer_that_wakes_up_finds_the_image(
+    watched: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated = SimulatedCamera(width=32, height=24, readout_time=0.0, initially_connected=True)
+    wall = time.time
+
+    async def story(address: str) -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SleepingLoop)
+        async with AlpacaClient() as client:
+            progress = (lambda _: None) if watched else None
+            task = asyncio.create_task(client.camera(address).expose(2.0, progress=progress))
+            await until(lambda: simulated.count("startexposure"))
+            # An hour passes: by the system's clock, not by that of the loop.
+            monkeypatch.setattr(time, "time", lambda: wall() + 3600)
+            begun = loop.time()
+            simulated.speed_up = 100.0
+            await task
+            return loop.time() - begun
+
+    with (
+        run_in_thread(SimulatorServer([simulated])) as server,
+        asyncio.Runner(loop_factory=SleepingLoop) as runner,
+    ):
+        assert runner.run(story(server.address)) < 1.9
