@@ -530,8 +530,9 @@ def test_a_computer_that_wakes_up_finds_the_image(
         assert isinstance(loop, SleepingLoop)
         async with AlpacaClient() as client:
             progress = (lambda _: None) if watched else None
-            task = asyncio.create_task(client.camera(address).expose(2.0, progress=progress))
-            await until(lambda: simulated.count("startexposure"))
+            camera = client.camera(address)
+            task = asyncio.create_task(camera.expose(2.0, progress=progress))
+            await until(lambda: camera._record.exposures.has_waiters)
             # An hour passes: by the system's clock, not by that of the loop.
             monkeypatch.setattr(time, "time", lambda: wall() + 3600)
             begun = loop.time()
