@@ -134,6 +134,7 @@ class Framing(CachedFacts):
 
     async def _change_frame(self, former: Frame, wanted: Frame) -> None:
         sent: list[Change] = []
+        set_before = dict(self._record.set_values)
         try:
             await self._send(plan(former, wanted), sent)
             if any(change.member.startswith("Bin") for change in sent):
@@ -144,6 +145,7 @@ class Framing(CachedFacts):
         except BaseException:
             if sent:
                 await finish(self._restore(former, sent))
+            self._record.set_values = set_before
             raise
         for axis in wanted:  # also those that were equal and not sent
             self._record.set_values |= axis.members

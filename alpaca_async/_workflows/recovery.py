@@ -28,6 +28,7 @@ from alpaca_async._session.management import get_configured_devices
 from alpaca_async._tasks import together
 
 from .exposure import Exposing
+from .frame import plan
 from .framing import FRAME_MEMBERS, Framing
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _SETTINGS: Final = ("ReadoutMode", "FastReadout", "Gain", "Offset", "SubExposure
 """In the order in which they are restored: the possible gains may depend on the mode."""
 _READ_LIMIT: Final = 2.0
 """Seconds to wait for a reply while a camera is brought back, over a network that loses some."""
+_RESTORE_ROUNDS: Final = 4
+"""How often the settings are compared: some cameras adapt one to another."""
 
 T = TypeVar("T")
 
@@ -172,30 +175,40 @@ class Recovering(Exposing, Framing):
         return False
 
     async def _restore_settings(self, patience: Patience) -> None:
-        """Restore the values that this client had set, if the camera has others.
+        """Restore the values that this client had set, where the camera has others.
 
-        Only what was set is read, and what was read once is not read again.
+        Only what was set is read. A command whose reply is lost is not repeated blindly: what the
+        camera has is read again first.
         """
-        values = dict(self._record.set_values)
-        wanted = [member for member in _SETTINGS if member in values]
-        kinds = {member: type(values[member]) for member in wanted}
-        present = await together(
-            self._read_again(partial(self._get, member, kinds[member]), patience)
-            for member in wanted
-        )
-        for member, value in zip(wanted, present, strict=True):
-            if value != values[member]:
-                await self._set(member, values[member])
-        if any(member in values for member in FRAME_MEMBERS):
-            await self._restore_frame(values, patience)
-
-    async def _restore_frame(self, values: Mapping[str, object], patience: Patience) -> None:
-        """Restore the frame; its numbers were valid before, so the sensor is not asked."""
-        read = partial(self._read_again, patience=patience)
         async with self._record.frame_turns():
-            present = await self._read_frame(read)
-            wanted = (present[0].with_members(values), present[1].with_members(values))
-            await self._change_frame(present, wanted)
+            for _ in range(_RESTORE_ROUNDS):
+                changes = await self._differences(dict(self._record.set_values), patience)
+                if not changes:
+                    return
+                for member, value in changes:
+                    await self._call(member, {member: value}, timeout=_READ_LIMIT)
+        failure = OperationFailed(f"the camera does not take {', '.join(m for m, _ in changes)}")
+        raise failure.at(self._server, self._member("connected"))
+
+    async def _differences(
+        self, values: Mapping[str, object], patience: Patience
+    ) -> list[tuple[str, object]]:
+        """Return what has to be set so that the camera has `values`, in the order of setting."""
+        members = [member for member in _SETTINGS if member in values]
+        present = await together(
+            self._read_again(partial(self._get, member, type(values[member])), patience)
+            for member in members
+        )
+        settings = [
+            (member, values[member])
+            for member, own in zip(members, present, strict=True)
+            if own != values[member]
+        ]
+        if not any(member in values for member in FRAME_MEMBERS):
+            return settings
+        frame = await self._read_frame(partial(self._read_again, patience=patience))
+        wanted = (frame[0].with_members(values), frame[1].with_members(values))
+        return [*settings, *((c.member, c.value) for c in plan(frame, wanted))]
 
     def _check_reconnect(self, how: Reconnect) -> None:
         if how.unique_id is not None and not self._server.startswith("http:"):

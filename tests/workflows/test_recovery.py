@@ -10,6 +10,7 @@ import pytest
 
 from alpaca_async import (
     AlpacaClient,
+    AscomError,
     AsyncCamera,
     CameraSettings,
     DriverException,
@@ -24,7 +25,7 @@ from alpaca_async import (
 )
 from alpaca_async._device import patience
 from alpaca_async._workflows import recovery, waiting
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 from tests.discovery.udp import answering, naming
 from tests.relay import Relay
 from tests.scripted import ScriptedServer, http, value
@@ -619,3 +620,44 @@ async def test_a_gateway_without_its_server_is_a_loss(
         with pytest.raises(RequestRejected) as caught:
             await camera.start_exposure(1)
         assert camera._is_loss(caught.value) is lost
+
+
+@pytest.mark.timeout(120)
+async def test_a_frame_is_restored_over_a_network_that_loses_replies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty times, each at most ten seconds of a network with real time limits."""
+    monkeypatch.setattr(recovery, "_READ_LIMIT", 0.1)
+
+    async def restore(seed: int) -> None:
+        simulated = SimulatedCamera(width=64, height=48, initially_connected=True)
+        async with (
+            SimulatorServer([simulated]) as server,
+            FaultProxy(server.address, seed=seed) as proxy,
+            AlpacaClient() as client,
+        ):
+            camera = client.camera(proxy.address)
+            await camera.set_frame(num_x=32, num_y=24)
+            await camera.set_gain(50)
+            simulated.reset_settings()
+            proxy.add("lose_reply", probability=0.05)
+            simulated.requests.clear()
+            await camera.reconnect(Reconnect(timeout=10.0, interval=0.1))
+            assert (simulated.num_x, simulated.num_y, simulated.gain) == (32, 24, 50)
+            assert len(simulated.requests) < 40
+
+    for seed in range(20):
+        await restore(seed)
+
+
+async def test_what_could_not_be_set_is_still_wanted(client: AlpacaClient) -> None:
+    simulated = SimulatedCamera(width=64, height=48, initially_connected=True)
+    async with SimulatorServer([simulated]) as server:
+        camera = client.camera(server.address)
+        await camera.set_frame(num_x=32)
+        simulated.refuse("NumY")
+        with pytest.raises(AscomError):
+            await camera.set_frame(num_x=16, num_y=16)
+        simulated.reset_settings()
+        await camera.reconnect()
+    assert simulated.num_x == 32
