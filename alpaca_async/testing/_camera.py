@@ -173,6 +173,7 @@ class SimulatedCamera(CameraSettings):
             started_at=datetime.now(UTC),
             readout_time=self._readout_time(),
             image_delay=self.image_delay,
+            narrowest_type=self.narrowest_type,
             failure=failure,
         )
 

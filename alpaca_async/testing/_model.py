@@ -116,6 +116,11 @@ class CameraModel:
     """Seconds for the full frame; a subframe takes time in proportion to its rows."""
     image_delay: float = 0.0
     """Seconds in state Idle after the readout until the image is ready; `inf` for never."""
+
+    # deviations of some servers
+    narrowest_type: bool = False
+    """Whether each image is sent in the narrowest of Byte, Int16, UInt16 and Int32 that holds its
+    pixels, so that the type changes from frame to frame. Otherwise `max_adu` decides."""
     ignores_subframes: bool = False
     """Whether the camera ignores StartX, StartY, NumX and NumY and delivers the full frame."""
     swaps_axes: bool = False
