@@ -133,8 +133,9 @@ class DeviceCore(CameraModel):
         self._change_connection(connected=False, after=self.connect_time)
 
     def set_connected(self, connected: bool) -> None:
-        """Connect or disconnect at once."""
-        self._change_connection(connected=connected, after=0.0)
+        """Connect within `connected_time`, or disconnect at once."""
+        after = self.connected_time if connected else 0.0
+        self._change_connection(connected=connected, after=after)
 
     def _change_connection(self, *, connected: bool, after: float) -> None:
         if connected == self._is_connected:
