@@ -15,7 +15,16 @@ from .replies import (
     UNKNOWN_NUMBER,
     WHOLE_SECONDS,
 )
-from .simulated import CHANGING_TYPES, SHARED_IDS, STALE_IMAGE_READY
+from .simulated import (
+    CHANGING_TYPES,
+    DIVIDED_FRAME,
+    IGNORED_BINNING,
+    LAGGING_FRAME,
+    LOWER_CASE_TRUE,
+    SHARED_IDS,
+    SLOW_CONNECT,
+    STALE_IMAGE_READY,
+)
 
 _MEASURED: Final = "(November 2026)"
 """The date of the source, where a server has no numbered version."""
@@ -62,6 +71,9 @@ SERVERS: Final = (
         "The Alpaca bridge of INDI serves INDI devices.",
         (
             STALE_IMAGE_READY,
+            LAGGING_FRAME,
+            LOWER_CASE_TRUE,
+            SLOW_CONNECT,
             SHARED_IDS,
             listed("JSON, though ImageBytes were requested", "Images are sent as JSON only"),
             listed("ImageReady is true while the state is Reading"),
@@ -127,6 +139,7 @@ SERVERS: Final = (
         _MEASURED,
         "A server in TypeScript for INDI devices.",
         (
+            DIVIDED_FRAME,
             UNKNOWN_NUMBER,
             READOUT_MODE_AS_TEXT,
             IMAGE_READ_ONCE,
@@ -136,8 +149,8 @@ SERVERS: Final = (
     Server(
         "goalpaca",
         _MEASURED,
-        "A library in Go for servers. It is right throughout.",
-        (WHOLE_SECONDS,),
+        "A library in Go for servers.",
+        (IGNORED_BINNING, WHOLE_SECONDS),
     ),
     Server(
         "AlpycaDevice",
