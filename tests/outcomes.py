@@ -51,6 +51,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     # network
     "refuse": BROKEN,
     "reset_on_connect": BROKEN,
+    "close_on_connect": BROKEN,
     "reset_before": BROKEN,
     "close_before": BROKEN,
     "reset_after": BROKEN,
@@ -69,6 +70,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "drip": SILENT,
     "slow": HARMLESS,
     "split": HARMLESS,
+    "separate_body": HARMLESS,
     "repeat_reply": HARMLESS,
     # HTTP
     **{name: REJECTED for name in FAULTS if name.startswith("http_") and "1_0" not in name},
@@ -77,6 +79,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "login_page_as_json": MALFORMED,
     "endless_head": BROKEN,
     "garbage": BROKEN,
+    "no_head": BROKEN,
     "terse_head": HARMLESS,
     "bare_newlines": HARMLESS,
     "interim_reply": HARMLESS,
@@ -90,6 +93,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "length_too_long": Outcome(TransportError, TransportError, MalformedResponse),
     "length_too_short": CUT_UNDETECTED,
     "two_lengths": BROKEN,
+    "repeated_length": BROKEN,
     "length_and_chunks": BROKEN,
     "huge_length": Outcome(TransportTimeout, TransportTimeout, MalformedResponse),
     "length_in_words": BROKEN,
@@ -98,6 +102,8 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     # content
     "truncated_json": NOT_JSON,
     "trailing_comma": NOT_JSON,
+    "trailing_comma_in_list": HARMLESS,
+    "latin_1": HARMLESS,
     "utf_16": HARMLESS,
     "byte_order_mark": HARMLESS,
     "broken_utf_8": NOT_JSON,
@@ -115,6 +121,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "infinite_value": MALFORMED_VALUE,
     "huge_integer": NOT_JSON,
     "deep_nesting": NOT_JSON,
+    "fractional_integer": MALFORMED_VALUE,
     "driver_error": device_error(DriverException),
     "not_connected": device_error(NotConnectedException),
     "error_without_number": device_error(DriverException),
@@ -133,6 +140,8 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "late_data_start": MALFORMED_IMAGE,
     "future_version": MALFORMED_IMAGE,
     "image_error": Outcome(None, None, DriverException),
+    "image_error_with_pixels": Outcome(None, None, DriverException),
+    "length_of_pixels": INCOMPLETE_IMAGE,
     "imagebytes_as_json": MALFORMED_IMAGE,
     "json_as_imagebytes": MALFORMED_IMAGE,
 }

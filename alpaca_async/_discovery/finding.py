@@ -1,29 +1,35 @@
-"""Lists the cameras of all servers that discovery finds, without duplicates."""
+"""Lists the cameras of all servers that discovery finds, each once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async._address import origin
-from alpaca_async._errors import AlpacaError
+from alpaca_async._errors import AlpacaError, OperationFailed
+from alpaca_async._protocol.values import quoted
 from alpaca_async._session.management import get_configured_devices
 from alpaca_async._session.session import Session, Timeouts
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import wait_for_end
 
 from .discovery import DISCOVERY_PORT, discover
+from .same_server import is_same_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from .discovery import DiscoveredServer, Hosts
 
+_DEVICES: Final = "management/v1/configureddevices"
 _MAX_CONCURRENT: Final = 16
 _QUERY_TIMEOUT: Final = 5.0
 _MAX_DEVICES: Final = 256
+_MAX_SHARED_IDS: Final = 1024
 _TIMEOUTS: Final = Timeouts(establish=2.0, reply=3.0)
 
 logger = logging.getLogger("alpaca_async")
@@ -38,7 +44,34 @@ class FoundCamera:
     device_number: int
     name: str
     unique_id: str
-    """Does not change if the address or the device number changes."""
+    """Does not change if the address or the device number changes.
+
+    Some servers derive it from the model's name: there, two cameras of a model have the same id.
+    """
+
+
+class _SharedIds:
+    """Unique ids that several cameras had at the same time, with these cameras."""
+
+    def __init__(self) -> None:
+        self._cameras: dict[str, frozenset[FoundCamera]] = {}
+
+    def add(self, unique_id: str, cameras: set[FoundCamera]) -> bool:
+        """Record that `cameras` have this id; return whether that is new."""
+        known = self.cameras(unique_id)
+        if cameras <= known or (not known and len(self._cameras) >= _MAX_SHARED_IDS):
+            return False
+        self._cameras[unique_id] = known | cameras
+        return True
+
+    def cameras(self, unique_id: str) -> frozenset[FoundCamera]:
+        """Return the cameras with this id; none if it is unique as far as is known."""
+        return self._cameras.get(unique_id, frozenset())
+
+
+_SHARED_IDS: Final = _SharedIds()
+"""What the searches of this process have found. It outlives them: one that finds only one of
+these cameras could not know otherwise that it is not the only one with its id."""
 
 
 def find_cameras(
@@ -51,9 +84,12 @@ def find_cameras(
     """Query all servers that `discover` finds for their cameras, and yield each at once.
 
     Servers are queried concurrently, at most 16 at a time, each for at most five seconds. If one
-    fails, its cameras are missing and a warning is logged. A camera with several addresses is
-    yielded once, with the address that replied first. The stream ends at most five seconds after
-    `timeout`.
+    fails, its cameras are missing and a warning is logged. The stream ends at most five seconds
+    after `timeout`.
+
+    A server with several addresses is recognised by the numbers of its replies; its cameras are
+    yielded once, with the address that replied first. Different cameras are all yielded, also
+    those with the same unique id; a warning names these.
 
     Any host in the network can reply, so servers are queried without credentials, unless `client`
     is given: it uses its own.
@@ -61,7 +97,7 @@ def find_cameras(
     Raises:
         TransportError: no socket can be opened.
     """
-    return Stream(_find(discover(hosts, timeout=timeout, port=port), timeout, client))
+    return Stream(_find(discover(hosts, timeout=timeout, port=port), timeout, client, set()))
 
 
 async def find_camera(
@@ -71,31 +107,52 @@ async def find_camera(
     timeout: float = 2.0,
     port: int = DISCOVERY_PORT,
     client: Session | None = None,
+    last_address: str | None = None,
 ) -> FoundCamera | None:
     """Return the camera with `unique_id` at its present address, None if no server has it.
 
-    Arguments and errors are those of `find_cameras`.
+    This waits for the replies of all servers, because several cameras may have the same id. It
+    never returns a camera that an earlier search found together with another of the same id: such
+    a camera has not moved. An exception is the camera at `last_address`, where the wanted one was
+    before. A server there that answers discovery, but fails to list its devices, is waited for:
+    the camera is not looked for elsewhere. The other arguments and errors are those of
+    `find_cameras`.
+
+    Raises:
+        OperationFailed: the id does not tell which camera is meant; or the server at
+            `last_address` fails.
     """
-    async with find_cameras(hosts, timeout=timeout, port=port, client=client) as cameras:
-        async for camera in cameras:
-            if camera.unique_id == unique_id:
-                return camera
-    return None
+    failed: set[str] = set()
+    neighbours = _SHARED_IDS.cameras(unique_id)
+    servers = discover(hosts, timeout=timeout, port=port)
+    async with Stream(_find(servers, timeout, client, failed)) as cameras:
+        found = [camera async for camera in cameras if camera.unique_id == unique_id]
+    if last_address is not None:
+        home = origin(last_address)
+        if returned := [camera for camera in found if origin(camera.address) == home]:
+            return returned[0]
+        if home in map(origin, failed):
+            raise OperationFailed("the server does not list its devices").at(home, _DEVICES)
+    moved = [camera for camera in found if camera not in neighbours]
+    if len(moved) > 1 or (found and not moved):
+        raise OperationFailed(
+            f"the unique id {quoted(unique_id)} does not tell which camera is meant: "
+            f"{_places(neighbours.union(found))} have the same; use the address instead"
+        )
+    return moved[0] if moved else None
 
 
 async def _find(
-    servers: Stream[DiscoveredServer], timeout: float, client: Session | None
+    servers: Stream[DiscoveredServer], timeout: float, client: Session | None, failed: set[str]
 ) -> AsyncGenerator[FoundCamera]:
+    """Yield the cameras of all `servers`; add the addresses of those that fail to `failed`."""
     session = Session(timeouts=_TIMEOUTS) if client is None else client
-    search = _Search(session, asyncio.get_running_loop().time() + timeout + _QUERY_TIMEOUT)
+    deadline = asyncio.get_running_loop().time() + timeout + _QUERY_TIMEOUT
+    search = _Search(session, deadline, failed)
     task = asyncio.create_task(search.run(servers))
-    known: set[FoundCamera | str] = set()
     try:
         while (camera := await search.found.get()) is not None:
-            key = camera.unique_id or camera
-            if key not in known:
-                known.add(key)
-                yield camera
+            yield camera
         await task
     finally:
         task.cancel()
@@ -111,11 +168,14 @@ async def _find(
 class _Search:
     """The queries to all servers of one search; the queue `found` ends with None."""
 
-    def __init__(self, session: Session, deadline: float) -> None:
+    def __init__(self, session: Session, deadline: float, failed: set[str]) -> None:
         self.found: asyncio.Queue[FoundCamera | None] = asyncio.Queue()
         self._session = session
         self._deadline = deadline
+        self._failed = failed
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._cameras: dict[str, list[FoundCamera]] = {}
+        self._by_id: defaultdict[str, set[FoundCamera]] = defaultdict(set)
 
     async def run(self, servers: Stream[DiscoveredServer]) -> None:
         """Query each server as soon as it is discovered."""
@@ -133,18 +193,65 @@ class _Search:
             self.found.put_nowait(None)
 
     async def _query(self, address: str) -> None:
+        """Queue the cameras of a server, unless it was queried at another address."""
         try:
-            async with asyncio.timeout_at(self._deadline), self._slots:
-                async with asyncio.timeout(_QUERY_TIMEOUT):
-                    devices = await get_configured_devices(self._session, origin(address))
+            async with self._turn():
+                cameras = await self._list(address)
         except AlpacaError as error:
             logger.warning("cannot list the devices of a discovered server: %s", error)
-            return
+            self._failed.add(address)
         except TimeoutError:
             logger.warning("the discovered server %s did not list its devices in time", address)
-            return
-        for device in devices[:_MAX_DEVICES]:
-            if device.device_type.lower() == "camera":
-                self.found.put_nowait(
-                    FoundCamera(address, device.device_number, device.device_name, device.unique_id)
-                )
+            self._failed.add(address)
+        else:
+            if not await self._is_known(address, cameras):
+                self._add(cameras)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Limit the number of queries, and the duration of each."""
+        async with asyncio.timeout_at(self._deadline), self._slots:
+            async with asyncio.timeout(_QUERY_TIMEOUT):
+                yield
+
+    async def _list(self, address: str) -> list[FoundCamera]:
+        devices = await get_configured_devices(self._session, origin(address))
+        cameras = [
+            FoundCamera(address, device.device_number, device.device_name, device.unique_id)
+            for device in devices[:_MAX_DEVICES]
+            if device.device_type.lower() == "camera"
+        ]
+        return list(dict.fromkeys(cameras))
+
+    async def _is_known(self, address: str, cameras: list[FoundCamera]) -> bool:
+        """Return whether a server with the same cameras, at another address, is this server."""
+        candidates = [
+            other
+            for other, others in self._cameras.items()
+            if cameras and cameras == [replace(each, address=address) for each in others]
+        ]
+        self._cameras[address] = cameras
+        try:
+            async with self._turn():
+                for other in candidates:
+                    if await is_same_server(self._session, other, address):
+                        return True
+        except TimeoutError:
+            logger.info("%s may be another address of %s", address, ", ".join(candidates))
+        return False
+
+    def _add(self, cameras: list[FoundCamera]) -> None:
+        """Queue cameras, and log those whose unique id another camera has."""
+        for camera in cameras:
+            self.found.put_nowait(camera)
+            if camera.unique_id:
+                same = self._by_id[camera.unique_id]
+                same.add(camera)
+                if len(same) > 1 and _SHARED_IDS.add(camera.unique_id, same):
+                    logger.warning(
+                        "%s have the same unique id, %s", _places(same), quoted(camera.unique_id)
+                    )
+
+
+def _places(cameras: Iterable[FoundCamera]) -> str:
+    return ", ".join(sorted(f"camera {each.device_number} at {each.address}" for each in cameras))

@@ -155,7 +155,13 @@ class Recovering(Exposing, Framing):
         """Find the camera with the wanted id, and follow it there."""
         if how.unique_id is None or await self._is_at_same_server(how.unique_id):
             return
-        found = await find_camera(how.unique_id, how.hosts, timeout=_SEARCH_TIMEOUT, port=how.port)
+        found = await find_camera(
+            how.unique_id,
+            how.hosts,
+            timeout=_SEARCH_TIMEOUT,
+            port=how.port,
+            last_address=self._server,
+        )
         if found is None:
             raise OperationFailed(f"no server has the camera {how.unique_id}")
         logger.info("%r is now camera %d at %s", self, found.device_number, found.address)

@@ -1,9 +1,12 @@
-"""The option `--fault` of `alpaca-async sim`, and the list of faults."""
+"""The option `--fault` of `alpaca-async sim`, and the list of faults.
+
+The faults of the network and the server are caused by a proxy, those of the camera by its model.
+"""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Self, TypeAlias
 
 import typer
 from rich.text import Text
@@ -50,6 +53,19 @@ class FaultSpec(NamedTuple):
         return cls(name, rest[0] if rest else None, probability)
 
 
+def split_faults(specs: list[FaultSpec]) -> tuple[dict[str, Any], list[FaultSpec]]:
+    """Return the arguments of `SimulatedCamera` for faults of the camera, and the other faults."""
+    from alpaca_async.testing import CAMERA_FAULTS  # noqa: PLC0415 - an extra
+
+    model: dict[str, Any] = {}
+    for spec in specs:
+        if spec.name in CAMERA_FAULTS:
+            if spec[1:] != (None, 1.0):
+                raise UsageError(f"--fault {spec.name} takes no member and no probability")
+            model |= CAMERA_FAULTS[spec.name].model
+    return model, [spec for spec in specs if spec.name not in CAMERA_FAULTS]
+
+
 @asynccontextmanager
 async def fault_proxy(
     target: str, specs: list[FaultSpec], *, host: str, port: int, seed: int
@@ -69,12 +85,16 @@ async def fault_proxy(
 
 def print_faults() -> None:
     """Print all faults, one on each line, sorted by kind."""
-    from alpaca_async.testing import FAULTS  # noqa: PLC0415 - an extra
+    from alpaca_async.testing import CAMERA_FAULTS, FAULTS  # noqa: PLC0415 - an extra
 
     for fault in sorted(FAULTS.values(), key=lambda fault: _KINDS.index(fault.kind)):
-        print_line(
-            Text.assemble((f"{fault.kind:8} ", "dim"), f"{fault.name:21} {fault.description}")
-        )
+        _print_fault(fault.kind, fault.name, fault.description)
+    for camera_fault in CAMERA_FAULTS.values():
+        _print_fault("camera", camera_fault.name, camera_fault.description)
+
+
+def _print_fault(kind: str, name: str, description: str) -> None:
+    print_line(Text.assemble((f"{kind:8} ", "dim"), f"{name:23} {description}"))
 
 
 _KINDS: Final = ("network", "HTTP", "content", "image")

@@ -17,7 +17,7 @@ from alpaca_async._enums import SensorType
 from ._console import Interrupted, print_json, print_line, print_note, report_errors
 from ._event_loop import run
 from ._extras import require
-from ._faults import LIST, Faults, FaultSpec, fault_proxy, print_faults
+from ._faults import LIST, Faults, FaultSpec, fault_proxy, print_faults, split_faults
 from ._server import SIMULATED_SKY, AsJson
 from ._usage import UsageError
 
@@ -92,7 +92,8 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         if LIST in (fault or []):
             print_faults()
             return
-        specs = [FaultSpec.parse(text) for text in fault or []]
+        faults = [FaultSpec.parse(text) for text in fault or []]
+        deviations, specs = split_faults(faults)
         width, height = _parse_size(size)
         from alpaca_async.testing import SimulatedCamera  # noqa: PLC0415 - an extra
 
@@ -107,11 +108,17 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
                 speed_up=speed_up,
                 seed=seed + number,
                 **SIMULATED_SKY,
+                **deviations,
             )
             for number in range(cameras)
         ]
         endpoint = _Endpoint(host, port, discovery_port if discovery else None)
-        announce = _announce_json if as_json else _announce
+
+        def announce(cameras: Cameras, server: Server) -> None:
+            if faults:
+                print_note(f"with faults: {', '.join(spec.name for spec in faults)}")
+            (_announce_json if as_json else _announce)(cameras, server)
+
         _run_until_ctrl_c(
             _serve_with_faults(models, endpoint, announce, specs, seed)
             if specs
@@ -169,7 +176,6 @@ async def _serve_with_faults(
         ) as proxy,
         discovery_responders([endpoint.host], endpoint.discovery_port, proxy.port),
     ):
-        print_note(f"with faults: {', '.join(spec.name for spec in specs)}")
         announce(cameras, proxy)
         await asyncio.Event().wait()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._camera import SimulatedCamera
+    from ._camera_faults import CAMERA_FAULTS, CameraFault
     from ._core import ReceivedRequest
     from ._exposure import SimulatedExposure
     from ._faults import FAULTS, Fault
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ._server import SimulatorServer, run_in_thread
 
 __all__ = [
+    "CAMERA_FAULTS",
     "FAULTS",
+    "CameraFault",
     "CameraModel",
     "ControlMode",
     "Fault",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CAMERA_FAULTS": "_camera_faults",
+    "CameraFault": "_camera_faults",
     "CameraModel": "_model",
     "ControlMode": "_model",
     "FAULTS": "_faults",

@@ -107,7 +107,7 @@ class Application:
         self._name = name
         self._location = location
         self._wire = wire
-        self._server_ids = itertools.count(1)
+        self._server_ids = cameras[0].reply_numbers if cameras else itertools.count(1)
         self._app: ASGIApp = Starlette(
             routes=[
                 Route("/api/{version}/{type}/{number}/{member}", self._api, methods=["GET", "PUT"]),

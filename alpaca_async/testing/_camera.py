@@ -48,6 +48,7 @@ class SimulatedCamera(CameraSettings):
         super().__post_init__()
         self._sensor: Sensor | None = None
         self._current: SimulatedExposure | None = None
+        self._former: SimulatedExposure | None = None
         self._last: SimulatedExposure | None = None
         self._failure: AscomError | None = None
         self._exposure_count = 0
@@ -62,7 +63,7 @@ class SimulatedCamera(CameraSettings):
 
     def on_connection_change(self) -> None:
         """Drop the exposure and reset the settings; the cooler continues."""
-        self._current = self._last = None
+        self._current = self._former = self._last = None
         self._guiding_until = 0.0
         self.reset_settings()
 
@@ -118,7 +119,12 @@ class SimulatedCamera(CameraSettings):
     @property
     def state(self) -> CameraStates:
         """What the camera is doing."""
-        return self._current.state(self.now) if self._current else CameraStates.IDLE
+        return self._reported.state(self.now) if self._reported else CameraStates.IDLE
+
+    @property
+    def _reported(self) -> SimulatedExposure | None:
+        """The exposure whose state clients see: within `start_lag`, the one before."""
+        return self._former if self._is_starting() else self._current
 
     @property
     def exposure(self) -> SimulatedExposure | None:
@@ -133,18 +139,19 @@ class SimulatedCamera(CameraSettings):
     def get_image_ready(self) -> bool:
         """Return whether an image is ready; raise the error of a failed exposure."""
         self.require_connected()
-        if self._current is None:
+        reported = self._reported
+        if reported is None:
             return False
-        if self._current.failure is not None and self.state == CameraStates.ERROR:
-            raise self._current.failure
-        return self._current.is_ready(self.now)
+        if reported.failure is not None and self.state == CameraStates.ERROR:
+            raise reported.failure
+        return reported.is_ready(self.now)
 
     def get_percent_completed(self) -> int:
         """Return the progress of exposure and readout, percent."""
         self.require_connected()
-        if self._current is None or not self._is_busy():
+        if self._reported is None or not self._is_busy():
             raise InvalidOperationException(0x40B, f"{self.name} is not exposing")
-        return self._current.percent(self.now)
+        return self._reported.percent(self.now)
 
     def get_last_exposure(self) -> SimulatedExposure:
         """Return the last exposure that produced an image."""
@@ -165,14 +172,16 @@ class SimulatedCamera(CameraSettings):
             raise InvalidOperationException(0x40B, f"{self.name} is exposing already")
         if self._current is not None and self._current.is_ready(self.now):
             self._last = self._current
+        self._former = self._current
         self._exposure_count += 1
         failure, self._failure = self._failure, None
         self._current = SimulatedExposure(
             shot=self._shot(duration, light),
-            started=self.now,
+            started=self.now + self.start_lag,
             started_at=datetime.now(UTC),
             readout_time=self._readout_time(),
             image_delay=self.image_delay,
+            narrowest_type=self.narrowest_type,
             failure=failure,
         )
 
@@ -193,10 +202,15 @@ class SimulatedCamera(CameraSettings):
 
         The camera keeps this array and returns it until the next exposure. Do not write to it.
         """
-        if not self.get_image_ready() or self._current is None:
+        reported = self._reported
+        dropped = self.drops_image_at_start and self._is_starting()
+        if not self.get_image_ready() or reported is None or dropped:
             raise InvalidOperationException(0x40B, f"{self.name} has no image")
         self._sensor = self._sensor or Sensor(self)
-        return self._current.pixels(self._sensor)
+        return reported.pixels(self._sensor)
+
+    def _is_starting(self) -> bool:
+        return self._current is not None and self.now < self._current.started
 
     def _is_busy(self) -> bool:
         return self.state in (CameraStates.EXPOSING, CameraStates.READING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -62,6 +63,9 @@ class DeviceCore(CameraModel):
         super().__post_init__()
         self.requests: deque[ReceivedRequest] = deque(maxlen=_MAX_RECORDED_REQUESTS)
         """The most recent requests, oldest first."""
+        self.reply_numbers = itertools.count(1)
+        """Numbers the replies of its server. Two servers of the same camera share them: they are
+        one server with two addresses."""
         self._counts: Counter[tuple[str, str]] = Counter()
         self._refusals: list[_Refusal] = []
         self._zero = self.clock()
@@ -129,8 +133,9 @@ class DeviceCore(CameraModel):
         self._change_connection(connected=False, after=self.connect_time)
 
     def set_connected(self, connected: bool) -> None:
-        """Connect or disconnect at once."""
-        self._change_connection(connected=connected, after=0.0)
+        """Connect within `connected_time`, or disconnect at once."""
+        after = self.connected_time if connected else 0.0
+        self._change_connection(connected=connected, after=after)
 
     def _change_connection(self, *, connected: bool, after: float) -> None:
         if connected == self._is_connected:

@@ -30,6 +30,7 @@ class SimulatedExposure:
     started_at: datetime
     readout_time: float
     image_delay: float
+    narrowest_type: bool = False
     failure: AscomError | None = None
     """The error that the camera reports at the end instead of an image."""
     _pixels: NDArray[Any] | None = None
@@ -71,5 +72,6 @@ class SimulatedExposure:
         """Return the frame in its transmission type; the first call renders it, which is slow."""
         with self._rendering:
             if self._pixels is None:
-                self._pixels = narrowed(sensor.frame(self.shot))
+                frame = sensor.frame(self.shot)
+                self._pixels = narrowed(frame) if self.narrowest_type else frame
             return self._pixels

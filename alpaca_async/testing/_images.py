@@ -32,6 +32,8 @@ _TRANSMISSION_TYPES: Final[dict[np.dtype[Any], ImageArrayElementTypes]] = {
 def narrowed(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return the integers in the first of Byte, Int16, UInt16, Int32 that holds them all.
 
+    ASCOM's own library chooses the transmission type of each frame like this.
+
     The result is C-contiguous. It is a copy only if its bytes differ from those of `pixels`.
     """
     low, high = int(pixels.min()), int(pixels.max())
@@ -46,7 +48,7 @@ def narrowed(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def imagebytes_header(pixels: NDArray[Any], client_id: int, server_id: int) -> bytes:
-    """Return the 44-byte header for narrowed `pixels`, with the ids of the transaction."""
+    """Return the 44-byte header for `pixels`, with the ids of the transaction."""
     dimensions = (*pixels.shape, 0)[:3]
     transmitted = _TRANSMISSION_TYPES[pixels.dtype]
     return _HEADER.pack(

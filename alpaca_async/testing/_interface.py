@@ -23,6 +23,12 @@ def _start_time(camera: SimulatedCamera) -> str:
     return started.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
+def _boolean(camera: SimulatedCamera, parameters: Parameters, name: str) -> bool:
+    if camera.true_word:
+        return parameters.text(name) == camera.true_word
+    return parameters.boolean(name)
+
+
 def _command(camera: SimulatedCamera, parameters: Parameters) -> NoReturn:
     parameters.text("Command")
     parameters.boolean("Raw")
@@ -49,8 +55,8 @@ READS_WITHOUT_CONNECTION: Final[dict[str, Read]] = {
 READS_WITH_CONNECTION: Final[dict[str, Read]] = {
     "bayeroffsetx": lambda c: c.bayer_offset(c.bayer_offset_x),
     "bayeroffsety": lambda c: c.bayer_offset(c.bayer_offset_y),
-    "binx": lambda c: c.bin_x,
-    "biny": lambda c: c.bin_y,
+    "binx": lambda c: c.reported_frame.bin_x,
+    "biny": lambda c: c.reported_frame.bin_y,
     "camerastate": lambda c: c.get_state(),
     "cameraxsize": lambda c: c.width,
     "cameraysize": lambda c: c.height,
@@ -84,8 +90,8 @@ READS_WITH_CONNECTION: Final[dict[str, Read]] = {
     "maxadu": lambda c: c.max_adu,
     "maxbinx": lambda c: c.max_bin,
     "maxbiny": lambda c: c.max_bin,
-    "numx": lambda c: c.num_x,
-    "numy": lambda c: c.num_y,
+    "numx": lambda c: c.reported_frame.num_x,
+    "numy": lambda c: c.reported_frame.num_y,
     "offset": lambda c: c.get_offset(),
     "offsetmax": lambda c: c.get_offset_range()[1],
     "offsetmin": lambda c: c.get_offset_range()[0],
@@ -98,8 +104,8 @@ READS_WITH_CONNECTION: Final[dict[str, Read]] = {
     "sensorname": lambda c: c.sensor_name,
     "sensortype": lambda c: c.sensor,
     "setccdtemperature": lambda c: c.get_set_point(),
-    "startx": lambda c: c.start_x,
-    "starty": lambda c: c.start_y,
+    "startx": lambda c: c.reported_frame.start_x,
+    "starty": lambda c: c.reported_frame.start_y,
     "subexposureduration": lambda c: c.get_sub_exposure_duration(),
 }
 """Members that raise NotConnected before the camera is connected, except imagearray."""
@@ -113,10 +119,10 @@ WRITES: Final[dict[str, Write]] = {
     "commandbool": _command,
     "commandstring": _command,
     "connect": lambda c, _: c.connect(),
-    "connected": lambda c, p: c.set_connected(p.boolean("Connected")),
-    "cooleron": lambda c, p: c.set_cooler_on(p.boolean("CoolerOn")),
+    "connected": lambda c, p: c.set_connected(_boolean(c, p, "Connected")),
+    "cooleron": lambda c, p: c.set_cooler_on(_boolean(c, p, "CoolerOn")),
     "disconnect": lambda c, _: c.disconnect(),
-    "fastreadout": lambda c, p: c.set_fast_readout(p.boolean("FastReadout")),
+    "fastreadout": lambda c, p: c.set_fast_readout(_boolean(c, p, "FastReadout")),
     "gain": lambda c, p: c.set_gain(p.integer("Gain")),
     "numx": lambda c, p: c.set_num_x(p.integer("NumX")),
     "numy": lambda c, p: c.set_num_y(p.integer("NumY")),
@@ -124,7 +130,7 @@ WRITES: Final[dict[str, Write]] = {
     "pulseguide": lambda c, p: c.pulse_guide(p.integer("Direction"), p.integer("Duration")),
     "readoutmode": lambda c, p: c.set_readout_mode(p.integer("ReadoutMode")),
     "setccdtemperature": lambda c, p: c.set_set_point(p.number("SetCCDTemperature")),
-    "startexposure": lambda c, p: c.start_exposure(p.number("Duration"), p.boolean("Light")),
+    "startexposure": lambda c, p: c.start_exposure(p.number("Duration"), _boolean(c, p, "Light")),
     "startx": lambda c, p: c.set_start_x(p.integer("StartX")),
     "starty": lambda c, p: c.set_start_y(p.integer("StartY")),
     "stopexposure": lambda c, _: c.stop_exposure(),

@@ -116,6 +116,27 @@ class CameraModel:
     """Seconds for the full frame; a subframe takes time in proportion to its rows."""
     image_delay: float = 0.0
     """Seconds in state Idle after the readout until the image is ready; `inf` for never."""
+
+    # deviations of some servers
+    narrowest_type: bool = False
+    """Whether each image is sent in the narrowest of Byte, Int16, UInt16 and Int32 that holds its
+    pixels, so that the type changes from frame to frame. Otherwise `max_adu` decides."""
+    connected_time: float = 0.0
+    """Seconds from PUT Connected, which is answered at once, until Connected is true."""
+    true_word: Literal["", "true", "True"] = ""
+    """The only text that means true; anything else means false, without an error. Empty for
+    `true` and `false` in upper or lower case."""
+    start_lag: float = 0.0
+    """Seconds after StartExposure in which state and image are those of the exposure before."""
+    drops_image_at_start: bool = False
+    """Whether the former image cannot be read during `start_lag`, although ImageReady is true."""
+    frame_lag: float = 0.0
+    """Seconds until the server knows a new frame. Until then it reports the former one, and each
+    change also sets the other values of its group (binning, subframe) to what is reported."""
+    divides_frame: bool = False
+    """Whether NumX and NumY are set in unbinned pixels, although they are read in binned ones."""
+    ignores_binning: bool = False
+    """Whether BinX and BinY cannot be changed, although no error says so."""
     ignores_subframes: bool = False
     """Whether the camera ignores StartX, StartY, NumX and NumY and delivers the full frame."""
     swaps_axes: bool = False

@@ -30,6 +30,7 @@ _MATRICES: Final[dict[SensorType, tuple[tuple[tuple[float, float, float], ...], 
     SensorType.LRGB: ((_L, _R, _L, _G), (_R, _L, _G, _L), (_L, _G, _L, _B), (_G, _L, _B, _L)),
 }
 
+_DTYPES: Final = (np.dtype("u1"), np.dtype("<u2"), np.dtype("<i4"))
 _BLOCK_PIXELS: Final = 1 << 18
 _POOL_PIXELS: Final = 1 << 21
 _DARK_DOUBLING_DEGREES: Final = 6.0
@@ -93,13 +94,12 @@ class Sensor:
     def frame(self, shot: Shot) -> NDArray[Any]:
         """Return the ADU of `shot` in ASCOM's axis order `[x, y(, plane)]`, C-contiguous.
 
-        The dtype is the narrowest of UInt16 and Int32 that holds `max_adu`.
+        The dtype is the same for all frames: the narrowest of Byte, UInt16 and Int32 that holds
+        `max_adu`.
         """
-        narrow = self._model.max_adu <= np.iinfo(np.uint16).max
+        dtype = next(each for each in _DTYPES if self._model.max_adu <= np.iinfo(each).max)
         patterns = self._patterns()
-        planes = np.empty(
-            (shot.num_x, shot.num_y, len(patterns)), np.dtype("<u2" if narrow else "<i4")
-        )
+        planes = np.empty((shot.num_x, shot.num_y, len(patterns)), dtype)
         rng = np.random.default_rng([self._model.seed, 3, shot.number])
         drift_x, drift_y = rng.normal(0.0, self._model.drift, 2)
         shift = (shot.pointing[0] + float(drift_x), shot.pointing[1] + float(drift_y))

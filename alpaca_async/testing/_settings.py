@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpaca_async._enums import SensorType
 
@@ -10,6 +10,21 @@ from ._core import DeviceCore
 
 if TYPE_CHECKING:
     from ._model import ControlMode
+
+
+_BINNING: Final = ("bin_x", "bin_y")
+_SUBFRAME: Final = ("start_x", "start_y", "num_x", "num_y")
+
+
+class FrameValues(NamedTuple):
+    """Binning and subframe."""
+
+    bin_x: int
+    bin_y: int
+    start_x: int
+    start_y: int
+    num_x: int
+    num_y: int
 
 
 class CameraSettings(DeviceCore):
@@ -25,6 +40,7 @@ class CameraSettings(DeviceCore):
         self.bin_x = self.bin_y = 1
         self.start_x = self.start_y = 0
         self.num_x, self.num_y = self.width, self.height
+        self._former_frames: list[tuple[float, FrameValues]] = []
         self.gain = self.gain_range[0] if self.gain_mode == "range" else 0
         self.offset = self.default_offset if self.offset_mode == "range" else 0
         self.readout_mode = 0
@@ -33,37 +49,61 @@ class CameraSettings(DeviceCore):
 
     # Frame
 
+    @property
+    def frame(self) -> FrameValues:
+        """The frame of the next exposure."""
+        return FrameValues(*(getattr(self, name) for name in FrameValues._fields))
+
+    @property
+    def reported_frame(self) -> FrameValues:
+        """The frame that clients read: the one of `frame_lag` seconds ago."""
+        known_until = self.now - self.frame_lag
+        former = (frame for changed, frame in self._former_frames if changed > known_until)
+        return next(former, self.frame)
+
     def set_bin_x(self, value: int) -> None:
         """Set the binning of columns, and of rows if the camera cannot bin asymmetrically."""
-        self.bin_x = self.checked("BinX", value, 1, self.max_bin)
-        if not self.can_asymmetric_bin:
-            self.bin_y = value
+        self._set_binning("bin_x", self.checked("BinX", value, 1, self.max_bin))
 
     def set_bin_y(self, value: int) -> None:
         """Set the binning of rows, and of columns if the camera cannot bin asymmetrically."""
-        self.bin_y = self.checked("BinY", value, 1, self.max_bin)
-        if not self.can_asymmetric_bin:
-            self.bin_x = value
+        self._set_binning("bin_y", self.checked("BinY", value, 1, self.max_bin))
 
     def set_start_x(self, value: int) -> None:
         """Set the first column; it is checked when an exposure starts."""
-        self.require_connected()
-        self.start_x = value
+        self._set_frame(_SUBFRAME, "start_x", value)
 
     def set_start_y(self, value: int) -> None:
         """Set the first row; it is checked when an exposure starts."""
-        self.require_connected()
-        self.start_y = value
+        self._set_frame(_SUBFRAME, "start_y", value)
 
     def set_num_x(self, value: int) -> None:
         """Set the width; it is checked when an exposure starts."""
-        self.require_connected()
-        self.num_x = value
+        size = value // self.bin_x if self.divides_frame else value
+        self._set_frame(_SUBFRAME, "num_x", size)
 
     def set_num_y(self, value: int) -> None:
         """Set the height; it is checked when an exposure starts."""
+        size = value // self.bin_y if self.divides_frame else value
+        self._set_frame(_SUBFRAME, "num_y", size)
+
+    def _set_binning(self, name: str, value: int) -> None:
+        if self.ignores_binning:
+            return
+        if self.can_asymmetric_bin:
+            self._set_frame(_BINNING, name, value)
+        else:
+            self.bin_x = self.bin_y = value
+
+    def _set_frame(self, group: tuple[str, ...], name: str, value: int) -> None:
+        """Set a value, and the others of its group to what is reported."""
         self.require_connected()
-        self.num_y = value
+        now, reported = self.now, self.reported_frame
+        recent = [each for each in self._former_frames if each[0] > now - self.frame_lag]
+        self._former_frames = [*recent, (now, self.frame)]
+        for other in group:
+            setattr(self, other, getattr(reported, other))
+        setattr(self, name, value)
 
     def bayer_offset(self, value: int) -> int:
         """Return `value`; raise `NotImplementedException` for a sensor without colour matrix."""

@@ -29,7 +29,8 @@ def test_it_measures_calls_and_frames_and_leaves_the_camera_as_found(
     assert lines[0].endswith("ms to open; HTTP/1.1")
     assert lines[1] == "1 connection (keep-alive) for 10 calls"
     assert lines[2].startswith("small call ")
-    assert any(line.endswith("64 x 48 as ImageBytes, byte (int32 in the camera)") for line in lines)
+    form = "64 x 48 as ImageBytes, uint16 (int32 in the camera)"
+    assert any(line.endswith(form) for line in lines)
     assert lines[-1].startswith("- ")
     assert simulated.count("startexposure") == 1
     assert not simulated.connected

@@ -19,7 +19,7 @@ from alpaca_async import (
 )
 from alpaca_async.cli import _sim
 from alpaca_async.cli._faults import FaultSpec
-from alpaca_async.testing import FAULTS
+from alpaca_async.testing import CAMERA_FAULTS, FAULTS
 
 from .conftest import ctrl_c_when
 
@@ -153,11 +153,30 @@ def test_the_faults_are_listed(run: Run) -> None:
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     kinds, names, descriptions = zip(*(line.split(maxsplit=2) for line in lines), strict=True)
-    assert list(dict.fromkeys(kinds)) == ["network", "HTTP", "content", "image"]
+    assert list(dict.fromkeys(kinds)) == [*("network", "HTTP", "content", "image", "camera")]
     assert len(set(kinds)) == sum(one != other for one, other in pairwise(["", *kinds]))
     assert dict(zip(names, descriptions, strict=True)) == {
-        fault.name: fault.description for fault in FAULTS.values()
+        **{fault.name: fault.description for fault in FAULTS.values()},
+        **{fault.name: fault.description for fault in CAMERA_FAULTS.values()},
     }
+
+
+def test_it_serves_cameras_with_faults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[Any] = []
+    monkeypatch.setattr(_sim, "print_json", said.append)
+    faults = ("--fault", "shared_unique_id", "--fault", "swapped_axes")
+    with ctrl_c_when(lambda: bool(said)):
+        result = run("sim", "--cameras", 2, "--port", 0, "--no-discovery", "--json", *faults)
+    assert result.stderr.splitlines()[0] == "with faults: shared_unique_id, swapped_axes"
+    first, second = said[0]["cameras"]
+    assert first["unique_id"] == second["unique_id"]
+
+
+@pytest.mark.parametrize("text", ["slow_connect:0.5", "slow_connect:connected"])
+def test_a_fault_of_the_camera_takes_no_member(run: Run, text: str) -> None:
+    result = run("sim", "--fault", text)
+    message = "alpaca-async: --fault slow_connect takes no member and no probability\n"
+    assert (result.exit_code, result.stderr) == (2, message)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from alpaca_async import (
     AlpacaClient,
     FoundCamera,
+    OperationFailed,
     TransportError,
     find_camera,
     find_cameras,
 )
 from alpaca_async._discovery import discovery, finding
+from alpaca_async._discovery.same_server import is_same_server
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import ScriptedServer, http, value
 
@@ -25,7 +28,7 @@ from .udp import answering, naming
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from tests.scripted import Request
+    from tests.scripted import Reply, Request
 
 LOCALHOST = ["127.0.0.1"]
 
@@ -77,6 +80,128 @@ async def test_a_camera_with_several_addresses_is_yielded_once() -> None:
     async with SimulatorServer([camera]) as one, SimulatorServer([camera]) as two:
         async with answering(naming(one.port), naming(two.port)) as responder:
             assert await names(responder.port) == ["a"]
+
+
+# Unique ids that are not unique
+
+
+def twin(unique_id: str) -> SimulatedCamera:
+    """A camera of a server that makes the unique id of the model's name."""
+    return SimulatedCamera(name="CCD", unique_id=unique_id, width=64, height=48)
+
+
+@asynccontextmanager
+async def twins(unique_id: str) -> AsyncGenerator[tuple[SimulatorServer, SimulatorServer, int]]:
+    """Serve two cameras with the same id on two servers; yield these and the discovery port."""
+    async with (
+        SimulatorServer([twin(unique_id)]) as east,
+        SimulatorServer([twin(unique_id)]) as west,
+        answering(naming(east.port), naming(west.port)) as responder,
+    ):
+        yield east, west, responder.port
+
+
+async def found_at(port: int) -> list[str]:
+    async with find_cameras(LOCALHOST, timeout=0.2, port=port) as cameras:
+        return sorted([camera.address async for camera in cameras])
+
+
+async def test_two_cameras_with_the_same_id_are_both_found_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with twins("both") as (east, west, port):
+        for _ in range(2):
+            assert await found_at(port) == sorted([east.address, west.address])
+        places = ", ".join(sorted(f"camera 0 at {each.address}" for each in (east, west)))
+    assert caplog.messages.count(f"{places} have the same unique id, 'both'") == 1
+
+
+async def test_two_servers_without_reply_numbers_are_two() -> None:
+    device = {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": 0, "UniqueID": "pi"}
+    reply: dict[str, Reply] = {"configureddevices": value([device], ServerTransactionID=1)}
+    async with ScriptedServer(reply) as east, ScriptedServer(reply) as west:
+        ports = [int(each.address.rpartition(":")[2]) for each in (east, west)]
+        async with answering(*map(naming, ports)) as responder:
+            assert await found_at(responder.port) == sorted([east.address, west.address])
+
+
+async def test_two_cameras_of_one_server_with_the_same_id_are_both_found() -> None:
+    cameras = [twin("one server"), twin("one server")]
+    async with SimulatorServer(cameras, discovery_port=0) as server:
+        assert await found_at(server.discovery_port) == [server.address] * 2
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 1000])
+async def test_servers_are_told_apart_whatever_their_numbers_are(offset: int) -> None:
+    east, west = twin("numbers"), twin("numbers")
+    for _ in range(offset):
+        next(east.reply_numbers)
+    async with SimulatorServer([east]) as one, SimulatorServer([west]) as other:
+        async with AlpacaClient() as client:
+            assert not await is_same_server(client, one.address, other.address)
+            assert not await is_same_server(client, other.address, one.address)
+            assert await is_same_server(client, one.address, one.address)
+
+
+async def test_a_server_that_fails_is_not_another_one() -> None:
+    async with SimulatorServer([twin("alone")]) as server, AlpacaClient() as client:
+        assert not await is_same_server(client, server.address, "127.0.0.1:1")
+
+
+async def test_no_camera_is_chosen_of_two_with_the_same_id() -> None:
+    async with twins("chosen") as (east, west, port):
+        with pytest.raises(OperationFailed, match="use the address instead") as caught:
+            await find_camera("chosen", LOCALHOST, timeout=0.2, port=port)
+        assert east.address in str(caught.value)
+        assert west.address in str(caught.value)
+
+
+async def test_the_camera_at_its_last_address_is_chosen() -> None:
+    async with twins("stays") as (east, west, port):
+        for server in (east, west):
+            found = await find_camera(
+                "stays", LOCALHOST, timeout=0.2, port=port, last_address=server.address
+            )
+            assert found == FoundCamera(server.address, 0, "CCD", "stays")
+
+
+@pytest.mark.parametrize("knows_its_address", [True, False])
+async def test_a_camera_that_was_elsewhere_all_along_has_not_moved(
+    knows_its_address: bool,
+) -> None:
+    unique_id = f"all along {knows_its_address}"
+    async with twins(unique_id) as (east, west, port):
+        await found_at(port)
+        last = east.address if knows_its_address else None
+        search = partial(find_camera, unique_id, LOCALHOST, timeout=0.2, last_address=last)
+        async with answering(naming(west.port)) as responder:
+            with pytest.raises(OperationFailed, match="does not tell which camera"):
+                await search(port=responder.port)
+        async with (
+            SimulatorServer([twin(unique_id)]) as moved,
+            answering(naming(west.port), naming(moved.port)) as responder,
+        ):
+            found = await search(port=responder.port)
+            assert found is not None
+            assert found.address == moved.address
+
+
+async def test_a_camera_whose_server_fails_is_not_looked_for_elsewhere() -> None:
+    async with (
+        ScriptedServer({"configureddevices": http(b"", status="500 No")}) as broken,
+        SimulatorServer([twin("waits")]) as west,
+    ):
+        ports = int(broken.address.rpartition(":")[2]), west.port
+        async with answering(*map(naming, ports)) as responder:
+            search = partial(find_camera, "waits", LOCALHOST, timeout=0.2, port=responder.port)
+            with pytest.raises(OperationFailed, match="does not list its devices"):
+                await search(last_address=broken.address)
+            found = await search(last_address="127.0.0.1:1")
+            assert found is not None
+            assert found.address == west.address
+
+
+# Servers
 
 
 @asynccontextmanager

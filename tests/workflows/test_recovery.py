@@ -22,6 +22,7 @@ from alpaca_async import (
     Reconnect,
     RequestRejected,
     TransportError,
+    find_cameras,
 )
 from alpaca_async._device import patience
 from alpaca_async._workflows import recovery, waiting
@@ -285,6 +286,41 @@ async def test_an_unknown_id_is_searched_for_until_the_timeout(
         with pytest.raises(OperationTimeout):
             await camera.reconnect(how)
     assert caplog.text.count(f"no server has the camera {ID}") > 1
+
+
+async def test_a_camera_with_the_same_id_that_was_there_all_along_is_left_alone(
+    camera: AsyncCamera, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two telescopes with the same model of camera: one is lost, the other is not taken."""
+    monkeypatch.setattr(recovery, "_SEARCH_TIMEOUT", 0.1)
+    other = new_camera()
+    east = int(relay.address.rpartition(":")[2])
+    async with SimulatorServer([other]) as west, answering(naming(east), naming(west.port)) as both:
+        async with find_cameras(HERE, timeout=0.2, port=both.port) as cameras:
+            assert len([found async for found in cameras]) == 2
+        relay.cut()
+        how = Reconnect(unique_id=ID, hosts=HERE, port=both.port, timeout=1.0, interval=0.02)
+        with pytest.raises(OperationTimeout):
+            await camera.reconnect(how)
+        assert camera.server == f"http://{relay.address}"
+        assert other.count("connected") == other.count("connect") == 0
+
+
+async def test_a_camera_whose_server_answers_only_discovery_is_waited_for(
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_SEARCH_TIMEOUT", 0.1)
+    other = new_camera()
+    silent = {"configureddevices": http(b"", status="500 Crashed")}
+    async with ScriptedServer(dict(silent)) as east, SimulatorServer([other]) as west:
+        camera = client.camera(east.address)
+        ports = int(east.address.rpartition(":")[2]), west.port
+        async with answering(*map(naming, ports)) as both:
+            how = Reconnect(unique_id=ID, hosts=HERE, port=both.port, timeout=0.6, interval=0.02)
+            with pytest.raises(OperationTimeout):
+                await camera.reconnect(how)
+        assert camera.server == f"http://{east.address}"
+    assert other.count("connected") == 0
 
 
 async def test_a_camera_behind_https_is_not_searched_for(client: AlpacaClient) -> None:

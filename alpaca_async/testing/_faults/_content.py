@@ -15,18 +15,23 @@ if TYPE_CHECKING:
     from ._exchange import Exchange
 
 Fields: TypeAlias = dict[str, Any]
-Change = TypeVar("Change", bound="Callable[[Fields], Fields | str | bytes]")
+Content: TypeAlias = "Fields | str | bytes"
+Change = TypeVar("Change", bound="Callable[[Fields], Content | None]")
 
 _JSON: Final = "application/json"
 
 
 def changes_json(description: str) -> Callable[[Change], Change]:
-    """Return a decorator that registers a function that changes an envelope as a fault."""
+    """Return a decorator that registers a function that changes an envelope as a fault.
+
+    The function returns None if the fault does not fit the envelope.
+    """
 
     def register(change: Change) -> Change:
         def changed(reply: Reply) -> Reply | None:
             fields = _fields(reply)
-            return None if fields is None else reply.with_body(_encoded(change(fields)))
+            content = None if fields is None else change(fields)
+            return None if content is None else reply.with_body(_encoded(content))
 
         @fault("content", description, name=change.__name__)
         async def _(exchange: Exchange) -> None:
@@ -48,7 +53,7 @@ def _fields(reply: Reply) -> Fields | None:
     return cast("Fields", fields) if isinstance(fields, dict) else None
 
 
-def _encoded(content: Fields | str | bytes) -> bytes:
+def _encoded(content: Content) -> bytes:
     if isinstance(content, bytes):
         return content
     return (content if isinstance(content, str) else json.dumps(content)).encode()
@@ -72,6 +77,19 @@ def truncated_json(fields: Fields) -> str:
 @changes_json("A comma follows the last field.")
 def trailing_comma(fields: Fields) -> str:
     return f"{json.dumps(fields)[:-1]},}}"
+
+
+@changes_json("A comma follows the last element of the value, a list.")
+def trailing_comma_in_list(fields: Fields) -> str | None:
+    items = fields.get("Value")
+    if not isinstance(items, list) or not items:
+        return None
+    return _with_value(fields, f"{json.dumps(items)[:-1]},]")
+
+
+@changes_json("The JSON is encoded as Latin-1.")
+def latin_1(fields: Fields) -> bytes:
+    return json.dumps(fields, ensure_ascii=False).encode("latin-1", "replace")
 
 
 @changes_json("The JSON is encoded as UTF-16.")
@@ -163,6 +181,12 @@ def huge_integer(fields: Fields) -> str:
 @changes_json("The value is a list nested a hundred thousand levels deep.")
 def deep_nesting(fields: Fields) -> str:
     return _with_value(fields, "[" * 100_000 + "]" * 100_000)
+
+
+@changes_json("The value, an integer, has a fraction.")
+def fractional_integer(fields: Fields) -> Fields | None:
+    number = fields.get("Value")
+    return {**fields, "Value": number + 0.21} if type(number) is int else None
 
 
 # Errors of the device

@@ -48,6 +48,11 @@ class Peer:
         """Close the connection after all data is sent."""
         self.writer.close()
 
+    def hold_small_packets(self) -> None:
+        """Switch Nagle's algorithm on: data waits until the peer has acknowledged the last."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+
     def reset(self) -> None:
         """Reset the connection."""
         if not self.writer.is_closing():

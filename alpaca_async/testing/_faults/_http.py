@@ -126,6 +126,12 @@ async def garbage(exchange: Exchange) -> None:
     exchange.client.close()
 
 
+@fault("HTTP", "The reply consists of its body, without status line and headers.")
+async def no_head(exchange: Exchange) -> None:
+    await exchange.client.send((await exchange.reply()).body)
+    exchange.client.close()
+
+
 @fault("HTTP", "The status line has no reason phrase; there is no Content-Type.")
 async def terse_head(exchange: Exchange) -> None:
     reply = (await exchange.reply()).with_media_type(None)
@@ -212,6 +218,13 @@ async def two_lengths(exchange: Exchange) -> None:
     length = len(reply.body)
     contradictory = f"Content-Length: {length}", f"Content-Length: {length + 1}"
     await exchange.client.send(reply.head(*contradictory) + reply.body)
+
+
+@fault("HTTP", "Content-Length is given twice, with the same value.")
+async def repeated_length(exchange: Exchange) -> None:
+    reply = await exchange.reply()
+    length = f"Content-Length: {len(reply.body)}"
+    await exchange.client.send(reply.head(length, length) + reply.body)
 
 
 @fault("HTTP", "The body has a Content-Length and is chunked as well.")

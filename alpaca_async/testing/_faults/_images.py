@@ -125,6 +125,23 @@ def image_error(header: Header, _pixels: bytes) -> tuple[Header, bytes]:
     return zeros._replace(error=0x500), "Es fehlt an Licht: 0 \u00b5s".encode()
 
 
+@changes_image("The header reports a driver error, but the pixels follow.")
+def image_error_with_pixels(header: Header, pixels: bytes) -> tuple[Header, bytes]:
+    return header._replace(error=0x500), pixels
+
+
+@fault(
+    "image",
+    "Content-Length counts the pixels without the header; all is sent, then the connection closes.",
+)
+async def length_of_pixels(exchange: Exchange) -> None:
+    reply = await exchange.reply()
+    exchange.applied = reply.media_type == _IMAGEBYTES
+    length = len(reply.body) - _HEADER.size if exchange.applied else len(reply.body)
+    await exchange.client.send(reply.head(f"Content-Length: {length}") + reply.body)
+    exchange.client.close()
+
+
 @fault("image", "ImageBytes are labelled as JSON.")
 async def imagebytes_as_json(exchange: Exchange) -> None:
     await exchange.send_changed(_as_json)

@@ -31,6 +31,16 @@ async def reset_on_connect(exchange: Exchange) -> None:
     exchange.client.reset()
 
 
+@fault(
+    "network",
+    "A connection is closed as soon as it is established.",
+    passes_on=False,
+    scope="connection",
+)
+async def close_on_connect(exchange: Exchange) -> None:
+    exchange.client.close()
+
+
 # Broken connections
 
 
@@ -150,6 +160,17 @@ async def slow(exchange: Exchange) -> None:
 @fault("network", "The reply arrives in packets of one byte, without delay.")
 async def split(exchange: Exchange) -> None:
     await _send_slowly(exchange, 1, 0.0)
+
+
+@fault(
+    "network",
+    "The body is sent apart from the head, and waits for an acknowledgement (40 ms on Linux).",
+)
+async def separate_body(exchange: Exchange) -> None:
+    reply = await exchange.reply()
+    exchange.client.hold_small_packets()
+    await exchange.client.send(reply.head(f"Content-Length: {len(reply.body)}"))
+    await exchange.client.send(reply.body)
 
 
 @fault("network", "The reply arrives twice.")

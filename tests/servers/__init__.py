@@ -1,0 +1,1 @@
+"""Tests of what known servers do differently; docs/explanation/servers.md lists it."""
