@@ -48,6 +48,7 @@ Reorder: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
 # Bytes of JSON text that are passed to a thread together.
 _JSON_PIECE: Final = 128 * 1024
 _JSON_START: Final = b"{"
+_UNCOUNTED: Final = "states a Content-Length that counts only the pixels of its images"
 
 logger = logging.getLogger("alpaca_async")
 
@@ -115,6 +116,8 @@ async def download(
         raise
     finally:
         sink.release()
+    if sink.uncounted():
+        session.warn_once(server, _UNCOUNTED)
     transfer = time.perf_counter() - began
     return Downloaded(array, metadata, Delivery(began - requested, transfer, metadata.nbytes))
 

@@ -113,6 +113,10 @@ class ImageSink:
         self._reply.received += nbytes
         self._free = self._receiver.send(nbytes)
 
+    def uncounted(self) -> int:
+        """Return the bytes by which the image exceeds the Content-Length of a known faulty kind."""
+        return self._reply.uncounted
+
     def write(self, chunk: bytes) -> None:
         """Copy a piece of the body that the transport has already read."""
         rest = memoryview(chunk)
@@ -173,6 +177,7 @@ class _Reply:
     content_length: int | None = None
     received: int = 0
     expected: int = 0
+    uncounted: int = 0
     error_text: bytearray
 
     def __init__(
@@ -187,17 +192,21 @@ class _Reply:
         self.new_meter = new_meter
         self.check_transaction_id = check_transaction_id
 
-    def check(self, metadata: ImageMetadata, expected: int) -> None:
+    def check(self, metadata: ImageMetadata, data_start: int) -> None:
         """Raise unless the image is within the size limit and fits the Content-Length.
 
-        `expected` is the size of the whole body.
+        INDIGO counts the pixels only, and sends its header as well. Its Content-Length is accepted
+        where it is exactly the size of the pixels that the header describes.
         """
         if metadata.nbytes > self.max_image_bytes:
             raise MalformedResponse(
                 f"an image of {metadata.nbytes} bytes exceeds the limit of {self.max_image_bytes}"
             )
+        expected = data_start + metadata.nbytes
         length = expected if self.content_length is None else self.content_length
-        if length < expected:
+        if length == metadata.nbytes:
+            self.uncounted = data_start
+        elif length < expected:
             raise IncompleteImage(length, expected)
         if length > expected:
             raise MalformedResponse(
@@ -221,7 +230,7 @@ def _receive(reply: _Reply) -> Receiver:
 
 
 def _receive_image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Receiver:
-    reply.check(metadata, data_start + metadata.nbytes)
+    reply.check(metadata, data_start)
     reply.metadata = metadata
     reply.expected = data_start + metadata.nbytes
     yield from _fill(bytearray(data_start - HEADER_SIZE))

@@ -100,6 +100,7 @@ class Session:
         self._downloads = PerLoop(partial(asyncio.Semaphore, max_downloads))
         self._numbers = itertools.count()
         self._transaction_ids = TransactionIds(strict=strict_ids)
+        self._warnings: set[tuple[str, str]] = set()
         self._credentials = Credentials(auth)
         self._sender: Sender = (
             DirectSender(
@@ -208,6 +209,12 @@ class Session:
     def check_transaction_id(self, server: str, number: int, echoed: int) -> None:
         """Compare the transaction id in a reply with that of its request, `number`."""
         self._transaction_ids.check(server, number, echoed)
+
+    def warn_once(self, server: str, text: str) -> None:
+        """Log what `server` does wrong, once for each server."""
+        if (server, text) not in self._warnings:
+            self._warnings.add((server, text))
+            logger.warning("%s %s; this is not logged again", server, text)
 
     def _request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]

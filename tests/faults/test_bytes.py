@@ -279,6 +279,12 @@ JSON_IMAGES = [
         text(b'{"Value":' + b"[" * 99_999),
         malformed("nested"),
     ),
+    image_fault(
+        "an image that begins with a comma",
+        text(b'{ "Type": 2, "Rank": 2, "Value": [[, 1514, 1470],[1520, 1463]] }'),
+        malformed("misplaced brackets or commas"),
+        "INDIGO",
+    ),
     image_fault("null instead of the image", json_image(Value=None), malformed("holds no image")),
     image_fault(
         "two images in one reply", json_image(value=[[3]]), malformed("more than one `Value`")

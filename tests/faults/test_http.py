@@ -16,7 +16,7 @@ from alpaca_async import (
     RequestRejected,
     TransportError,
 )
-from tests.scripted import ascom_error, http
+from tests.scripted import ascom_error, http, imagebytes
 
 from .catalogue import (
     COMMANDED,
@@ -72,6 +72,14 @@ def chunked(
     )
 
 
+def only_pixels_counted(missing: int = 0) -> Reply:
+    payload = imagebytes(LARGER.tobytes(), *LARGER.shape)
+    counted = f"Content-Length: {LARGER.nbytes}"
+    body = payload[: len(payload) - missing]
+    lines = ("HTTP/1.1 200 OK", "Content-Type: application/imagebytes", counted)
+    return broken(raw(*lines, body=body))
+
+
 async def variant(camera: AsyncCamera) -> object:
     return await camera.get_image_array_variant()
 
@@ -79,6 +87,7 @@ async def variant(camera: AsyncCamera) -> object:
 BODY = b'{"Value": 5}'
 LENGTH = f"Content-Length: {len(BODY)}"
 NUMBERS = np.array([[1, 2]], np.int32)
+LARGER = np.arange(64, dtype="<u2").reshape(8, 8)
 TEXT = json.dumps({"Type": 2, "Rank": 2, "Value": [[1, 2]]}).encode()
 PAGE = b"<html><head><style>b {}</style></head><h1>404</h1>No such page</html>"
 ZIPPED = gzip.compress(TEXT * 9, mtime=0)
@@ -357,6 +366,17 @@ FRAMES = [
             body=PAYLOAD,
         ),
         Raises(IncompleteImage, "after 80 of 86 bytes"),
+    ),
+    image_fault(
+        "a Content-Length that counts only the pixels of an image, not its header",
+        only_pixels_counted(),
+        Returns(LARGER, "the image", "counts only the pixels"),
+        "INDIGO",
+    ),
+    image_fault(
+        "the same, but the connection closes where Content-Length says",
+        only_pixels_counted(missing=44),
+        Raises(IncompleteImage, "after 128 of 172 bytes"),
     ),
     value_fault(
         "a head of more than 64 KiB",

@@ -166,7 +166,7 @@ def feed(reply: Reply, data: bytes) -> None:
         reply.direct.received(len(buffer))
         data = data[len(buffer) :]
     if data:
-        reply.idle_limit = 0
+        reply.feed(data)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -234,6 +234,27 @@ def test_ambiguous_replies_are_rejected(name: str) -> None:
 def test_a_sink_gets_the_same_bytes_as_the_stream(name: str, places: list[int], size: int) -> None:
     sink = MemorySink(size)
     assert by_reply("GET", REPLIES[name], places, sink) == by_reply("GET", REPLIES[name], [])
+
+
+@settings(max_examples=150)
+@given(places=cuts, size=st.integers(1, 900), uncounted=st.integers(1, 300))
+def test_a_sink_may_know_that_more_follows_than_is_announced(
+    places: list[int], size: int, uncounted: int
+) -> None:
+    body = BODY + bytes(uncounted)
+    data = head(b"Content-Length: %d" % len(BODY)) + body
+    for beyond in (b"", b"more"):
+        outcome = by_reply("GET", data + beyond, places, MemorySink(size, uncounted=uncounted))
+        assert outcome is not None
+        assert outcome.body == body
+        assert not outcome.reusable
+
+
+@pytest.mark.parametrize("places", [[], [900]])
+def test_what_a_sink_waits_for_beyond_the_announced_length_must_come(places: list[int]) -> None:
+    data = head(b"Content-Length: %d" % len(BODY)) + BODY
+    for received in range(4):
+        assert by_reply("GET", data + bytes(received), places, MemorySink(uncounted=4)) is None
 
 
 @settings(max_examples=100)
