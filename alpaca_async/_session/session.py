@@ -144,7 +144,7 @@ class Session:
             return found
 
     async def get(self, server: str, path: str) -> Envelope:
-        """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
+        """Read `path` of the `server`, an origin; retried once if the connection broke first."""
         number, limit = self.next_number(), self.timeouts.reply
         request = self._request(
             "value", server, path, self._ids(number), {"timeout": self._limits(limit)}

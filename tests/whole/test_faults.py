@@ -24,6 +24,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "drip": {"seconds": 0.03},
 }
 
+READ_AGAIN = {"reset_after", "close_after"}
+"""The connection breaks before the reply, so that a read is sent once more."""
+
 
 @pytest.fixture
 def simulated() -> SimulatedCamera:
@@ -82,7 +85,8 @@ async def test_a_fault_has_its_outcome(
         assert [type(result) for result in results] == [each or type(None) for each in expected]
         check_knowledge(fault, results[1])
         for member in ("gain", "offset", "imagearray"):
-            assert simulated.count(member) == int(fault.passes_on)
+            read_again = fault.name in READ_AGAIN and member != "offset"
+            assert simulated.count(member) == int(fault.passes_on) + read_again
         proxy.clear()
         assert await get_name_with_retries(camera) == simulated.name, "the client is usable at once"
 
