@@ -22,6 +22,9 @@ HEAD_LIMIT: Final = 64 * 1024
 READ_LIMIT: Final = 1 << 20
 """The most bytes that one read may put into a sink, so that other tasks get to run."""
 
+_MAX_QUOTED: Final = 400
+_MAX_QUOTED_BYTES: Final = 20
+
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _STATUS_START: Final = b"HTTP/1."
 
@@ -179,6 +182,13 @@ class DirectReceive:
         return nbytes == self._buffer_size
 
 
+def _quoted(data: bytes) -> str:
+    """Return the start of `data` for an error message: as text if it is text, else its bytes."""
+    start = data[:_MAX_QUOTED]
+    text = " ".join(start.decode("utf-8", "replace").split())
+    return text if text.isprintable() else repr(start[:_MAX_QUOTED_BYTES])
+
+
 def _sink_buffer(sink: Sink) -> memoryview:
     buffer = sink.get_buffer()
     if not len(buffer):
@@ -297,7 +307,7 @@ class Reply:
     def _check_start(self, data: bytes) -> None:
         """Raise if the part of a head received so far cannot become a valid one."""
         if not data.startswith(_STATUS_START[: len(data)]):
-            raise httpx.RemoteProtocolError(f"not HTTP/1: {data[:20]!r}")
+            raise httpx.RemoteProtocolError(f"the reply is not HTTP/1: {_quoted(data)}")
         if self._head_bytes + len(data) > HEAD_LIMIT:
             raise httpx.RemoteProtocolError(f"the head exceeds {HEAD_LIMIT} bytes")
 

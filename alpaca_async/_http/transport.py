@@ -46,7 +46,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
     one at a time, round-robin.
 
     A GET or HEAD is retried once, over a new connection, when its connection breaks before the
-    first byte of the reply. Nothing else is sent twice. The head and body of a request are sent together.
+    first byte of the reply. Nothing else is sent twice. The head and body of a request are sent
+    together.
 
     Errors are those of httpx. The response's stream raises the errors of a sink unchanged.
     """

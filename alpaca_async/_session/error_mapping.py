@@ -94,6 +94,7 @@ class ErrorMapping:
             self._credentials.redact_error(error)
             error.at(self._server, self._member)
         elif isinstance(error, (TimeoutError, *SENDING_ERRORS)):
+            self._credentials.redact_error(error)  # it becomes the cause, and may quote a reply
             # Do not assign the new error to a variable: that would create the cycle again.
             raise self._translated(error) from (
                 error.__cause__ if isinstance(error, WrappedClientError) else error

@@ -290,6 +290,11 @@ FRAMES = [
         Returns(5),
     ),
     value_fault(
+        "Content-Length twice, with the same value",
+        raw("HTTP/1.1 200 OK", LENGTH, "Server: X", LENGTH, body=BODY),
+        Returns(5),
+    ),
+    value_fault(
         "two different values of Content-Length",
         raw("HTTP/1.1 200 OK", LENGTH, "Content-Length: 3", body=BODY),
         transport_error(""),
@@ -397,6 +402,18 @@ FRAMES = [
         "a server that does not speak HTTP",
         b"220 smtp.example ready\r\n",
         transport_error("not HTTP/1"),
+    ),
+    image_fault(
+        "an error in JSON without an HTTP head",
+        b'{\r\n\t"ErrorNumber":1035,\r\n\t"ErrorMessage":"AlpacaPi:No image available"\r\n}\r\n',
+        transport_error('"ErrorMessage":"AlpacaPi:No image available"'),
+        "AlpacaPi",
+    ),
+    image_fault(
+        "ImageBytes without an HTTP head",
+        PAYLOAD,
+        transport_error("the reply is not HTTP/1"),
+        "INDIGO",
     ),
     value_fault(
         "a reply in HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", transport_error("not HTTP/1")
