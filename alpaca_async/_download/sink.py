@@ -10,7 +10,13 @@ import numpy as np
 
 from alpaca_async._errors import IncompleteImage, MalformedResponse
 from alpaca_async._progress import DownloadMeter
-from alpaca_async._protocol.imagebytes import HEADER_SIZE, ImageHeader, payload_error
+from alpaca_async._protocol.imagebytes import (
+    HEADER_SIZE,
+    MAX_DATA_START,
+    MAX_ERROR_TEXT,
+    ImageHeader,
+    payload_error,
+)
 from alpaca_async._protocol.media import IMAGEBYTES, content_length, encoding, media_type
 
 if TYPE_CHECKING:
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
     from alpaca_async._protocol.transaction_ids import CheckTransactionId
 
 _OK: Final = 200
-MAX_ERROR_TEXT: Final = 65536
 
 # Without a Content-Length only the image's header states the size, and it may be wrong. A row-major
 # array uses all of its memory early, because the first slab writes into every row. Larger images
@@ -221,9 +226,9 @@ def _receive(reply: _Reply) -> Receiver:
     if reply.check_transaction_id is not None:
         reply.check_transaction_id(reply.header.client_transaction_id)
     if reply.header.error_number:
-        reply.error_text = bytearray(MAX_ERROR_TEXT + 1)
+        reply.error_text = bytearray(MAX_DATA_START + MAX_ERROR_TEXT)
         yield from _fill(reply.error_text)
-        raise MalformedResponse(f"the error text is longer than {MAX_ERROR_TEXT} bytes")
+        raise payload_error(reply.header, reply.error_text)
     yield from _receive_image(reply, reply.header.metadata(), reply.header.data_start)
     yield memoryview(bytearray(1))
     raise MalformedResponse("more bytes follow the image than its header describes")

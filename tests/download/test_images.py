@@ -21,6 +21,7 @@ from alpaca_async import (
     AlpacaError,
     AscomError,
     DirectTransport,
+    DriverException,
     ImageArrayElementTypes,
     IncompleteImage,
     InvalidOperationException,
@@ -33,8 +34,8 @@ from alpaca_async import (
 )
 from alpaca_async._device import imaging as imaging_module
 from alpaca_async._download.download import ASCOM_ORDER
-from alpaca_async._download.sink import MAX_ERROR_TEXT, AscomOrderBuffer
-from alpaca_async._protocol.imagebytes import DTYPES
+from alpaca_async._download.sink import AscomOrderBuffer
+from alpaca_async._protocol.imagebytes import DTYPES, MAX_ERROR_TEXT
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ LARGE = image(ramp(300, 200))
             "kein Bild",
         ),
         (chunked(imagebytes(b"", error=0x500, rank=0, data_start=44)), AscomError, "0x500"),
-        (http(imagebytes(b"x" * 70000, error=1, rank=0), IMAGEBYTES), MalformedResponse, "text"),
+        (http(imagebytes(b"x" * 70000, error=1, rank=0), IMAGEBYTES), DriverException, "xxx"),
     ],
 )
 async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
@@ -234,14 +235,34 @@ async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
         np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
 
 
-async def test_the_longest_error_text_is_accepted_a_longer_one_is_malformed() -> None:
-    longest = b"x" * MAX_ERROR_TEXT
-    replies = [imagebytes(text, error=1035) for text in (longest + b"x", longest)]
-    async with OneImage(lambda _: http(replies.pop(), IMAGEBYTES)) as camera:
+@pytest.mark.parametrize("excess", [-1, 0, 1, 300_000])
+@pytest.mark.parametrize("data_start", [44, 1000])
+async def test_a_long_error_text_is_cut(excess: int, data_start: int) -> None:
+    body = imagebytes(b"x" * (MAX_ERROR_TEXT + excess), error=1035, data_start=data_start)
+    async with OneImage(http(body, IMAGEBYTES)) as camera:
         with pytest.raises(InvalidOperationException) as caught:
             await camera.get_image()
-        assert len(caught.value.message) == MAX_ERROR_TEXT
-        with pytest.raises(MalformedResponse, match="the error text is longer"):
+    assert caught.value.message == "x" * min(MAX_ERROR_TEXT + excess, MAX_ERROR_TEXT)
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (40, 30), (400, 300), (40, 30, 3)])
+@pytest.mark.parametrize("injected", [False, True])
+async def test_an_error_number_with_pixels_keeps_the_number(
+    shape: tuple[int, ...], injected: bool
+) -> None:
+    body = image(ramp(*shape), error=0x40B)
+    async with httpx.AsyncClient() as own:
+        async with OneImage(http(body, IMAGEBYTES), http=own if injected else None) as camera:
+            with pytest.raises(InvalidOperationException) as caught:
+                await camera.get_image()
+    assert (caught.value.number, caught.value.message) == (0x40B, "")
+    assert str(caught.value).isprintable()
+
+
+async def test_an_error_text_is_kept_though_the_header_describes_pixels() -> None:
+    body = imagebytes(b"no image", 40, 30, error=0x40B)
+    async with OneImage(http(body, IMAGEBYTES)) as camera:
+        with pytest.raises(InvalidOperationException, match="no image"):
             await camera.get_image()
 
 
