@@ -92,7 +92,10 @@ async def download(
     check_transaction_id = partial(session.check_transaction_id, server, number)
     sink = ImageSink(layout.new_buffer, session.max_image_bytes, new_meter, check_transaction_id)
     json_image = _JsonImage(session.max_image_bytes, new_meter, check_transaction_id)
-    stall = StallGuard(session.timeouts.stall, lambda: sink.nbytes + json_image.nbytes)
+    limits = session.timeouts
+    stall = StallGuard(
+        limits.stall, limits.first_byte_limit, lambda: sink.nbytes + json_image.nbytes
+    )
     requested = time.perf_counter()
     receive = partial(_receive, sink=sink, json_image=json_image, stall=stall)
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alpaca_async._errors import AlpacaError
+from alpaca_async._protocol.envelope import decode_management
 from alpaca_async._protocol.values import decode, decode_integers, decode_record, decode_records
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def get_configured_devices(session: Session, server: str) -> list[Configur
 
 
 async def _read(session: Session, server: str, path: str, decoder: Callable[[object], T]) -> T:
-    envelope = await session.get(server, path)
+    envelope = await session.get(server, path, decode_management)
     try:
         return decoder(envelope.value)
     except AlpacaError as error:

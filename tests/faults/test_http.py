@@ -141,6 +141,11 @@ STATUSES = [
     value_fault("status 401", text(b"", status="401 Unauthorized"), rejected("401")),
     value_fault("status 403", text(b"", status="403 Forbidden"), rejected("403")),
     value_fault("status 204", b"HTTP/1.1 204 No Content\r\n\r\n", rejected("204")),
+    image_fault(
+        "status 204 in reply to the request for an image",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        Raises(MalformedResponse, "HTTP status 204 instead of an image"),
+    ),
     value_fault(
         "a nonexistent device, reported as error 0x400 with status 200",
         ascom_error(0x400, "not found"),
@@ -150,15 +155,20 @@ STATUSES = [
     value_fault(
         "a redirect in reply to a read",
         text(b"", status="302 Found", extra="Location: /x\r\n"),
-        rejected("302"),
+        rejected("302: redirected to /x"),
     ),
     Fault(
         "HTTP",
         "a redirect in reply to a command",
-        rejected("307"),
+        rejected("307: redirected to /x"),
         COMMANDED,
         command,
         {"gain": text(b"", status="307 Temporary Redirect", extra="Location: /x\r\n")},
+    ),
+    value_fault(
+        "a redirect to https",
+        text(b"", status="301 Moved Permanently", extra="Location: https://pi/gain\r\n"),
+        rejected("301: redirected to https://pi/gain, which is not followed"),
     ),
     Fault(
         "HTTP",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LOGIN = ("observer", "correct-horse")
 TOKEN = b64encode(b"observer:correct-horse").decode()
 SECRETS = (LOGIN[1], TOKEN, repr(TOKEN)[1:-1][:20])
-QUICK = Timeouts(establish=0.5, reply=0.1, long=0.2, stall=0.1)
+QUICK = Timeouts(establish=0.5, reply=0.1, long=0.2, stall=0.1, first_byte=0.1)
 
 PIXELS = imagebytes(bytes(12), 2, 3)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,9 +53,7 @@ async def result_of(operation: Awaitable[Any]) -> AlpacaError | None:
 
 
 def limits_for(fault: Fault) -> Timeouts:
-    """Return short timeouts for faults that reach them; a drip reaches the sum of two."""
-    if fault.name == "drip":
-        return replace(QUICK, establish=0.5)
+    """Return short timeouts for faults that reach them."""
     return QUICK if TransportTimeout in OUTCOMES[fault.name] else Timeouts()
 
 
