@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     EnvelopeDecoder: TypeAlias = Callable[[bytes, CheckTransactionId], "Envelope"]
 
+NOT_JSON: Final = "the reply is not JSON"
 _MAX_QUOTED_BODY: Final = 200
 _MAX_PAGE: Final = 65536
 # An unclosed tag matches to the end of the text (`\Z`). Otherwise each opening tag would scan the
@@ -104,7 +105,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         fields = _DECODER.decode(body.decode(json.detect_encoding(body)))
     except (ValueError, RecursionError) as error:
-        reason = "the reply is not JSON" if body else "the reply is empty"
+        reason = NOT_JSON if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
     return with_ascom_names(decode_record(fields))
 

@@ -29,6 +29,7 @@ from alpaca_async._protocol.values import check_int, encode
 from .credentials import Credentials
 from .deadline import ReplyDeadline
 from .error_mapping import Attempt, ErrorMapping, Limit, member_of
+from .hints import Hints
 from .operations import Operations
 from .sending import ClientSender, DirectSender
 
@@ -115,6 +116,7 @@ class Session:
         self._downloads = PerLoop(partial(asyncio.Semaphore, max_downloads))
         self._numbers = itertools.count()
         self._transaction_ids = TransactionIds(strict=strict_ids)
+        self._hints = Hints()
         self._warnings: set[tuple[str, str]] = set()
         self._credentials = Credentials(auth)
         self._sender: Sender = (
@@ -209,19 +211,31 @@ class Session:
         limits = self._limits(first_byte.seconds + self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": stall.trace}
         request = self._request("image", server, path, self._ids(number), extensions)
-        with self._mapping_errors(server, path, Attempt(), first_byte):
-            async with self._downloads.get(), stall:
-                response = await self._send(request)
-                stall.begin()
-                try:
-                    if response.status_code != _OK:
-                        async with asyncio.timeout(self.timeouts.reply):
-                            raise _no_image(response, await self._read(response))
-                    return await receive(response)
-                finally:
-                    # A response of httpx is a cycle: what these refer to would stay.
-                    del request.extensions["sink"], request.extensions["trace"]
-                    await response.aclose()
+        try:
+            with self._mapping_errors(server, path, Attempt(), first_byte):
+                async with self._downloads.get(), stall:
+                    return await self._receive(request, stall, receive)
+        except RequestRejected as error:
+            await self._hints.explain(self, server, path, error)
+            raise
+
+    async def _receive(
+        self,
+        request: httpx.Request,
+        stall: StallGuard,
+        receive: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        response = await self._send(request)
+        stall.begin()
+        try:
+            if response.status_code != _OK:
+                async with asyncio.timeout(self.timeouts.reply):
+                    raise _no_image(response, await self._read(response))
+            return await receive(response)
+        finally:
+            # A response of httpx is a cycle: what these refer to would stay.
+            del request.extensions["sink"], request.extensions["trace"]
+            await response.aclose()
 
     def next_number(self) -> int:
         """Return the transaction id of the next request."""
@@ -260,6 +274,17 @@ class Session:
         return {"connect": establish, "pool": silence, "write": silence, "read": silence}
 
     async def _exchange(
+        self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
+    ) -> Envelope:
+        try:
+            envelope = await self._answer(request, target, attempt, limit)
+        except (RequestRejected, MalformedResponse) as error:
+            await self._hints.explain(self, target.server, target.path, error)
+            raise
+        self._hints.answered(target.server, target.path)
+        return envelope
+
+    async def _answer(
         self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
     ) -> Envelope:
         begun = time.perf_counter()
