@@ -74,6 +74,7 @@ OUTCOMES: Final[dict[str, Outcome]] = {
     "repeat_reply": HARMLESS,
     # HTTP
     **{name: REJECTED for name in FAULTS if name.startswith("http_") and "1_0" not in name},
+    "http_204": Outcome(RequestRejected, RequestRejected, MalformedResponse),
     "redirect": REJECTED,
     "login_page": MALFORMED,
     "login_page_as_json": MALFORMED,

@@ -9,7 +9,7 @@ from alpaca_async import Timeouts, TransportTimeout
 if TYPE_CHECKING:
     from alpaca_async import AsyncCamera
 
-QUICK: Final = Timeouts(establish=3.0, reply=0.3, long=0.3, stall=0.3)
+QUICK: Final = Timeouts(establish=3.0, reply=0.3, long=0.3, stall=0.3, first_byte=0.3)
 
 _ATTEMPTS: Final = 10
 

@@ -17,6 +17,7 @@ from alpaca_async._protocol.values import (
     check_duration,
     check_float,
     check_int,
+    decode_percent,
     decode_strings,
 )
 
@@ -288,7 +289,7 @@ class ICameraV4(AsyncDevice):
 
     async def get_percent_completed(self) -> int:
         """The progress of the current operation, in percent."""
-        return await self._get("PercentCompleted", int)
+        return await self._read("PercentCompleted", decode_percent)
 
     async def get_image_ready(self) -> bool:
         """Whether an image can be downloaded. Raises the camera's error if the exposure failed."""

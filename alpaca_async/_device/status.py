@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from alpaca_async._enums import CameraStates
 from alpaca_async._errors import MalformedResponse, NotImplementedException, RequestRejected
 from alpaca_async._facts import CameraStatus
-from alpaca_async._protocol.values import decode
+from alpaca_async._protocol.values import decode, decode_percent
 
 from .cached_facts import CachedFacts, read_all
 from .verbs import is_missing
@@ -104,7 +104,7 @@ def _decode_or_none(decoder: Callable[[object], T], raw: object) -> T | None:
 
 
 def _percent(raw: object) -> int | None:
-    percent = decode(int, raw)
+    percent = decode_percent(raw)
     return percent if 0 <= percent <= _MAX_PERCENT else None
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from alpaca_async._address import origin
+from alpaca_async._address import check_device_number, origin
 from alpaca_async._errors import (
     AlpacaError,
     AscomError,
@@ -48,7 +48,6 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 _READ_BACK_LIMIT: Final = 0.5
 """Seconds within which a device reports what was set."""
-_MAX_DEVICE_NUMBER: Final = 2**32 - 1
 
 
 class DeviceVerbs:
@@ -65,12 +64,11 @@ class DeviceVerbs:
         self._type = check_str("device_type", device_type).lower()
         if not self._type.isalpha() or not self._type.isascii():
             raise ValueError(f"{device_type!r} is not a device type")
-        number = check_index("device_number", device_number)
-        if not 0 <= number <= _MAX_DEVICE_NUMBER:
-            raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
+        server = origin(address)
+        number = check_device_number(address, check_index("device_number", device_number))
         self._session = client or Session()
         self._owns_session = client is None
-        self._set_address(origin(address), number)
+        self._set_address(server, number)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._type}/{self._number} at {self._server}>"

@@ -48,6 +48,7 @@ Reorder: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
 # Bytes of JSON text that are passed to a thread together.
 _JSON_PIECE: Final = 128 * 1024
 _JSON_START: Final = b"{"
+_UNCOUNTED: Final = "states a Content-Length that counts only the pixels of its images"
 
 logger = logging.getLogger("alpaca_async")
 
@@ -91,7 +92,10 @@ async def download(
     check_transaction_id = partial(session.check_transaction_id, server, number)
     sink = ImageSink(layout.new_buffer, session.max_image_bytes, new_meter, check_transaction_id)
     json_image = _JsonImage(session.max_image_bytes, new_meter, check_transaction_id)
-    stall = StallGuard(session.timeouts.stall, lambda: sink.nbytes + json_image.nbytes)
+    limits = session.timeouts
+    stall = StallGuard(
+        limits.stall, limits.first_byte_limit, lambda: sink.nbytes + json_image.nbytes
+    )
     requested = time.perf_counter()
     receive = partial(_receive, sink=sink, json_image=json_image, stall=stall)
     try:
@@ -115,6 +119,8 @@ async def download(
         raise
     finally:
         sink.release()
+    if sink.uncounted():
+        session.warn_once(server, _UNCOUNTED)
     transfer = time.perf_counter() - began
     return Downloaded(array, metadata, Delivery(began - requested, transfer, metadata.nbytes))
 

@@ -10,7 +10,13 @@ import numpy as np
 
 from alpaca_async._errors import IncompleteImage, MalformedResponse
 from alpaca_async._progress import DownloadMeter
-from alpaca_async._protocol.imagebytes import HEADER_SIZE, ImageHeader, payload_error
+from alpaca_async._protocol.imagebytes import (
+    HEADER_SIZE,
+    MAX_DATA_START,
+    MAX_ERROR_TEXT,
+    ImageHeader,
+    payload_error,
+)
 from alpaca_async._protocol.media import IMAGEBYTES, content_length, encoding, media_type
 
 if TYPE_CHECKING:
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
     from alpaca_async._protocol.transaction_ids import CheckTransactionId
 
 _OK: Final = 200
-MAX_ERROR_TEXT: Final = 65536
 
 # Without a Content-Length only the image's header states the size, and it may be wrong. A row-major
 # array uses all of its memory early, because the first slab writes into every row. Larger images
@@ -113,6 +118,10 @@ class ImageSink:
         self._reply.received += nbytes
         self._free = self._receiver.send(nbytes)
 
+    def uncounted(self) -> int:
+        """Return the bytes by which the image exceeds the Content-Length of a known faulty kind."""
+        return self._reply.uncounted
+
     def write(self, chunk: bytes) -> None:
         """Copy a piece of the body that the transport has already read."""
         rest = memoryview(chunk)
@@ -173,6 +182,7 @@ class _Reply:
     content_length: int | None = None
     received: int = 0
     expected: int = 0
+    uncounted: int = 0
     error_text: bytearray
 
     def __init__(
@@ -187,17 +197,21 @@ class _Reply:
         self.new_meter = new_meter
         self.check_transaction_id = check_transaction_id
 
-    def check(self, metadata: ImageMetadata, expected: int) -> None:
+    def check(self, metadata: ImageMetadata, data_start: int) -> None:
         """Raise unless the image is within the size limit and fits the Content-Length.
 
-        `expected` is the size of the whole body.
+        INDIGO counts the pixels only, and sends its header as well. Its Content-Length is accepted
+        where it is exactly the size of the pixels that the header describes.
         """
         if metadata.nbytes > self.max_image_bytes:
             raise MalformedResponse(
                 f"an image of {metadata.nbytes} bytes exceeds the limit of {self.max_image_bytes}"
             )
+        expected = data_start + metadata.nbytes
         length = expected if self.content_length is None else self.content_length
-        if length < expected:
+        if length == metadata.nbytes:
+            self.uncounted = data_start
+        elif length < expected:
             raise IncompleteImage(length, expected)
         if length > expected:
             raise MalformedResponse(
@@ -212,16 +226,16 @@ def _receive(reply: _Reply) -> Receiver:
     if reply.check_transaction_id is not None:
         reply.check_transaction_id(reply.header.client_transaction_id)
     if reply.header.error_number:
-        reply.error_text = bytearray(MAX_ERROR_TEXT + 1)
+        reply.error_text = bytearray(MAX_DATA_START + MAX_ERROR_TEXT)
         yield from _fill(reply.error_text)
-        raise MalformedResponse(f"the error text is longer than {MAX_ERROR_TEXT} bytes")
+        raise payload_error(reply.header, reply.error_text)
     yield from _receive_image(reply, reply.header.metadata(), reply.header.data_start)
     yield memoryview(bytearray(1))
     raise MalformedResponse("more bytes follow the image than its header describes")
 
 
 def _receive_image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Receiver:
-    reply.check(metadata, data_start + metadata.nbytes)
+    reply.check(metadata, data_start)
     reply.metadata = metadata
     reply.expected = data_start + metadata.nbytes
     yield from _fill(bytearray(data_start - HEADER_SIZE))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .scheduler import ReadScheduler
 
 _UNREAD_LIMIT: Final = 256 * 1024
+_QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)  # Linux; lasts for one reply
 
 # During a large download, Linux reports a socket as readable only when this many bytes are waiting,
 # so that small portions do not each cost an iteration of the event loop. After the timeout, any
@@ -159,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         direct, self._direct = self._direct, None  # an idle connection must not keep a frame alive
         try:
             if direct is None:
-                reply.feed(bytes(self._scratch[:nbytes]))
+                self._received_in_scratch(reply, nbytes)
             else:
                 self._received_direct(direct, nbytes)
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
@@ -207,6 +208,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
     # Internal
+
+    def _received_in_scratch(self, reply: Reply, nbytes: int) -> None:
+        reply.feed(bytes(self._scratch[:nbytes]))
+        if not reply.complete:
+            _acknowledge(self._transport.get_extra_info("socket"))
 
     def _received_direct(self, direct: DirectReceive, nbytes: int) -> None:
         full = direct.received(nbytes)
@@ -355,6 +361,17 @@ class Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Close the connection unless the reply is complete."""
         self._connection.abandon(self._reply)
+
+
+def _acknowledge(sock: socket.socket) -> None:
+    """Acknowledge what was received at once, where the system can be told to.
+
+    A server that writes head and body apart may hold the body back until the head is acknowledged
+    (Nagle's algorithm), which systems delay by about 40 ms.
+    """
+    if _QUICK_ACK is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
 
 def _is_readable(descriptor: int) -> bool:

@@ -24,6 +24,7 @@ _HEADER_LINES: Final = re.compile(rb"(?:[-!#$%&'*+.^_`|~0-9A-Za-z]+: [^\r\n\0]*\
 _ZONE: Final = re.compile(rb"^(host: \[[^%\r]*)%[^\]\r]*", re.IGNORECASE | re.MULTILINE)
 _LINE_END: Final = re.compile(rb"\r?\n")
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
+_LENGTH_LINE: Final = re.compile(rb"\ncontent-length:([^\n]*)(?=\n)", re.IGNORECASE)
 _CLOSE: Final = re.compile(rb"(?:^|,)\s*close\s*(?:,|$)", re.IGNORECASE)
 _KEEP_ALIVE: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 _FRAMING: Final = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
@@ -111,12 +112,7 @@ class Head(NamedTuple):
         """Parse the bytes of a head, including its empty line."""
         if len(block) > LINE_LIMIT and max(map(len, block.split(b"\n"))) > LINE_LIMIT:
             raise httpx.RemoteProtocolError(f"a line of the head exceeds {LINE_LIMIT} bytes")
-        events = Events()
-        parser = httptools.HttpResponseParser(events)
-        try:
-            parser.feed_data(_normalised(block))
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise httpx.RemoteProtocolError(f"illegal head of a reply: {error}") from error
+        parser, events = _parse_head(_normalised(block))
         headers, events.headers = events.headers, []
         known, events.known = events.known, {}
         status = parser.get_status_code()
@@ -135,6 +131,29 @@ class Head(NamedTuple):
             return 0.0
         announced = _KEEP_ALIVE.search(b",".join(self.known.get(b"keep-alive", ())))
         return int(announced[1]) * _IDLE_SHARE if announced else FOREVER
+
+
+def _parse_head(block: bytes) -> tuple[httptools.HttpResponseParser, Events]:
+    """Return the parser after the head, and what it reported."""
+    events = Events()
+    parser = httptools.HttpResponseParser(events)
+    try:
+        parser.feed_data(block)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        if (merged := _with_one_length(block)) != block:
+            return _parse_head(merged)
+        raise httpx.RemoteProtocolError(f"illegal head of a reply: {error}") from error
+    return parser, events
+
+
+def _with_one_length(block: bytes) -> bytes:
+    """Return the head with one Content-Length where it states the same one several times."""
+    lines = list(_LENGTH_LINE.finditer(block))
+    lengths = {length.strip() for line in lines for length in line[1].split(b",")}
+    if len(lengths) != 1:
+        return block
+    before, after = block[: lines[0].start()], block[lines[0].end() :]
+    return b"%b\nContent-Length: %b\r%b" % (before, lengths.pop(), _LENGTH_LINE.sub(b"", after))
 
 
 def _normalised(block: bytes) -> bytes:

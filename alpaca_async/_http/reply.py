@@ -12,7 +12,7 @@ import httpx
 from .http1 import FOREVER, Head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .http1 import RawHeaders
 
@@ -21,6 +21,9 @@ HEAD_LIMIT: Final = 64 * 1024
 
 READ_LIMIT: Final = 1 << 20
 """The most bytes that one read may put into a sink, so that other tasks get to run."""
+
+_MAX_QUOTED: Final = 400
+_MAX_QUOTED_BYTES: Final = 20
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _STATUS_START: Final = b"HTTP/1."
@@ -41,24 +44,44 @@ class Sink(Protocol):
         """Note that the first `nbytes` of that view are filled."""
         ...
 
+    def uncounted(self) -> int:
+        """Return how many bytes of the body follow that Content-Length does not count.
+
+        Called once, when the bytes that it counts are stored. Usually 0.
+        """
+        ...
+
 
 class _FixedLength:
-    """A body of known length."""
+    """A body of known length, which a sink may find to be longer than announced."""
 
     def __init__(self, length: int) -> None:
         self.remaining = length
         self.complete = not length
         self.excess = False
+        self.sink: Sink | None = None
 
-    def extract(self, data: bytes) -> Sequence[bytes]:
-        self.excess = len(data) > self.remaining
-        part = data[: self.remaining]
-        self.advance(len(part))
-        return (part,)
+    def extract(self, data: bytes) -> Iterator[bytes]:
+        """Yield the parts of the body in `data`; each must be stored before the next."""
+        while data and not self.complete:
+            part, data = data[: self.remaining], data[self.remaining :]
+            yield part
+            self.advance(len(part))
+        self.excess = self.excess or bool(data)
 
     def advance(self, nbytes: int) -> None:
+        """Note that `nbytes` are stored."""
         self.remaining -= nbytes
+        if not self.remaining:
+            self._extend()
         self.complete = not self.remaining
+
+    def _extend(self) -> None:
+        """Go on beyond the announced length, if the sink says so."""
+        sink, self.sink = self.sink, None
+        if sink is not None and (more := sink.uncounted()):
+            self.remaining = more
+            self.excess = True  # a server that counts wrongly may send anything afterwards
 
     def feed_eof(self) -> None:
         raise httpx.RemoteProtocolError(f"the body ended {self.remaining} bytes early")
@@ -154,9 +177,16 @@ class DirectReceive:
 
     def received(self, nbytes: int) -> bool:
         """Note that the first `nbytes` of the view are filled; return whether it is full."""
-        self._framing.advance(nbytes)
         self._sink.received(nbytes)
+        self._framing.advance(nbytes)
         return nbytes == self._buffer_size
+
+
+def _quoted(data: bytes) -> str:
+    """Return the start of `data` for an error message: as text if it is text, else its bytes."""
+    start = data[:_MAX_QUOTED]
+    text = " ".join(start.decode("utf-8", "replace").split())
+    return text if text.isprintable() else repr(start[:_MAX_QUOTED_BYTES])
 
 
 def _sink_buffer(sink: Sink) -> memoryview:
@@ -179,9 +209,8 @@ class Reply:
     """One reply, from its first byte to its last.
 
     `status` is 0 until the head is complete. `direct` is set when the next bytes can be received
-    directly into a sink. `idle_limit` is how many seconds the connection can be kept afterwards.
-    `should_wake` tells the connection to wake the waiting task. Body parts are queued until
-    `take`, unless the sink took the body.
+    directly into a sink. `should_wake` tells the connection to wake the waiting task. Body parts
+    are queued until `take`, unless the sink took the body.
     """
 
     def __init__(
@@ -195,7 +224,7 @@ class Reply:
         self.should_wake = False
         self._broken = False
         self._error: Exception | None = None
-        self.idle_limit = idle_limit
+        self._idle_limit = idle_limit
         self.unread = 0
         self.on_done: Callable[[], None] | None = None
         self._method = method
@@ -205,6 +234,12 @@ class Reply:
         self._pending = b""
         self._head_bytes = 0
         self._chunks: deque[bytes] = deque()
+
+    @property
+    def idle_limit(self) -> float:
+        """How many seconds the connection can be kept afterwards; 0 if it cannot be reused."""
+        unusable = self._framing is not None and self._framing.excess
+        return 0.0 if unusable else self._idle_limit
 
     @property
     def complete(self) -> bool:
@@ -272,7 +307,7 @@ class Reply:
     def _check_start(self, data: bytes) -> None:
         """Raise if the part of a head received so far cannot become a valid one."""
         if not data.startswith(_STATUS_START[: len(data)]):
-            raise httpx.RemoteProtocolError(f"not HTTP/1: {data[:20]!r}")
+            raise httpx.RemoteProtocolError(f"the reply is not HTTP/1: {_quoted(data)}")
         if self._head_bytes + len(data) > HEAD_LIMIT:
             raise httpx.RemoteProtocolError(f"the head exceeds {HEAD_LIMIT} bytes")
 
@@ -283,7 +318,7 @@ class Reply:
         if head.status < 200:  # noqa: PLR2004 - interim replies; the parser rejects 101
             return
         framing = _framing(self._method, head)
-        self.idle_limit = min(self.idle_limit, head.idle_limit)
+        self._idle_limit = min(self._idle_limit, head.idle_limit)
         self.headers = head.headers
         self.extensions = {"http_version": head.version, "reason_phrase": head.reason}
         self._pending = b""
@@ -300,6 +335,8 @@ class Reply:
         if sink.begin(head.status, headers):
             self._sink = sink
             self.extensions["sink"] = True
+            if isinstance(framing, _FixedLength):
+                framing.sink = sink
             if not isinstance(framing, _Chunked):
                 self.direct = DirectReceive(sink, framing)
 
@@ -311,5 +348,3 @@ class Reply:
                 self._chunks.append(part)
                 self.unread += len(part)
                 self.should_wake = True
-        if framing.excess:
-            self.idle_limit = 0.0

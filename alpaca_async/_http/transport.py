@@ -45,8 +45,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
     connections, rounded up. Large bodies that arrive faster than the event loop can read are read
     one at a time, round-robin.
 
-    A GET or HEAD is retried once when an idle connection breaks before the first byte of the
-    reply. Nothing else is sent twice. The head and body of a request are sent together.
+    A GET or HEAD is retried once, over a new connection, when its connection breaks before the
+    first byte of the reply. Nothing else is sent twice. The head and body of a request are sent
+    together.
 
     Errors are those of httpx. The response's stream raises the errors of a sink unchanged.
     """
@@ -106,25 +107,36 @@ class DirectTransport(httpx.AsyncBaseTransport):
             await asyncio.wait(closing, timeout=_CLOSE_LIMIT)
 
     async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
-        """Get the head of the reply over a rested connection, or else over a new one."""
-        while (connection := pool.take_idle()) is not None:
-            reply = self._reply(call)
-            await call.announce(connection)
-            if connection.closed:
-                continue
-            try:
-                await call.send(connection, reply)
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if reply.begun or not call.repeatable:
-                    raise
-                break
-            return connection, reply
-        connection = await self._connect(pool, origin, call.timeouts.get("connect"))
+        """Get the head of the reply; send a GET once more if its connection broke before a byte."""
         reply = self._reply(call)
+        try:
+            connection = await self._send_over_idle(pool, call, reply)
+            if connection is None:
+                connection = await self._send_over_new(pool, origin, call, reply)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            if reply.begun or not call.repeatable:
+                raise
+            reply = self._reply(call)
+            connection = await self._send_over_new(pool, origin, call, reply)
+        return connection, reply
+
+    async def _send_over_idle(self, pool: Pool, call: _Call, reply: Reply) -> Connection | None:
+        """Send over an idle connection; return it, or None if there is none."""
+        while (connection := pool.take_idle()) is not None:
+            await call.announce(connection)
+            if not connection.closed:
+                await call.send(connection, reply)
+                break
+        return connection
+
+    async def _send_over_new(
+        self, pool: Pool, origin: _Origin, call: _Call, reply: Reply
+    ) -> Connection:
+        connection = await self._connect(pool, origin, call.timeouts.get("connect"))
         await call.announce(connection)
         with pool.first_exchange():
             await call.send(connection, reply)
-        return connection, reply
+        return connection
 
     def _reply(self, call: _Call) -> Reply:
         return Reply(call.request.method, call.sink, idle_limit=0.0 if call.final else self._expiry)

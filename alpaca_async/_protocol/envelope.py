@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from alpaca_async._errors import MalformedResponse, RequestRejected
 
 from .fields import error_number, raise_reported_error, with_ascom_names
+from .repair import repaired
 from .transaction_ids import transaction_id
 from .values import decode_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from .transaction_ids import CheckTransactionId
 
+    EnvelopeDecoder: TypeAlias = Callable[[bytes, CheckTransactionId], "Envelope"]
+
+NOT_JSON: Final = "the reply is not JSON"
 _MAX_QUOTED_BODY: Final = 200
 _MAX_PAGE: Final = 65536
 # An unclosed tag matches to the end of the text (`\Z`). Otherwise each opening tag would scan the
@@ -50,7 +57,24 @@ def decode_envelope(
     read, and may raise. The error fields are read before the value. Management replies and small
     servers omit the error fields; that means success.
     """
-    fields = _parse(body)
+    return _envelope(_parse(body), check_transaction_id)
+
+
+def decode_management(
+    body: bytes, check_transaction_id: CheckTransactionId | None = None
+) -> Envelope:
+    """As `decode_envelope`, but accept trailing commas, and names in Latin-1.
+
+    The name of one device shall not hide the cameras of a server.
+    """
+    try:
+        fields = _parse(body)
+    except MalformedResponse:
+        fields = _parse(repaired(body))
+    return _envelope(fields, check_transaction_id)
+
+
+def _envelope(fields: dict[str, Any], check_transaction_id: CheckTransactionId | None) -> Envelope:
     echoed = transaction_id(fields, "ClientTransactionID")
     if check_transaction_id is not None:
         check_transaction_id(echoed)
@@ -58,8 +82,14 @@ def decode_envelope(
     return Envelope(fields.get("Value"), echoed, transaction_id(fields, "ServerTransactionID"))
 
 
-def rejection(status: int, body: bytes) -> RequestRejected:
-    """Return the error for an HTTP status other than 200, with a short quote of `body`."""
+def rejection(status: int, body: bytes, location: str = "") -> RequestRejected:
+    """Return the error for an HTTP status other than 200, with a short quote of `body`.
+
+    `location` is where a redirect leads.
+    """
+    if location:
+        to = f"HTTP status {status}: redirected to {_short(location)}, which is not followed"
+        return RequestRejected(to, status=status)
     try:
         fields = _parse(body)
         number = error_number(fields)
@@ -75,7 +105,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         fields = _DECODER.decode(body.decode(json.detect_encoding(body)))
     except (ValueError, RecursionError) as error:
-        reason = "the reply is not JSON" if body else "the reply is empty"
+        reason = NOT_JSON if body else "the reply is empty"
         raise MalformedResponse(f"{reason}: {_plain(body)}" if body else reason) from error
     return with_ascom_names(decode_record(fields))
 

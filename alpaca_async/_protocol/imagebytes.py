@@ -25,6 +25,9 @@ HEADER_SIZE: Final = _HEADER.size
 MAX_DATA_START: Final = 65536
 """The largest offset of the pixels that is accepted."""
 
+MAX_ERROR_TEXT: Final = 65536
+"""The longest text of an error, in bytes."""
+
 MAX_PLANES: Final = 1024
 """The largest number of planes that is accepted."""
 
@@ -162,7 +165,21 @@ def as_bytes(buffer: ReadableBuffer) -> memoryview:
 
 
 def payload_error(header: ImageHeader, text: ReadableBuffer) -> AscomError:
-    """Return the error that the device sent instead of pixels: `text` follows the `header`."""
+    """Return the error that the device sent instead of pixels: `text` follows the `header`.
+
+    Some servers send the pixels as well. These are no text, so that only the number is kept. A
+    text longer than `MAX_ERROR_TEXT` is cut.
+    """
     start = max(header.data_start - HEADER_SIZE, 0)
-    message = bytes(as_bytes(text)[start:]).decode("utf-8", "replace")
-    return ascom_error(header.error_number, message.rstrip("\0"))
+    message = as_bytes(text)[start : start + MAX_ERROR_TEXT]
+    if _holds_pixels(header, len(as_bytes(text)) - start):
+        return ascom_error(header.error_number, "")
+    return ascom_error(header.error_number, bytes(message).decode("utf-8", "replace").rstrip("\0"))
+
+
+def _holds_pixels(header: ImageHeader, nbytes: int) -> bool:
+    """Whether the `nbytes` received so far are those pixels that the header describes."""
+    try:
+        return min(header.metadata().nbytes, MAX_ERROR_TEXT) <= nbytes
+    except MalformedResponse:
+        return False

@@ -39,6 +39,18 @@ def decode(kind: type[T], raw: object) -> T:
     return kind(value) if issubclass(kind, IntEnum) else cast("T", value)
 
 
+def decode_percent(raw: object) -> int:
+    """Return `raw` rounded to an integer: some servers send fractions of a percent."""
+    return round(decode(float, raw))
+
+
+def decode_size(raw: object) -> int:
+    """Return `raw` as an integer; raise `MalformedResponse` unless it is at least 1."""
+    if (size := decode(int, raw)) < 1:
+        raise MalformedResponse(f"the value is {size}, but must be at least 1")
+    return size
+
+
 def decode_strings(raw: object) -> list[str]:
     """Return `raw` as a list of strings."""
     return [decode(str, item) for item in _list(raw)]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from alpaca_async._address import origin
-
-if TYPE_CHECKING:
-    from alpaca_async._errors import AlpacaError
 
 Login: TypeAlias = tuple[str, str]
 Auth: TypeAlias = Login | Mapping[str, Login]
@@ -42,7 +39,7 @@ class Credentials:
             body = body.replace(token.encode(), _REDACTED.encode())
         return body
 
-    def redact_error(self, error: AlpacaError) -> None:
+    def redact_error(self, error: BaseException) -> None:
         """Remove the credentials from all texts of `error`, which may quote a reply."""
         for token in self._tokens:
             error.args = tuple(_replace_token(token, item) for item in error.args)

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import httpx
 
@@ -35,12 +35,22 @@ _NEVER_SENT: Final = (
     httpx.UnsupportedProtocol,
 )
 _TIMEOUT_REASONS: Final[dict[type[BaseException], str]] = {
-    httpx.ConnectTimeout: "no connection within {establish:g} s",
-    httpx.PoolTimeout: "all connections to this server stayed in use",
-    httpx.WriteTimeout: "the server did not read the request in time",
-    httpx.ReadTimeout: "the server sent no data in time",
-    TimeoutError: "no complete reply in time",
+    httpx.ConnectTimeout: "no connection within {establish}",
+    httpx.PoolTimeout: "all connections to this server stayed in use for {limit}",
+    httpx.WriteTimeout: "the server did not read the request in time: {limit}",
+    httpx.ReadTimeout: "the server sent no data in time: {limit}",
+    TimeoutError: "no complete reply in time: {limit}",
 }
+
+
+class Limit(NamedTuple):
+    """Seconds, and the field of `Timeouts` that they come from."""
+
+    seconds: float
+    setting: str
+
+    def __str__(self) -> str:
+        return f"{self.seconds:g} s (Timeouts.{self.setting})"
 
 
 @dataclass(slots=True)
@@ -68,7 +78,7 @@ class ErrorMapping:
     download until the garbage collector runs.
     """
 
-    __slots__ = ("_attempt", "_credentials", "_establish", "_member", "_server")
+    __slots__ = ("_attempt", "_credentials", "_limits", "_member", "_server")
 
     def __init__(
         self,
@@ -77,13 +87,13 @@ class ErrorMapping:
         attempt: Attempt,
         *,
         credentials: Credentials,
-        establish: float,
+        limits: tuple[Limit, Limit],
     ) -> None:
         self._server = server
         self._member = member_of(path)
         self._attempt = attempt
         self._credentials = credentials
-        self._establish = establish
+        self._limits = limits  # for the connection, and for the reply
 
     def __enter__(self) -> None:
         pass
@@ -94,6 +104,7 @@ class ErrorMapping:
             self._credentials.redact_error(error)
             error.at(self._server, self._member)
         elif isinstance(error, (TimeoutError, *SENDING_ERRORS)):
+            self._credentials.redact_error(error)  # it becomes the cause, and may quote a reply
             # Do not assign the new error to a variable: that would create the cycle again.
             raise self._translated(error) from (
                 error.__cause__ if isinstance(error, WrappedClientError) else error
@@ -107,7 +118,8 @@ class ErrorMapping:
 
     def _reason(self, error: BaseException) -> str:
         if (known := _TIMEOUT_REASONS.get(type(error))) is not None:
-            return known.format(establish=self._establish)
+            establish, limit = self._limits
+            return known.format(establish=establish, limit=limit)
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             return tls_failure(cause)

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alpaca_async._errors import AlpacaError
+from alpaca_async._protocol.envelope import decode_management
 from alpaca_async._protocol.values import decode, decode_integers, decode_record, decode_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from .session import Session
+    from alpaca_async._protocol.envelope import Envelope, EnvelopeDecoder
+
+    class Reader(Protocol):
+        """What reads values: a `Session`."""
+
+        async def get(self, server: str, path: str, decoder: EnvelopeDecoder) -> Envelope: ...
+
 
 T = TypeVar("T")
 
@@ -36,23 +44,23 @@ class ConfiguredDevice:
     unique_id: str
 
 
-async def get_api_versions(session: Session, server: str) -> list[int]:
+async def get_api_versions(reader: Reader, server: str) -> list[int]:
     """Return the versions of the Alpaca API that `server` supports."""
-    return await _read(session, server, "management/apiversions", decode_integers)
+    return await _read(reader, server, "management/apiversions", decode_integers)
 
 
-async def get_server_description(session: Session, server: str) -> ServerDescription:
+async def get_server_description(reader: Reader, server: str) -> ServerDescription:
     """Return the description of `server`."""
-    return await _read(session, server, "management/v1/description", _server_description)
+    return await _read(reader, server, "management/v1/description", _server_description)
 
 
-async def get_configured_devices(session: Session, server: str) -> list[ConfiguredDevice]:
+async def get_configured_devices(reader: Reader, server: str) -> list[ConfiguredDevice]:
     """Return all devices of `server`, of every type."""
-    return await _read(session, server, "management/v1/configureddevices", _configured_devices)
+    return await _read(reader, server, "management/v1/configureddevices", _configured_devices)
 
 
-async def _read(session: Session, server: str, path: str, decoder: Callable[[object], T]) -> T:
-    envelope = await session.get(server, path)
+async def _read(reader: Reader, server: str, path: str, decoder: Callable[[object], T]) -> T:
+    envelope = await reader.get(server, path, decode_management)
     try:
         return decoder(envelope.value)
     except AlpacaError as error:

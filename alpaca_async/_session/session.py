@@ -10,19 +10,26 @@ import threading
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
-from alpaca_async._errors import MalformedResponse, TransportError
+from alpaca_async._errors import (
+    AlpacaError,
+    MalformedResponse,
+    RequestRejected,
+    TransportError,
+)
 from alpaca_async._loops import PerLoop
-from alpaca_async._protocol.envelope import Envelope, decode_envelope, rejection
+from alpaca_async._protocol.envelope import decode_envelope, rejection
 from alpaca_async._protocol.media import encoding
 from alpaca_async._protocol.transaction_ids import TransactionIds
 from alpaca_async._protocol.values import check_int, encode
 
 from .credentials import Credentials
-from .error_mapping import Attempt, ErrorMapping, member_of
+from .deadline import ReplyDeadline
+from .error_mapping import Attempt, ErrorMapping, Limit, member_of
+from .hints import Hints
 from .operations import Operations
 from .sending import ClientSender, DirectSender
 
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     import httpx
 
     from alpaca_async._http.transport import Sink
+    from alpaca_async._protocol.envelope import Envelope, EnvelopeDecoder
 
     from .credentials import Auth
     from .sending import Kind, Sender
@@ -51,6 +59,7 @@ MAX_REPLY_BYTES: Final = 512 * 1024
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
+_FIRST_BYTE_PER_STALL: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +67,23 @@ class Timeouts:
     """Seconds to wait for a server.
 
     `establish`: for a connection. `reply`: for an ordinary reply, complete. `long`: for what
-    moves hardware, such as connecting. `stall`: for an image, the longest silence, which includes
-    the wait for its first byte. An image that trickles, fewer than 256 bytes a second for as long
-    as that, is given up too, and so is one that has not begun after twice that time. Otherwise
-    an image may take as long as it takes.
+    moves hardware, such as connecting. `stall`: for an image, the longest silence once its first
+    byte has come. `first_byte`: for that byte, ten times `stall` unless given; servers may
+    convert a whole image before they send it. An image that trickles, fewer than 256 bytes a
+    second for as long as `stall`, is given up, too. Otherwise an image may take as long as it
+    takes.
     """
 
     establish: float = 5.0
     reply: float = 10.0
     long: float = 100.0
     stall: float = 10.0
+    first_byte: float | None = None
+
+    @property
+    def first_byte_limit(self) -> float:
+        """Seconds to wait for the first byte of an image."""
+        return _FIRST_BYTE_PER_STALL * self.stall if self.first_byte is None else self.first_byte
 
 
 class Session:
@@ -100,6 +116,8 @@ class Session:
         self._downloads = PerLoop(partial(asyncio.Semaphore, max_downloads))
         self._numbers = itertools.count()
         self._transaction_ids = TransactionIds(strict=strict_ids)
+        self._hints = Hints()
+        self._warnings: set[tuple[str, str]] = set()
         self._credentials = Credentials(auth)
         self._sender: Sender = (
             DirectSender(
@@ -142,13 +160,16 @@ class Session:
                 found = self._shared[key] = make()
             return found
 
-    async def get(self, server: str, path: str) -> Envelope:
-        """Read `path` of the `server`, an origin. Sent once more if a kept connection was dead."""
-        number, limit = self.next_number(), self.timeouts.reply
+    async def get(
+        self, server: str, path: str, decoder: EnvelopeDecoder = decode_envelope
+    ) -> Envelope:
+        """Read `path` of the `server`, an origin; retried once if the connection broke first."""
+        number, limit = self.next_number(), Limit(self.timeouts.reply, "reply")
         request = self._request(
-            "value", server, path, self._ids(number), {"timeout": self._limits(limit)}
+            "value", server, path, self._ids(number), {"timeout": self._limits(limit.seconds)}
         )
-        return await self._exchange(request, server, path, number, Attempt(), limit)
+        target = _Target(server, path, number, decoder)
+        return await self._exchange(request, target, None, limit)
 
     async def put(
         self,
@@ -161,13 +182,14 @@ class Session:
     ) -> Envelope:
         """Send a command to `path`; never twice."""
         number = self.next_number()
-        limit = self.timeouts.reply if timeout is None else timeout
-        attempt = attempt or Attempt()
+        limit = Limit(self.timeouts.reply, "reply") if timeout is None else Limit(timeout, "long")
         form = {name: encode(value) for name, value in fields.items()}
         parameters = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
-        extensions = {"timeout": self._limits(limit), "trace": attempt.trace}
-        request = self._request("command", server, path, parameters, extensions)
-        return await self._exchange(request, server, path, number, attempt, limit)
+        request = self._request(
+            "command", server, path, parameters, {"timeout": self._limits(limit.seconds)}
+        )
+        target = _Target(server, path, number, decode_envelope)
+        return await self._exchange(request, target, attempt or Attempt(), limit)
 
     async def receive_image(
         self,
@@ -183,23 +205,37 @@ class Session:
         That is called once its head is there. A transport that knows sinks fills `sink` and says
         so in the response's extensions; after any other `receive` does it. `stall` watches both.
         """
-        # Images before this one take as long as they take: none of them is stalled.
-        limits = self._limits(self.timeouts.stall) | {"pool": None}
+        first_byte = Limit(self.timeouts.first_byte_limit, "first_byte")
+        # Images before this one take as long as they take: none of them is stalled. `stall` ends a
+        # silence; the transport's limit is for transports that do not say when they send.
+        limits = self._limits(first_byte.seconds + self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": stall.trace}
         request = self._request("image", server, path, self._ids(number), extensions)
-        with self._mapping_errors(server, path, Attempt()):
-            async with self._downloads.get(), stall:
-                response = await self._send(request)
-                stall.begin()
-                try:
-                    if response.status_code != _OK:
-                        async with asyncio.timeout(self.timeouts.reply):
-                            raise rejection(response.status_code, await self._read(response))
-                    return await receive(response)
-                finally:
-                    # A response of httpx is a cycle: what these refer to would stay.
-                    del request.extensions["sink"], request.extensions["trace"]
-                    await response.aclose()
+        try:
+            with self._mapping_errors(server, path, Attempt(), first_byte):
+                async with self._downloads.get(), stall:
+                    return await self._receive(request, stall, receive)
+        except RequestRejected as error:
+            await self._hints.explain(self, server, path, error)
+            raise
+
+    async def _receive(
+        self,
+        request: httpx.Request,
+        stall: StallGuard,
+        receive: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        response = await self._send(request)
+        stall.begin()
+        try:
+            if response.status_code != _OK:
+                async with asyncio.timeout(self.timeouts.reply):
+                    raise _no_image(response, await self._read(response))
+            return await receive(response)
+        finally:
+            # A response of httpx is a cycle: what these refer to would stay.
+            del request.extensions["sink"], request.extensions["trace"]
+            await response.aclose()
 
     def next_number(self) -> int:
         """Return the transaction id of the next request."""
@@ -208,6 +244,12 @@ class Session:
     def check_transaction_id(self, server: str, number: int, echoed: int) -> None:
         """Compare the transaction id in a reply with that of its request, `number`."""
         self._transaction_ids.check(server, number, echoed)
+
+    def warn_once(self, server: str, text: str) -> None:
+        """Log what `server` does wrong, once for each server."""
+        if (server, text) not in self._warnings:
+            self._warnings.add((server, text))
+            logger.warning("%s %s; this is not logged again", server, text)
 
     def _request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
@@ -232,44 +274,64 @@ class Session:
         return {"connect": establish, "pool": silence, "write": silence, "read": silence}
 
     async def _exchange(
-        self,
-        request: httpx.Request,
-        server: str,
-        path: str,
-        number: int,
-        attempt: Attempt,
-        timeout: float,
+        self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
+    ) -> Envelope:
+        try:
+            envelope = await self._answer(request, target, attempt, limit)
+        except (RequestRejected, MalformedResponse) as error:
+            await self._hints.explain(self, target.server, target.path, error)
+            raise
+        self._hints.answered(target.server, target.path)
+        return envelope
+
+    async def _answer(
+        self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
     ) -> Envelope:
         begun = time.perf_counter()
-        with self._mapping_errors(server, path, attempt):
-            async with asyncio.timeout(self.timeouts.establish + timeout):
-                response = await self._send(request)
-                try:
-                    body = await self._read(response)
-                finally:
-                    await response.aclose()
+        with self._mapping_errors(target.server, target.path, attempt or Attempt(), limit):
+            response, body = await self._reply(request, attempt, limit)
             if response.status_code != _OK:
-                raise rejection(response.status_code, body)
-            envelope = decode_envelope(body, partial(self.check_transaction_id, server, number))
+                raise _rejection(response, body)
+            check = partial(self.check_transaction_id, target.server, target.number)
+            envelope = target.decoder(body, check)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug(
                 "%s %s/%s #%d: server's #%d after %.1f ms",
                 request.method,
-                server,
-                path,
-                number,
+                target.server,
+                target.path,
+                target.number,
                 envelope.server_transaction_id,
                 (time.perf_counter() - begun) * 1e3,
             )
         return envelope
 
-    def _mapping_errors(self, server: str, path: str, attempt: Attempt) -> ErrorMapping:
+    async def _reply(
+        self, request: httpx.Request, attempt: Attempt | None, limit: Limit
+    ) -> tuple[httpx.Response, bytes]:
+        """Send a request; return its complete reply."""
+        deadline = ReplyDeadline(attempt, self.timeouts.establish, limit.seconds)
+        request.extensions["trace"] = deadline.trace
+        try:
+            async with deadline:
+                response = await self._send(request)
+                try:
+                    return response, await self._read(response)
+                finally:
+                    await response.aclose()
+        finally:
+            # A response of httpx is a cycle, and this leads to the task, whose result may be large.
+            del request.extensions["trace"]
+
+    def _mapping_errors(
+        self, server: str, path: str, attempt: Attempt, limit: Limit
+    ) -> ErrorMapping:
         return ErrorMapping(
             server,
             path,
             attempt,
             credentials=self._credentials,
-            establish=self.timeouts.establish,
+            limits=(Limit(self.timeouts.establish, "establish"), limit),
         )
 
     async def _read(self, response: httpx.Response) -> bytes:
@@ -282,6 +344,26 @@ class Session:
             if len(body) > MAX_REPLY_BYTES:
                 raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
         return self._credentials.redact(bytes(body))
+
+
+class _Target(NamedTuple):
+    """Where a request goes, its transaction id, and what decodes the reply."""
+
+    server: str
+    path: str
+    number: int
+    decoder: EnvelopeDecoder
+
+
+def _rejection(response: httpx.Response, body: bytes) -> RequestRejected:
+    location = response.headers["Location"] if response.has_redirect_location else ""
+    return rejection(response.status_code, body, location)
+
+
+def _no_image(response: httpx.Response, body: bytes) -> AlpacaError:
+    if response.is_success:
+        return MalformedResponse(f"HTTP status {response.status_code} instead of an image")
+    return _rejection(response, body)
 
 
 def _client_id(number: int | None) -> int:

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from alpaca_async._device.cached_facts import CachedFacts
-from alpaca_async._errors import AlpacaError, MalformedResponse, OperationFailed
-from alpaca_async._protocol.values import check_int, decode
+from alpaca_async._errors import AlpacaError, OperationFailed
+from alpaca_async._protocol.values import check_int, decode, decode_size
 from alpaca_async._tasks import finish, together
 
 from .frame import Axis, Change, Limits, Request, plan
@@ -103,20 +103,24 @@ class Framing(CachedFacts):
         return (
             Limits(
                 "X",
-                info.camera_x_size or await self.get_camera_x_size(),
-                info.max_bin_x or await self.get_max_bin_x(),
+                await self._size("CameraXSize", info.camera_x_size),
+                await self._size("MaxBinX", info.max_bin_x),
             ),
             Limits(
                 "Y",
-                info.camera_y_size or await self.get_camera_y_size(),
-                info.max_bin_y or await self.get_max_bin_y(),
+                await self._size("CameraYSize", info.camera_y_size),
+                await self._size("MaxBinY", info.max_bin_y),
             ),
         )
+
+    async def _size(self, member: str, known: int | None) -> int:
+        """Return the known size if it is one; else read it, and raise if it is none."""
+        return known if known and known > 0 else await self._read(member, decode_size)
 
     async def _read_frame(self, read: ReadMember = _read_once) -> Frame:
         """Read the frame from the camera, because other clients may have changed it."""
         decoders = (
-            ("Bin", _binning),
+            ("Bin", decode_size),
             ("Start", partial(decode, int)),
             ("Num", partial(decode, int)),
         )
@@ -212,12 +216,6 @@ class Framing(CachedFacts):
 
 def _described(missing: Mapping[str, int], expected: Mapping[str, int]) -> str:
     return ", ".join(f"{m} {expected[m]} (it is {number})" for m, number in missing.items())
-
-
-def _binning(raw: object) -> int:
-    if (binning := decode(int, raw)) < 1:
-        raise MalformedResponse(f"the camera reports a binning of {binning}")
-    return binning
 
 
 def _checked(name: str, value: int | None) -> int | None:

@@ -21,6 +21,7 @@ from alpaca_async import (
     AlpacaError,
     AscomError,
     DirectTransport,
+    DriverException,
     ImageArrayElementTypes,
     IncompleteImage,
     InvalidOperationException,
@@ -33,8 +34,8 @@ from alpaca_async import (
 )
 from alpaca_async._device import imaging as imaging_module
 from alpaca_async._download.download import ASCOM_ORDER
-from alpaca_async._download.sink import MAX_ERROR_TEXT, AscomOrderBuffer
-from alpaca_async._protocol.imagebytes import DTYPES
+from alpaca_async._download.sink import AscomOrderBuffer
+from alpaca_async._protocol.imagebytes import DTYPES, MAX_ERROR_TEXT
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ LARGE = image(ramp(300, 200))
             "kein Bild",
         ),
         (chunked(imagebytes(b"", error=0x500, rank=0, data_start=44)), AscomError, "0x500"),
-        (http(imagebytes(b"x" * 70000, error=1, rank=0), IMAGEBYTES), MalformedResponse, "text"),
+        (http(imagebytes(b"x" * 70000, error=1, rank=0), IMAGEBYTES), DriverException, "xxx"),
     ],
 )
 async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
@@ -234,15 +235,105 @@ async def test_every_bad_image_is_a_typed_error_and_the_next_one_is_good(
         np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
 
 
-async def test_the_longest_error_text_is_accepted_a_longer_one_is_malformed() -> None:
-    longest = b"x" * MAX_ERROR_TEXT
-    replies = [imagebytes(text, error=1035) for text in (longest + b"x", longest)]
-    async with OneImage(lambda _: http(replies.pop(), IMAGEBYTES)) as camera:
+@pytest.mark.parametrize("excess", [-1, 0, 1, 300_000])
+@pytest.mark.parametrize("data_start", [44, 1000])
+async def test_a_long_error_text_is_cut(excess: int, data_start: int) -> None:
+    body = imagebytes(b"x" * (MAX_ERROR_TEXT + excess), error=1035, data_start=data_start)
+    async with OneImage(http(body, IMAGEBYTES)) as camera:
         with pytest.raises(InvalidOperationException) as caught:
             await camera.get_image()
-        assert len(caught.value.message) == MAX_ERROR_TEXT
-        with pytest.raises(MalformedResponse, match="the error text is longer"):
+    assert caught.value.message == "x" * min(MAX_ERROR_TEXT + excess, MAX_ERROR_TEXT)
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (40, 30), (400, 300), (40, 30, 3)])
+@pytest.mark.parametrize("injected", [False, True])
+async def test_an_error_number_with_pixels_keeps_the_number(
+    shape: tuple[int, ...], injected: bool
+) -> None:
+    body = image(ramp(*shape), error=0x40B)
+    async with httpx.AsyncClient() as own:
+        async with OneImage(http(body, IMAGEBYTES), http=own if injected else None) as camera:
+            with pytest.raises(InvalidOperationException) as caught:
+                await camera.get_image()
+    assert (caught.value.number, caught.value.message) == (0x40B, "")
+    assert str(caught.value).isprintable()
+
+
+async def test_an_error_text_is_kept_though_the_header_describes_pixels() -> None:
+    body = imagebytes(b"no image", 40, 30, error=0x40B)
+    async with OneImage(http(body, IMAGEBYTES)) as camera:
+        with pytest.raises(InvalidOperationException, match="no image"):
             await camera.get_image()
+
+
+# Servers that count only the pixels in Content-Length
+
+COUNTED = ramp(40, 30)
+
+
+def pixels_counted(
+    body: bytes, *, length: int = COUNTED.nbytes, cuts: tuple[int, ...] = ()
+) -> Reply:
+    """Return a reply that states `length`, sends `body` cut at `cuts`, and closes."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {IMAGEBYTES}\r\nContent-Length: {length}\r\n\r\n"
+
+    async def pieces(_: Request) -> AsyncIterator[bytes]:
+        yield head.encode()
+        for start, stop in pairwise((0, *cuts, len(body))):
+            yield body[start:stop]
+            await asyncio.sleep(0.005)
+        raise ConnectionError
+
+    return pieces
+
+
+@pytest.mark.parametrize("data_start", [44, 60])
+@pytest.mark.parametrize("cuts", [(), (44,), (20, 90), (COUNTED.nbytes,), (COUNTED.nbytes + 20,)])
+async def test_an_image_whose_length_counts_only_the_pixels_is_read_to_its_end(
+    data_start: int, cuts: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = pixels_counted(image(COUNTED, data_start=data_start), cuts=cuts)
+    async with OneImage(reply) as camera:
+        for _ in range(2):
+            np.testing.assert_array_equal(await camera.get_image_array(), COUNTED)
+        found = await camera.get_image()
+    np.testing.assert_array_equal(found.array, COUNTED)
+    warnings = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "Content-Length that counts only the pixels" in warnings[0]
+
+
+@pytest.mark.parametrize("missing", [1, 43, 44])
+async def test_an_image_whose_length_counts_only_the_pixels_must_be_complete(missing: int) -> None:
+    body = image(COUNTED)
+    async with OneImage(pixels_counted(body[:-missing])) as camera:
+        with pytest.raises(IncompleteImage, match=f"{len(body) - missing} of {len(body)} bytes"):
+            await camera.get_image_array()
+
+
+@pytest.mark.parametrize("difference", [-2, -1, 1, 2, 43])
+async def test_any_other_length_that_differs_from_the_header_is_an_error(difference: int) -> None:
+    reply = pixels_counted(image(COUNTED), length=COUNTED.nbytes + difference)
+    async with OneImage(reply) as camera:
+        with pytest.raises(IncompleteImage):
+            await camera.get_image_array()
+
+
+async def test_a_body_of_pixels_that_continues_into_another_reply_closes_the_connection() -> None:
+    """What follows is never taken for the reply to the next request."""
+    stray = http(json.dumps({"Value": 99}).encode())
+
+    async def answer(_: Request) -> AsyncIterator[bytes]:
+        yield http(b"", IMAGEBYTES).replace(b": 0\r\n", b": %d\r\n" % COUNTED.nbytes)
+        yield image(COUNTED) + stray
+        await asyncio.sleep(30)
+
+    own = http(json.dumps({"Value": 5}).encode())
+    async with ScriptedServer({"imagearray": answer, "gain": own}) as server:
+        async with AlpacaClient() as client:
+            camera = client.camera(server.address)
+            np.testing.assert_array_equal(await camera.get_image_array(), COUNTED)
+            assert await camera.get_gain() == 5
 
 
 async def test_an_image_above_the_limit_is_refused_before_it_is_allocated() -> None:

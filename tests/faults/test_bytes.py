@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,10 @@ def value_fault(
     cause: str, reply: Reply, outcome: Outcome, seen: str = "", call: Call | None = None
 ) -> Fault:
     """Return a fault in which `reply` answers the request for a value."""
-    members = ("gain", "name", "imageready", "ccdtemperature", "configureddevices", "description")
+    members = (
+        *("gain", "name", "imageready", "ccdtemperature", "percentcompleted"),
+        *("configureddevices", "description"),
+    )
     replies: dict[str, Reply] = {member: reply for member in members}  # noqa: C420 - typed
     if call is None:
         return Fault("bytes", cause, outcome, UNTOUCHED, first={"gain": reply}, seen=seen)
@@ -86,6 +90,10 @@ async def float_of(camera: AsyncCamera) -> float:
     return await camera.get_ccd_temperature()
 
 
+async def percent_of(camera: AsyncCamera) -> int:
+    return await camera.get_percent_completed()
+
+
 async def text_of(camera: AsyncCamera) -> str:
     return await camera.get_name()
 
@@ -102,6 +110,7 @@ INT32 = np.array([[1, 2]], np.int32)
 COLOUR = np.arange(2 * 3 * 3, dtype="u1").reshape(2, 3, 3)
 WIDE = np.array([[4_000_000_000, 1]], "<u4")
 DEVICE = ConfiguredDevice("Cam", "Camera", 1, "id")
+DEVICES = b'{"Value":[{"DeviceName":"Cam","DeviceType":"Camera","DeviceNumber":1,"UniqueID":"id"}]}'
 BIG_ENDIAN = struct.pack(">iiIIiiiiiii", 1, 0, 1, 2, 44, 2, 8, 2, 3, 7, 0) + bytes(42)
 
 IMAGES = [
@@ -209,7 +218,12 @@ IMAGES = [
     image_fault(
         "an error text of 70,000 bytes",
         pixels(imagebytes(b"x" * 70_000, error=0x500, rank=0)),
-        malformed("the error text is longer than 65536 bytes"),
+        Raises(DriverException, "xxx (error 0x500)"),
+    ),
+    image_fault(
+        "an error number, and pixels nevertheless",
+        pixels(imagebytes(PIXELS.tobytes(), 3, 7, error=0x40B)),
+        Raises(InvalidOperationException, "InvalidOperationException (error 0x40B)"),
     ),
     image_fault(
         "pixels of type UInt32, which some clients do not support",
@@ -279,6 +293,12 @@ JSON_IMAGES = [
         text(b'{"Value":' + b"[" * 99_999),
         malformed("nested"),
     ),
+    image_fault(
+        "an image that begins with a comma",
+        text(b'{ "Type": 2, "Rank": 2, "Value": [[, 1514, 1470],[1520, 1463]] }'),
+        malformed("misplaced brackets or commas"),
+        "INDIGO",
+    ),
     image_fault("null instead of the image", json_image(Value=None), malformed("holds no image")),
     image_fault(
         "two images in one reply", json_image(value=[[3]]), malformed("more than one `Value`")
@@ -340,6 +360,13 @@ VALUES = [
     value_fault("a list instead of a number", value([5]), malformed("[5] is not of type int")),
     value_fault("an integer as text", value("5"), Returns(5), "an ESP8266"),
     value_fault("an integer as a float", value(100.0), Returns(100), "INDI"),
+    value_fault(
+        "a fraction of a percent for PercentCompleted",
+        value(66.7),
+        Returns(67),
+        "INDI",
+        percent_of,
+    ),
     value_fault("1 instead of true", value(1), Returns(True), call=bool_of),
     value_fault('"true" instead of true', value("true"), Returns(True), call=bool_of),
     value_fault(
@@ -426,6 +453,20 @@ VALUES = [
         ),
         Returns([DEVICE], "the devices"),
         "INDIGO",
+        devices_of,
+    ),
+    value_fault(
+        "a list of devices with a trailing comma",
+        text(DEVICES.replace(b"}]", b"},]")),
+        Returns([DEVICE], "the devices"),
+        "INDIGO",
+        devices_of,
+    ),
+    value_fault(
+        "the name of a device in Latin-1",
+        text(DEVICES.replace(b'"Cam"', '"Ger\u00e4t"'.encode("latin-1"))),
+        Returns([replace(DEVICE, device_name="Ger\u00e4t")], "the devices"),
+        "",
         devices_of,
     ),
     value_fault(

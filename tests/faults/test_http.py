@@ -16,7 +16,7 @@ from alpaca_async import (
     RequestRejected,
     TransportError,
 )
-from tests.scripted import ascom_error, http
+from tests.scripted import ascom_error, http, imagebytes
 
 from .catalogue import (
     COMMANDED,
@@ -72,6 +72,14 @@ def chunked(
     )
 
 
+def only_pixels_counted(missing: int = 0) -> Reply:
+    payload = imagebytes(LARGER.tobytes(), *LARGER.shape)
+    counted = f"Content-Length: {LARGER.nbytes}"
+    body = payload[: len(payload) - missing]
+    lines = ("HTTP/1.1 200 OK", "Content-Type: application/imagebytes", counted)
+    return broken(raw(*lines, body=body))
+
+
 async def variant(camera: AsyncCamera) -> object:
     return await camera.get_image_array_variant()
 
@@ -79,6 +87,7 @@ async def variant(camera: AsyncCamera) -> object:
 BODY = b'{"Value": 5}'
 LENGTH = f"Content-Length: {len(BODY)}"
 NUMBERS = np.array([[1, 2]], np.int32)
+LARGER = np.arange(64, dtype="<u2").reshape(8, 8)
 TEXT = json.dumps({"Type": 2, "Rank": 2, "Value": [[1, 2]]}).encode()
 PAGE = b"<html><head><style>b {}</style></head><h1>404</h1>No such page</html>"
 ZIPPED = gzip.compress(TEXT * 9, mtime=0)
@@ -132,6 +141,11 @@ STATUSES = [
     value_fault("status 401", text(b"", status="401 Unauthorized"), rejected("401")),
     value_fault("status 403", text(b"", status="403 Forbidden"), rejected("403")),
     value_fault("status 204", b"HTTP/1.1 204 No Content\r\n\r\n", rejected("204")),
+    image_fault(
+        "status 204 in reply to the request for an image",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        Raises(MalformedResponse, "HTTP status 204 instead of an image"),
+    ),
     value_fault(
         "a nonexistent device, reported as error 0x400 with status 200",
         ascom_error(0x400, "not found"),
@@ -141,15 +155,20 @@ STATUSES = [
     value_fault(
         "a redirect in reply to a read",
         text(b"", status="302 Found", extra="Location: /x\r\n"),
-        rejected("302"),
+        rejected("302: redirected to /x"),
     ),
     Fault(
         "HTTP",
         "a redirect in reply to a command",
-        rejected("307"),
+        rejected("307: redirected to /x"),
         COMMANDED,
         command,
         {"gain": text(b"", status="307 Temporary Redirect", extra="Location: /x\r\n")},
+    ),
+    value_fault(
+        "a redirect to https",
+        text(b"", status="301 Moved Permanently", extra="Location: https://pi/gain\r\n"),
+        rejected("301: redirected to https://pi/gain, which is not followed"),
     ),
     Fault(
         "HTTP",
@@ -281,6 +300,11 @@ FRAMES = [
         Returns(5),
     ),
     value_fault(
+        "Content-Length twice, with the same value",
+        raw("HTTP/1.1 200 OK", LENGTH, "Server: X", LENGTH, body=BODY),
+        Returns(5),
+    ),
+    value_fault(
         "two different values of Content-Length",
         raw("HTTP/1.1 200 OK", LENGTH, "Content-Length: 3", body=BODY),
         transport_error(""),
@@ -358,6 +382,17 @@ FRAMES = [
         ),
         Raises(IncompleteImage, "after 80 of 86 bytes"),
     ),
+    image_fault(
+        "a Content-Length that counts only the pixels of an image, not its header",
+        only_pixels_counted(),
+        Returns(LARGER, "the image", "counts only the pixels"),
+        "INDIGO",
+    ),
+    image_fault(
+        "the same, but the connection closes where Content-Length says",
+        only_pixels_counted(missing=44),
+        Raises(IncompleteImage, "after 128 of 172 bytes"),
+    ),
     value_fault(
         "a head of more than 64 KiB",
         raw("HTTP/1.1 200 OK", *["X: " + "x" * 9000] * 9),
@@ -377,6 +412,18 @@ FRAMES = [
         "a server that does not speak HTTP",
         b"220 smtp.example ready\r\n",
         transport_error("not HTTP/1"),
+    ),
+    image_fault(
+        "an error in JSON without an HTTP head",
+        b'{\r\n\t"ErrorNumber":1035,\r\n\t"ErrorMessage":"AlpacaPi:No image available"\r\n}\r\n',
+        transport_error('"ErrorMessage":"AlpacaPi:No image available"'),
+        "AlpacaPi",
+    ),
+    image_fault(
+        "ImageBytes without an HTTP head",
+        PAYLOAD,
+        transport_error("the reply is not HTTP/1"),
+        "INDIGO",
     ),
     value_fault(
         "a reply in HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", transport_error("not HTTP/1")

@@ -21,6 +21,7 @@ from .catalogue import (
     IMAGE,
     NOT_REACHED,
     PAYLOAD,
+    PIXELS,
     SUCCESS,
     THE_IMAGE,
     UNKNOWN,
@@ -52,8 +53,8 @@ def transport_error(says: str) -> Raises:
     return Raises(TransportError, says)
 
 
-def value_fault(cause: str, reply: Reply, outcome: Outcome) -> Fault:
-    return Fault("network", cause, outcome, UNTOUCHED, first={"gain": reply})
+def value_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
+    return Fault("network", cause, outcome, UNTOUCHED, first={"gain": reply}, seen=seen)
 
 
 def image_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
@@ -176,12 +177,22 @@ FAULTS = [
         serve=plain_for_https,
     ),
     value_fault(
-        "the connection closes before the reply", broken(b""), transport_error("disconnected")
+        "the connection closes before the reply",
+        broken(b""),
+        Returns(5, "`5`: the read is sent once more"),
+        "AlpacaPi",
     ),
     value_fault(
         "the connection is reset before the reply",
         broken(b"", ConnectionResetError),
-        transport_error(""),
+        Returns(5, "`5`: the read is sent once more"),
+    ),
+    Fault(
+        "network",
+        "the connection closes before the reply, twice",
+        transport_error("disconnected"),
+        UNTOUCHED,
+        always={"gain": once(broken(b""), once(broken(b""), GAIN))},
     ),
     value_fault(
         "the connection closes within the head", broken(GAIN[:20]), transport_error("disconnected")
@@ -197,7 +208,7 @@ FAULTS = [
     image_fault(
         "the connection closes before the image",
         broken(b""),
-        transport_error("disconnected"),
+        Returns(PIXELS, "the image: it is requested once more"),
         "AlpacaPi, ASCOM Remote",
     ),
     image_fault(

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from alpaca_async import AsyncCamera
     from tests.scripted import Reply
 
-SHORT = {"timeouts": Timeouts(establish=0.15, reply=0.1, long=0.1, stall=0.15)}
+SHORT = {"timeouts": Timeouts(establish=0.15, reply=0.1, long=0.1, stall=0.15, first_byte=0.15)}
 DRIP = 0.03
 
 
@@ -82,8 +82,7 @@ def timed_out(says: str) -> Raises:
 
 
 def value_fault(cause: str, reply: Reply) -> Fault:
-    outcome = timed_out("no complete reply in time")
-    return Fault("time", cause, outcome, UNTOUCHED, first={"gain": reply}, options=SHORT)
+    return Fault("time", cause, NO_REPLY, UNTOUCHED, first={"gain": reply}, options=SHORT)
 
 
 def image_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
@@ -122,7 +121,9 @@ def chunks(start: bytes) -> bytes:
 
 
 TRICKLE = timed_out("more slowly than 256 bytes a second")
-SILENT = timed_out("the server sent no data in time")
+NO_REPLY = timed_out("no complete reply in time: 0.1 s (Timeouts.reply)")
+NOT_BEGUN = timed_out("no byte of the image came in time: 0.15 s (Timeouts.first_byte)")
+SILENT = timed_out("the server sent no data in time: 0.15 s (Timeouts.stall)")
 HEADERS = b"X-More: and more\r\n" * 99
 TEXT = text(b'{"Type":2,"Rank":2,"Value":[[' + b"1," * 900 + b"1]]}")
 ONE_CONNECTION = {"timeouts": Timeouts(reply=0.08), "connections_per_server": 1}
@@ -149,7 +150,7 @@ FAULTS = [
     Fault(
         "time",
         "no reply to a read",
-        SILENT,
+        NO_REPLY,
         UNTOUCHED,
         read,
         {"gain": silence},
@@ -173,7 +174,7 @@ FAULTS = [
         {"startexposure": silence},
         options=SHORT,
     ),
-    image_fault("no reply to the request for an image", silence, SILENT, "INDIGO"),
+    image_fault("no reply to the request for an image", silence, NOT_BEGUN, "INDIGO"),
     value_fault("a head that never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS)),
     value_fault("a value that arrives byte by byte", drip(GAIN[:-60], GAIN[-60:])),
     value_fault(
@@ -190,7 +191,7 @@ FAULTS = [
         options=SHORT,
     ),
     image_fault(
-        "an image with a head that never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS), TRICKLE
+        "an image with a head that never ends", drip(b"HTTP/1.1 200 OK\r\n", HEADERS), NOT_BEGUN
     ),
     image_fault(
         "an image whose pixels arrive byte by byte", drip(IMAGE[:-40], IMAGE[-40:]), TRICKLE
@@ -198,9 +199,19 @@ FAULTS = [
     image_fault(
         "an image in JSON that arrives byte by byte", drip(TEXT[:300], TEXT[300:]), TRICKLE
     ),
-    image_fault("a chunk size that never ends", drip(chunks(b""), b"0" * 99), TRICKLE),
+    image_fault("a chunk size that never ends", drip(chunks(b""), b"0" * 99), NOT_BEGUN),
     image_fault(
         "a last chunk that never arrives", then_stall(chunks(b"56\r\n" + PAYLOAD + b"\r\n")), SILENT
+    ),
+    Fault(
+        "time",
+        "an image that begins long after its request",
+        THE_IMAGE,
+        HAS_IMAGE,
+        image,
+        {"imagearray": delayed(IMAGE, 0.3)},
+        seen="INDIGO, drivers that convert a whole image first",
+        options={"timeouts": Timeouts(stall=0.1)},
     ),
     image_fault("an image that stalls halfway", then_stall(IMAGE[:-20]), SILENT),
     image_fault("an image in JSON that stalls halfway", then_stall(TEXT[:-20]), SILENT),
@@ -231,7 +242,7 @@ FAULTS = [
     Fault(
         "time",
         "a reply that arrives after its timeout, before the next reply",
-        SILENT,
+        NO_REPLY,
         UNTOUCHED,
         read,
         {"gain": delayed(value(4), 0.12)},

@@ -77,14 +77,16 @@ def expected_content(data: bytes) -> Expected:
     version, number, _, _, start, source, kind, rank, *dimensions = struct.unpack(HEADER, data[:44])
     if version != 1:
         return None
-    if number:
-        return number, data[max(start, 44) :].decode("utf-8", "replace").rstrip("\0")
     shape, rest = dimensions[:rank], dimensions[rank:]
     legal = rank in (2, 3) and 44 <= start <= 65536 and source >= 0 and kind in TYPES
-    if not legal or min(shape) < 1 or any(rest) or dimensions[2] > 1024:
-        return None
-    dtype = np.dtype(TYPES[kind])
-    if len(data) != start + math.prod(shape) * dtype.itemsize:
+    legal = legal and min(shape) >= 1 and not any(rest) and dimensions[2] <= 1024
+    dtype = np.dtype(TYPES[kind] if legal else "u1")
+    size = math.prod(shape) * dtype.itemsize
+    if number:
+        text = data[max(start, 44) :]
+        is_image = legal and min(size, 65536) <= len(text)
+        return number, "" if is_image else text[:65536].decode("utf-8", "replace").rstrip("\0")
+    if not legal or len(data) != start + size:
         return None
     return np.frombuffer(data[start:], dtype).reshape(shape)
 

@@ -19,7 +19,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class MemorySink:
     """Stores a body in memory, through a buffer of `size` bytes."""
 
-    def __init__(self, size: int = 1 << 16, *, willing: bool = True) -> None:
+    def __init__(self, size: int = 1 << 16, *, willing: bool = True, uncounted: int = 0) -> None:
+        self._uncounted = uncounted
         self.began: list[tuple[int, httpx.Headers]] = []
         self.content = bytearray()
         self._willing = willing
@@ -34,6 +35,9 @@ class MemorySink:
 
     def received(self, nbytes: int) -> None:
         self.content += self._buffer[:nbytes]
+
+    def uncounted(self) -> int:
+        return self._uncounted
 
 
 class SinkError(Exception):

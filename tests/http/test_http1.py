@@ -59,6 +59,12 @@ REPLIES = {
     "latin header": head(b"A: \xe9\xff", LENGTH) + BODY,
     "empty header": head(b"A:", LENGTH, b"B: ") + BODY,
     "same header twice": head(b"A: b", b"A: c", LENGTH) + BODY,
+    "equal lengths": head(LENGTH, LENGTH) + BODY,
+    "equal lengths apart": head(b"A: b", LENGTH, b"B: c", b"content-length:768 ") + BODY,
+    "list of equal lengths": head(b"Content-Length: 768, 768") + BODY,
+    "equal lengths, bare LF": b"HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\n\nok",
+    "equal lengths, extra bytes": head(LENGTH, LENGTH) + BODY + b"x",
+    "equal lengths, short body": head(LENGTH, LENGTH) + BODY[:-1],
     "upgrade offered": head(b"Upgrade: h2c", b"Connection: Upgrade", LENGTH) + BODY,
     "extra bytes": head(LENGTH) + BODY + b"x",
     "extra reply": (head(LENGTH) + BODY) * 2,
@@ -94,6 +100,9 @@ REPLIES = {
     "conflicting lengths": head(LENGTH, b"Content-Length: 767") + BODY,
     "list of lengths": head(b"Content-Length: 768, 767") + BODY,
     "negative length": head(b"Content-Length: -1") + BODY,
+    "negative length twice": head(b"Content-Length: -1", b"Content-Length: -1") + BODY,
+    "empty length in a list": head(b"Content-Length: 768,") + BODY,
+    "equal lengths and a conflicting one": head(LENGTH, LENGTH, b"Content-Length: 767") + BODY,
     "signed length": head(b"Content-Length: +768") + BODY,
     "fractional length": head(b"Content-Length: 768.0") + BODY,
     "hexadecimal length": head(b"Content-Length: 0x300") + BODY,
@@ -107,9 +116,8 @@ REPLIES = {
 
 REJECTED = {
     "length and chunked": head(LENGTH, CHUNKED) + CHUNKS + b"\r\n",
+    "equal lengths and chunked": head(LENGTH, CHUNKED, LENGTH) + CHUNKS + b"\r\n",
     "chunked and length": head(CHUNKED, LENGTH) + CHUNKS + b"\r\n",
-    "equal lengths": head(LENGTH, LENGTH) + BODY,
-    "list of equal lengths": head(b"Content-Length: 768, 768") + BODY,
     "HTTP/2.0": head(LENGTH, status=b"HTTP/2.0 200 OK") + BODY,
     "HTTP/1.7": head(LENGTH, status=b"HTTP/1.7 200 OK") + BODY,
     "101": head(status=b"HTTP/1.1 101 Switching Protocols"),
@@ -166,7 +174,7 @@ def feed(reply: Reply, data: bytes) -> None:
         reply.direct.received(len(buffer))
         data = data[len(buffer) :]
     if data:
-        reply.idle_limit = 0
+        reply.feed(data)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -234,6 +242,27 @@ def test_ambiguous_replies_are_rejected(name: str) -> None:
 def test_a_sink_gets_the_same_bytes_as_the_stream(name: str, places: list[int], size: int) -> None:
     sink = MemorySink(size)
     assert by_reply("GET", REPLIES[name], places, sink) == by_reply("GET", REPLIES[name], [])
+
+
+@settings(max_examples=150)
+@given(places=cuts, size=st.integers(1, 900), uncounted=st.integers(1, 300))
+def test_a_sink_may_know_that_more_follows_than_is_announced(
+    places: list[int], size: int, uncounted: int
+) -> None:
+    body = BODY + bytes(uncounted)
+    data = head(b"Content-Length: %d" % len(BODY)) + body
+    for beyond in (b"", b"more"):
+        outcome = by_reply("GET", data + beyond, places, MemorySink(size, uncounted=uncounted))
+        assert outcome is not None
+        assert outcome.body == body
+        assert not outcome.reusable
+
+
+@pytest.mark.parametrize("places", [[], [900]])
+def test_what_a_sink_waits_for_beyond_the_announced_length_must_come(places: list[int]) -> None:
+    data = head(b"Content-Length: %d" % len(BODY)) + BODY
+    for received in range(4):
+        assert by_reply("GET", data + bytes(received), places, MemorySink(uncounted=4)) is None
 
 
 @settings(max_examples=100)
@@ -361,6 +390,30 @@ def test_trailers_are_limited() -> None:
 def test_a_server_without_http_is_detected_at_the_first_byte() -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="not HTTP"):
         Reply("GET").feed(b"S")
+
+
+@pytest.mark.parametrize(
+    ("data", "quote"),
+    [
+        (b'{"ErrorMessage":\r\n\t\t"No image"}\r\n', 'HTTP/1: {"ErrorMessage": "No image"}'),
+        (b"220 smtp.example ready\r\n", "HTTP/1: 220 smtp.example ready"),
+        ('{"Name": "Süd"}'.encode(), 'HTTP/1: {"Name": "Süd"}'),
+        (b"\x01\0\0\0" * 99, r"HTTP/1: b'\x01\x00\x00\x00"),
+        (b"\x1b[2J rm -rf", r"HTTP/1: b'\x1b[2J rm -rf'"),
+    ],
+)
+def test_a_reply_without_a_head_is_quoted(data: bytes, quote: str) -> None:
+    with pytest.raises(httpx.RemoteProtocolError) as caught:
+        Reply("GET").feed(data)
+    assert quote in str(caught.value)
+
+
+@given(data=st.binary(max_size=3000))
+def test_a_quote_is_short_and_printable(data: bytes) -> None:
+    with pytest.raises(httpx.RemoteProtocolError) as caught:
+        Reply("GET").feed(b"S" + data)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
 
 
 def test_a_connection_is_not_reused_after_status_408() -> None:

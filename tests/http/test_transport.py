@@ -35,6 +35,10 @@ from .support import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from alpaca_async._http.connection import Connection
+    from alpaca_async._http.pool import Pool
+    from alpaca_async._http.transport import _Origin
+
 BODY = bytes(range(256)) * 40
 BIG = os.urandom(3_000_000)
 
@@ -143,7 +147,6 @@ async def test_interim_replies_are_skipped(transport: DirectTransport) -> None:
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (b"", "disconnected"),
         (b"HTTP/1.1 200 OK\r\nContent-", "disconnected"),
         (b"rubbish\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "illegal head"),
@@ -603,14 +606,59 @@ async def test_a_get_is_not_retried_after_a_byte_of_the_reply(
         assert len(server.requests) == 2
 
 
-async def test_a_get_on_a_new_connection_is_not_retried(transport: DirectTransport) -> None:
+async def test_a_get_on_a_new_connection_is_retried_once(transport: DirectTransport) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if peer.number:
+            peer.send(OK)
+
+    async with serving(script) as server:
+        assert await fetch(transport, server.url) == OK[-2:]
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_get_is_sent_at_most_twice(transport: DirectTransport, kept: bool) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if kept and not peer.number:
+            peer.send(OK)
+            await peer.request()
+
+    async with serving(script) as server:
+        if kept:
+            await fetch(transport, server.url)
+            server.requests.clear()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await fetch(transport, server.url)
+        assert len(server.requests) == 2
+
+
+async def test_a_put_on_a_new_connection_is_not_retried(transport: DirectTransport) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
 
     async with serving(script) as server:
         with pytest.raises(httpx.RemoteProtocolError):
-            await fetch(transport, server.url)
+            await fetch(transport, server.url, "PUT")
         assert len(server.requests) == 1
+
+
+async def test_a_refused_connection_is_not_tried_again(
+    transport: DirectTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+    connect = transport._connect
+
+    async def count(pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
+        nonlocal attempts
+        attempts += 1
+        return await connect(pool, origin, timeout)
+
+    monkeypatch.setattr(transport, "_connect", count)
+    with pytest.raises(httpx.ConnectError):
+        await fetch(transport, "http://127.0.0.1:1")
+    assert attempts == 1
 
 
 async def test_a_get_is_not_retried_after_a_timeout(transport: DirectTransport) -> None:

@@ -18,6 +18,7 @@ from alpaca_async._protocol.values import (
     check_str,
     decode,
     decode_integers,
+    decode_percent,
     decode_records,
     decode_strings,
     encode,
@@ -159,3 +160,17 @@ def test_a_limit_is_a_duration_or_none() -> None:
     for wrong in (math.nan, -1.0):
         with pytest.raises(ValueError, match="timeout"):
             check_limit("timeout", wrong)
+
+
+@pytest.mark.parametrize(
+    ("raw", "percent"), [(0, 0), (66.7, 67), ("33.3", 33), (99.6, 100), (-99, -99), ("5", 5)]
+)
+def test_a_fraction_of_a_percent_is_rounded(raw: object, percent: int) -> None:
+    found = decode_percent(raw)
+    assert (type(found), found) == (int, percent)
+
+
+@pytest.mark.parametrize("raw", ["half", None, True, [5], float("nan"), float("inf"), 10**400])
+def test_what_is_no_percentage_is_malformed(raw: object) -> None:
+    with pytest.raises(MalformedResponse):
+        decode_percent(raw)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 IMAGEBYTES = "application/imagebytes"
 IMAGE = imagebytes(bytes(200), 10, 10)
-QUICK = Timeouts(establish=0.5, reply=0.2, stall=0.2)
+QUICK = Timeouts(establish=0.5, reply=0.2, stall=0.2, first_byte=0.2)
 
 REPLIES: dict[type[AlpacaError], bytes] = {
     DriverException: ascom_error(0x500, "no"),

@@ -29,7 +29,7 @@ from tests.scripted import Request, ScriptedServer, ascom_error, http, value
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-QUICK = Timeouts(establish=0.5, reply=0.2, long=0.4, stall=0.2)
+QUICK = Timeouts(establish=0.5, reply=0.2, long=0.4, stall=0.2, first_byte=0.2)
 
 
 async def silence(_: Request) -> bytes:

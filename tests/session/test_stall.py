@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.scripted import Answer, Reply
 
 STALL = 0.1
+LIMITS = Timeouts(stall=STALL, first_byte=2 * STALL)
 PIXELS = np.arange(2000, dtype="<u2").reshape(50, 40)
 IMAGE = http(imagebytes(PIXELS.tobytes(), 50, 40), "application/imagebytes")
 TEXT = http(json.dumps({"Type": 2, "Rank": 2, "Value": PIXELS.tolist()}).encode())
@@ -70,10 +71,12 @@ async def test_a_trickle_times_out_and_frees_its_slot(
 
     async with httpx.AsyncClient() as own, ScriptedServer({"imagearray": answer}) as server:
         async with AlpacaClient(
-            http=own if injected else None, timeouts=Timeouts(stall=STALL), max_downloads=1
+            http=own if injected else None, timeouts=LIMITS, max_downloads=1
         ) as client:
             camera = client.camera(server.address)
-            with pytest.raises(TransportTimeout, match="camera/0/imagearray: the image came more"):
+            with pytest.raises(
+                TransportTimeout, match=r"imagearray: (the image came more|no byte)"
+            ):
                 await asyncio.wait_for(camera.get_image_array(), 2)
             np.testing.assert_array_equal(await camera.get_image_array(), PIXELS)
 
@@ -85,13 +88,61 @@ async def test_a_trickle_times_out_and_frees_its_slot(
 )
 async def test_slow_but_steady_is_fast_enough(reply: Reply) -> None:
     async with ScriptedServer({"imagearray": reply}) as server:
-        async with AlpacaClient(timeouts=Timeouts(stall=STALL)) as client:
+        async with AlpacaClient(timeouts=LIMITS) as client:
             array = await client.camera(server.address).get_image_array()
     np.testing.assert_array_equal(array, PIXELS)
 
 
+# The first byte
+
+
+def late(reply: bytes, at: int) -> Callable[[Request], Answer]:
+    """Return a reply that pauses for longer than a stall before its byte `at`."""
+
+    async def pieces(_: Request) -> AsyncIterator[bytes]:
+        yield reply[:at]
+        await asyncio.sleep(3 * STALL)
+        yield reply[at:]
+
+    return pieces
+
+
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize("image", [IMAGE, TEXT], ids=["binary", "text"])
+@pytest.mark.parametrize("with_head", [False, True])
+async def test_the_first_byte_may_take_longer_than_a_silence_afterwards(
+    image: bytes, with_head: bool, injected: bool
+) -> None:
+    reply = late(image, image.index(b"\r\n\r\n") + 4 if with_head else 0)
+    async with httpx.AsyncClient() as own, ScriptedServer({"imagearray": reply}) as server:
+        http = own if injected else None
+        async with AlpacaClient(http=http, timeouts=Timeouts(stall=STALL)) as client:
+            found = await client.camera(server.address).get_image_array()
+    np.testing.assert_array_equal(found, PIXELS)
+
+
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize(
+    ("at", "setting"), [(0, "0.15 s (Timeouts.first_byte)"), (-9, "0.1 s (Timeouts.stall)")]
+)
+async def test_the_error_names_the_setting(at: int, setting: str, injected: bool) -> None:
+    limits = Timeouts(stall=STALL, first_byte=1.5 * STALL)
+    reply = late(IMAGE, at)
+    async with httpx.AsyncClient() as own, ScriptedServer({"imagearray": reply}) as server:
+        async with AlpacaClient(http=own if injected else None, timeouts=limits) as client:
+            with pytest.raises(TransportTimeout) as caught:
+                await client.camera(server.address).get_image_array()
+    assert setting in str(caught.value)
+
+
+def test_the_limit_of_the_first_byte_follows_that_of_a_stall() -> None:
+    assert Timeouts().first_byte_limit == 100
+    assert Timeouts(stall=3).first_byte_limit == 30
+    assert Timeouts(stall=3, first_byte=5).first_byte_limit == 5
+
+
 async def watch(received: Callable[[], int], *, paused: bool = False) -> None:
-    async with StallGuard(0.01, received) as stall:
+    async with StallGuard(0.01, 0.01, received) as stall:
         stall.paused = paused
         stall.begin()
         await asyncio.sleep(0.06)
@@ -114,7 +165,7 @@ async def test_a_slow_last_parsing_step_does_not_time_out(
 
     monkeypatch.setattr(ImageJsonParser, "close", slow_close)
     async with ScriptedServer({"imagearray": TEXT}) as server:
-        async with AlpacaClient(timeouts=Timeouts(stall=STALL)) as client:
+        async with AlpacaClient(timeouts=LIMITS) as client:
             found = await client.camera(server.address).get_image_array()
     np.testing.assert_array_equal(found, PIXELS)
 
@@ -128,7 +179,7 @@ async def test_the_minimum_rate_is_enforced() -> None:
 
 
 async def test_nothing_is_checked_before_the_request_is_sent() -> None:
-    async with StallGuard(0.001, lambda: 0):
+    async with StallGuard(0.001, 0.001, lambda: 0):
         await asyncio.sleep(0.02)
 
 

@@ -453,6 +453,19 @@ async def test_a_binning_of_zero_is_a_malformed_response(client: AlpacaClient) -
     assert {request.verb for request in server.requests} == {"GET"}
 
 
+@pytest.mark.parametrize("member", ["cameraxsize", "cameraysize", "maxbinx", "maxbiny"])
+@pytest.mark.parametrize("size", [0, -5])
+async def test_a_sensor_without_a_size_is_not_blamed_on_the_caller(
+    client: AlpacaClient, member: str, size: int
+) -> None:
+    async with ScriptedServer(replies(**{member: value(size)})) as server:
+        camera = client.camera(server.address)
+        for change in (camera.set_frame(num_x=10), camera.reset_frame()):
+            with pytest.raises(MalformedResponse, match=f"{member}: the value is {size}"):
+                await change
+    assert {request.verb for request in server.requests} == {"GET"}
+
+
 async def test_a_late_command_is_not_executed_after_it_was_undone(
     client: AlpacaClient,
 ) -> None:

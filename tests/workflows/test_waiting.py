@@ -66,7 +66,7 @@ def run_fast(scenario: Coroutine[object, object, None]) -> None:
 
 
 def equal_timeouts(limit: float) -> Timeouts:
-    return Timeouts(establish=limit, reply=limit, long=limit, stall=limit)
+    return Timeouts(establish=limit, reply=limit, long=limit, stall=limit, first_byte=limit)
 
 
 async def seconds(work: Coroutine[object, object, object]) -> float:

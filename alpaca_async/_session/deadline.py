@@ -1,0 +1,44 @@
+"""Limits the time of a reply, which counts from the moment when its request is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from .error_mapping import Attempt
+
+
+class ReplyDeadline:
+    """Raises `TimeoutError` in its `async with` block when a reply takes longer than `reply`.
+
+    The time counts from the moment when the request is sent. Until then there are `establish`
+    seconds more. Transports that do not report that moment have the sum of both. `attempt`
+    is told the same events.
+    """
+
+    def __init__(self, attempt: Attempt | None, establish: float, reply: float) -> None:
+        self._attempt = attempt
+        self._reply = reply
+        self._timeout = asyncio.timeout(establish + reply)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._timeout.__aexit__(kind, error, traceback)
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Note that the request is sent. The transport calls this as its `trace` extension."""
+        if self._attempt is not None:
+            await self._attempt.trace(event, info)
+        if event.endswith(".send_request_headers.started"):
+            self._timeout.reschedule(asyncio.get_running_loop().time() + self._reply)

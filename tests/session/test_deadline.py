@@ -1,0 +1,75 @@
+"""A reply ends after its own time, however it trickles; the time to connect comes before that."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from alpaca_async import AlpacaClient, AsyncCamera, Timeouts, TransportTimeout
+from alpaca_async._session.deadline import ReplyDeadline
+from alpaca_async._session.error_mapping import Attempt
+from tests.scripted import Request, ScriptedServer, http
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+SENT = "http11.send_request_headers.started"
+NEVER = 1e6
+REPLY = http(b'{"Value": 5}')
+
+CALLS: dict[str, Callable[[AsyncCamera], Awaitable[object]]] = {
+    "get": AsyncCamera.get_gain,
+    "put": lambda camera: camera.set_gain(5),
+}
+
+
+async def drip(_: Request) -> AsyncIterator[bytes]:
+    for place in range(len(REPLY)):
+        yield REPLY[place : place + 1]
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("injected", [False, True])
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_reply_that_drips_ends_after_its_own_time(call: str, injected: bool) -> None:
+    limits = Timeouts(establish=30.0, reply=0.2)
+    async with httpx.AsyncClient() as own, ScriptedServer({"gain": drip}) as server:
+        async with AlpacaClient(http=own if injected else None, timeouts=limits) as client:
+            with pytest.raises(TransportTimeout, match=r"0\.2 s \(Timeouts\.reply\)") as caught:
+                await asyncio.wait_for(CALLS[call](client.camera(server.address)), 10)
+    assert caught.value.outcome_unknown == (call == "put")
+
+
+async def wait_in(deadline: ReplyDeadline, event: str) -> None:
+    async with deadline:
+        await deadline.trace(event, {})
+        await asyncio.Event().wait()
+
+
+async def test_the_time_counts_from_the_moment_when_the_request_is_sent() -> None:
+    deadline = ReplyDeadline(None, NEVER, 0.01)
+    async with deadline:
+        await asyncio.sleep(0.05)
+        await deadline.trace("connection.connect_tcp.started", {})
+        await asyncio.sleep(0.05)
+
+
+async def test_a_sent_request_has_the_time_of_a_reply() -> None:
+    with pytest.raises(TimeoutError):
+        await wait_in(ReplyDeadline(None, NEVER, 0.01), SENT)
+
+
+async def test_without_a_report_there_is_the_sum_of_both() -> None:
+    with pytest.raises(TimeoutError):
+        await wait_in(ReplyDeadline(None, 0.005, 0.005), "connection.connect_tcp.started")
+
+
+async def test_an_attempt_is_told_the_same() -> None:
+    attempt = Attempt()
+    deadline = ReplyDeadline(attempt, NEVER, NEVER)
+    async with deadline:
+        await deadline.trace(SENT, {})
+    assert attempt.sent
