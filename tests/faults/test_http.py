@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from typing import TYPE_CHECKING
@@ -39,8 +40,10 @@ from .catalogue import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from alpaca_async import AsyncCamera
-    from tests.scripted import Reply
+    from tests.scripted import Reply, Request
 
 
 def value_fault(cause: str, reply: Reply, outcome: Outcome, seen: str = "") -> Fault:
@@ -70,6 +73,15 @@ def chunked(
     return raw(
         "HTTP/1.1 200 OK", f"Content-Type: {kind}", "Transfer-Encoding: chunked", body=body + end
     )
+
+
+def apart(*parts: bytes) -> Reply:
+    async def pieces(_: Request) -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+            await asyncio.sleep(0.01)
+
+    return pieces
 
 
 def only_pixels_counted(missing: int = 0) -> Reply:
@@ -293,6 +305,12 @@ FRAMES = [
     ),
     value_fault(
         "100 Continue before the reply", b"HTTP/1.1 100 Continue\r\n\r\n" + GAIN, Returns(5)
+    ),
+    value_fault(
+        "a head and a body that are written apart",
+        apart(raw("HTTP/1.1 200 OK", LENGTH), BODY),
+        Returns(5, "`5`; on Linux without the delay of an acknowledgement"),
+        "INDI",
     ),
     value_fault(
         "chunk sizes padded with spaces",

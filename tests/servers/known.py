@@ -85,6 +85,14 @@ SERVERS: Final = (
             listed("an unknown error number", "Error numbers are not those of ASCOM"),
             listed("a server description that is text", "The server's description is a text"),
             listed(
+                "a head and a body that are written apart",
+                "The head and the body of a reply are written apart",
+            ),
+            listed(
+                "a fraction of a percent for PercentCompleted",
+                "PercentCompleted has fractions",
+            ),
+            listed(
                 "an empty start time of the last exposure",
                 "LastExposureStartTime is empty after an exposure",
             ),
@@ -100,8 +108,16 @@ SERVERS: Final = (
         "The Alpaca agent of INDIGO serves INDIGO devices.",
         (
             SHARED_IDS,
+            listed(
+                "a Content-Length that counts only the pixels of an image, not its header",
+                "The Content-Length of images counts only the pixels, not the header",
+            ),
             INVALID_JSON_IMAGE,
             HEADER_WITHOUT_HEAD,
+            listed(
+                "an image that begins long after its request",
+                "Images are converted before the first byte is sent, which takes long",
+            ),
             listed(
                 "a DeviceNumber as text, and a reply without error fields",
                 "DeviceNumber is a text, and management replies have no error fields",
@@ -118,6 +134,10 @@ SERVERS: Final = (
             listed("HTTP/1.0, closed after the reply", "It speaks HTTP/1.0"),
             listed("a status line without a reason phrase"),
             ERROR_WITHOUT_HEAD,
+            listed(
+                "the connection closes before the reply",
+                "One connection in a hundred closes without a reply",
+            ),
             listed(
                 "a camera that is idle for a while before the image is ready",
                 "The camera is idle for seconds before an image is ready",

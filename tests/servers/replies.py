@@ -66,12 +66,12 @@ INVALID_JSON_IMAGE: Final = _image(
 HEADER_WITHOUT_HEAD: Final = _image(
     "Without an image, ImageArray is answered with 44 bytes, without an HTTP head",
     broken(imagebytes(b"", 0, 0)),
-    Raises(TransportError, ""),
+    Raises(TransportError, "not HTTP/1"),
 )
 ERROR_WITHOUT_HEAD: Final = _image(
     "Without an image, ImageArray is answered with JSON, without an HTTP head",
     broken(b'{\r\n\t"Device":"AlpacaPi","ErrorNumber":1035\r\n}\r\n'),
-    Raises(TransportError, ""),
+    Raises(TransportError, '"ErrorNumber":1035'),
 )
 PADDED_IMAGE: Final = _image(
     "With numpy 2, images are padded to four times their length",
