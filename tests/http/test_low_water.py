@@ -37,7 +37,7 @@ class CountingSink(MemorySink):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the option is used on Linux only")
 async def test_a_large_download_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
+    monkeypatch.setattr("alpaca_async._http.low_water._TIMEOUT", 30.0)
     body, portion = bytes(range(256)) * (4 * MIB // 256), 1 << 14
     portions = asyncio.Event()
 
@@ -64,7 +64,7 @@ async def test_a_large_download_is_read_in_large_portions(monkeypatch: pytest.Mo
 async def test_small_replies_are_read_after_a_large_download(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
+    monkeypatch.setattr("alpaca_async._http.low_water._TIMEOUT", 30.0)
 
     async def script(peer: Peer) -> None:
         await peer.request()
