@@ -75,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = FOREVER
         self._write_paused = False
+        self._sink_error: Exception | None = None
 
     # Called by the transport and the pool
 
@@ -145,21 +146,25 @@ class Connection(asyncio.BufferedProtocol):
             self._owner.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Return the sink's buffer if the next bytes belong there, else our own."""
+        """Return the sink's buffer if the next bytes belong there, else our own.
+
+        An error of the sink closes the connection once the bytes are there. While libuv waits for
+        a buffer, closing would crash the interpreter.
+        """
         self._direct = None if self._reply is None else self._reply.direct
         if self._direct is None:
             return self._scratch
         try:
             return self._direct.get_buffer()
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
-            self.close(error)
+            self._sink_error = error
             return self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
         """Process the bytes that asyncio has written into the buffer."""
         reply = self._reply
-        if reply is None:
-            self.close()  # no request was sent
+        if reply is None or self._sink_error is not None:
+            self.close(self._sink_error)  # without an error: no request was sent
             return
         self._deadline = self._loop.time() + self._timeout
         direct, self._direct = self._direct, None  # an idle connection must not keep a frame alive
@@ -179,8 +184,8 @@ class Connection(asyncio.BufferedProtocol):
             try:
                 self._reply.feed_eof()
             except httpx.RemoteProtocolError as error:
-                self.close(error)
-        self.close()
+                self.close(self._sink_error or error)
+        self.close(self._sink_error)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -255,6 +260,7 @@ class Connection(asyncio.BufferedProtocol):
     def _mark_closed(self, error: Exception | None) -> None:
         self.closed = True
         self._direct = None
+        self._sink_error = None
         self._stop_timer()
         self._low_water.stop_timer()
         self._scheduler.remove(self)
