@@ -139,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         """Store the transport and register with the owner."""
         self._transport = cast("asyncio.Transport", transport)
         self._abort = self._transport.abort
-        self._reading = Reading(self._transport)
+        self._reading = Reading(self._transport, self._loop)
         if self.closed:  # while it was being made
             self._abort()
         else:
@@ -231,6 +231,7 @@ class Connection(asyncio.BufferedProtocol):
             self._low_water.lower()
         elif full:
             self._scheduler.filled_buffer(self)
+            self._reading.filled_buffer()
             if nbytes >= LOW_WATER:
                 self._low_water.raise_for_a_while()
         else:

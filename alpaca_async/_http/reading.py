@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asyncio import ReadTransport
+    from asyncio import AbstractEventLoop, ReadTransport
 
 
 class Pause(Enum):
@@ -16,14 +16,19 @@ class Pause(Enum):
     """It is another connection's turn."""
     UNREAD = auto()
     """The caller has not yet taken what was received."""
+    ITERATION = auto()
+    """This iteration of the event loop has read enough."""
 
 
 class Reading:
     """Pauses a transport as long as there is a reason; resumes it with the last one."""
 
-    def __init__(self, transport: ReadTransport) -> None:
+    def __init__(self, transport: ReadTransport, loop: AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
         self._reasons: set[Pause] = set()
+        self._filled = False
+        self._loop_repeats = False
 
     def pause(self, reason: Pause) -> None:
         """Stop reading until this and every other reason is gone."""
@@ -40,3 +45,22 @@ class Reading:
     def is_paused(self, reason: Pause) -> bool:
         """Whether `reason` holds."""
         return reason in self._reasons
+
+    def filled_buffer(self) -> None:
+        """Note that a read filled its buffer; allow one such read in each iteration of the loop.
+
+        asyncio's own loops read a socket once in each iteration. libuv repeats a read that filled
+        its buffer, up to 32 times: other tasks would wait for 32 MiB. Pausing costs two system
+        calls, so it begins with the first read that is repeated.
+        """
+        if self._filled:
+            self._loop_repeats = True
+        else:
+            self._filled = True
+            self._loop.call_soon(self._next_iteration)
+        if self._loop_repeats:
+            self.pause(Pause.ITERATION)
+
+    def _next_iteration(self) -> None:
+        self._filled = False
+        self.resume(Pause.ITERATION)
