@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import anyio.to_thread
 import httpx
 
-from alpaca_async._loops import PerLoop
+from alpaca_async._loops import PerLoop, running_loop
 
 from .connecting import connect, hand_over
 from .connection import Body, Connection, TlsConnection
@@ -91,8 +91,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections, those of other event loops too; requests on their way fail."""
+        loop = running_loop()
         by_loop = self._by_loop.remove_all()
-        own = by_loop.pop(asyncio.get_running_loop(), None)
+        own = by_loop.pop(loop, None)
         closing: list[asyncio.Future[None]] = []
         for loop, connections in by_loop.items():
             if loop.is_running():

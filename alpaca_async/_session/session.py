@@ -20,7 +20,7 @@ from alpaca_async._errors import (
     RequestRejected,
     TransportError,
 )
-from alpaca_async._loops import PerLoop
+from alpaca_async._loops import PerLoop, running_loop
 from alpaca_async._protocol.envelope import decode_envelope, rejection
 from alpaca_async._protocol.media import encoding
 from alpaca_async._protocol.transaction_ids import TransactionIds
@@ -128,6 +128,7 @@ class Session:
         )
 
     async def __aenter__(self) -> Self:
+        running_loop()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -254,6 +255,7 @@ class Session:
     def _request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
     ) -> httpx.Request:
+        running_loop()
         try:
             return self._sender.request(kind, server, path, parameters, extensions)
         except ValueError as error:  # names that look like IDNA, and are not
