@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import httpx
+    import httpx2
 
     from alpaca_async._http.transport import Sink
     from alpaca_async._protocol.envelope import Envelope, EnvelopeDecoder
@@ -95,7 +96,7 @@ class Session:
     def __init__(  # noqa: PLR0913 - named choices with defaults
         self,
         *,
-        http: httpx.AsyncClient | None = None,
+        http: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         client_id: int | None = None,
         timeouts: Timeouts = Timeouts(),
         auth: Auth | None = None,

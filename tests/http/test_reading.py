@@ -76,9 +76,9 @@ async def test_a_loop_that_repeats_full_reads_is_paused_until_its_next_iteration
     transport, reading = paused_transport()
     reading.filled_buffer()
     reading.filled_buffer()
-    assert not transport.reads
+    assert [transport.reads] == [False]
     await asyncio.sleep(0)
-    assert transport.reads
+    assert [transport.reads] == [True]
     reading.filled_buffer()  # from now on the first full read is the only one
     assert not transport.reads
 
