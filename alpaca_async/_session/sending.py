@@ -182,7 +182,7 @@ class _WrappingErrors:
 def _counterpart(kind: type[Exception]) -> type[httpx.TransportError]:
     """Return the error of httpx with the name of `kind`, or of its base, if that is of httpx2."""
     for each in kind.__mro__:
-        found = getattr(httpx, each.__name__, object)
+        found: type = getattr(httpx, each.__name__, object)
         if each.__module__ == "httpx2" and issubclass(found, httpx.TransportError):
             return found
     return WrappedClientError
