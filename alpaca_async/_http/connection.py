@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _UNREAD_LIMIT: Final = 256 * 1024
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)  # Linux; lasts for one reply
+_SMALL_READ: Final = 64 * 1024
+"""Bytes that can be copied often in one iteration of the event loop."""
 
 
 class Owner(Protocol):
@@ -49,7 +51,7 @@ class Connection(asyncio.BufferedProtocol):
     requests and reads do not need timers of their own.
     """
 
-    scratch_size = 64 * 1024
+    scratch_size = _SMALL_READ
 
     def __init__(
         self,
@@ -222,16 +224,20 @@ class Connection(asyncio.BufferedProtocol):
     def _received_in_scratch(self, reply: Reply, nbytes: int) -> None:
         reply.feed(bytes(self._scratch[:nbytes]))
         if not reply.complete:
-            _acknowledge(self._transport.get_extra_info("socket"))
+            _acknowledge(self._socket)
+        # When the server closes, TLS drops what it has decrypted while reading is paused.
+        if nbytes > _SMALL_READ and reply.direct is not None and reply.direct.much_to_come:
+            self._reading.may_be_repeated()
 
     def _received_direct(self, direct: DirectReceive, nbytes: int) -> None:
         full = direct.received(nbytes)
+        if full:
+            self._reading.may_be_repeated()
         if direct.nearly_done:
             self._scheduler.remove(self)
             self._low_water.lower()
         elif full:
             self._scheduler.filled_buffer(self)
-            self._reading.filled_buffer()
             if nbytes >= LOW_WATER:
                 self._low_water.raise_for_a_while()
         else:

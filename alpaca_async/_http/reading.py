@@ -27,7 +27,7 @@ class Reading:
         self._transport = transport
         self._loop = loop
         self._reasons: set[Pause] = set()
-        self._filled = False
+        self._has_read = False
         self._loop_repeats = False
 
     def pause(self, reason: Pause) -> None:
@@ -46,21 +46,21 @@ class Reading:
         """Whether `reason` holds."""
         return reason in self._reasons
 
-    def filled_buffer(self) -> None:
-        """Note that a read filled its buffer; allow one such read in each iteration of the loop.
+    def may_be_repeated(self) -> None:
+        """Note a read that costs time; allow one of them in each iteration of the event loop.
 
         asyncio's own loops read a socket once in each iteration. libuv repeats a read that filled
         its buffer, up to 32 times: other tasks would wait for 32 MiB. Pausing costs two system
         calls, so it begins with the first read that is repeated.
         """
-        if self._filled:
+        if self._has_read:
             self._loop_repeats = True
         else:
-            self._filled = True
+            self._has_read = True
             self._loop.call_soon(self._next_iteration)
         if self._loop_repeats:
             self.pause(Pause.ITERATION)
 
     def _next_iteration(self) -> None:
-        self._filled = False
+        self._has_read = False
         self.resume(Pause.ITERATION)

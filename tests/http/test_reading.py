@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from alpaca_async._http.transport import DirectTransport
 from tests.loops import on_each_loop, run
 
 from .support import MemorySink, fetch
+from .test_tls import new_identity
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -66,7 +68,7 @@ async def test_what_was_not_paused_is_not_resumed() -> None:
 async def test_a_loop_that_reads_once_in_each_iteration_is_not_paused() -> None:
     transport, reading = paused_transport()
     for _ in range(5):
-        reading.filled_buffer()
+        reading.may_be_repeated()
         assert transport.reads
         await asyncio.sleep(0)
     assert not transport.resumed
@@ -74,19 +76,19 @@ async def test_a_loop_that_reads_once_in_each_iteration_is_not_paused() -> None:
 
 async def test_a_loop_that_repeats_full_reads_is_paused_until_its_next_iteration() -> None:
     transport, reading = paused_transport()
-    reading.filled_buffer()
-    reading.filled_buffer()
+    reading.may_be_repeated()
+    reading.may_be_repeated()
     assert [transport.reads] == [False]
     await asyncio.sleep(0)
     assert [transport.reads] == [True]
-    reading.filled_buffer()  # from now on the first full read is the only one
+    reading.may_be_repeated()  # from now on the first full read is the only one
     assert not transport.reads
 
 
 async def test_the_next_iteration_does_not_end_a_wait_for_the_turn() -> None:
     transport, reading = paused_transport()
-    reading.filled_buffer()
-    reading.filled_buffer()
+    reading.may_be_repeated()
+    reading.may_be_repeated()
     reading.pause(Pause.TURN)
     await asyncio.sleep(0)
     assert not transport.reads
@@ -95,12 +97,13 @@ async def test_the_next_iteration_does_not_end_a_wait_for_the_turn() -> None:
 
 
 class SlowSink(MemorySink):
-    """Counts the full reads in each iteration; takes so long that the next data has arrived."""
+    """Counts what an iteration reads; takes so long that the next data has arrived."""
 
     def __init__(self) -> None:
         super().__init__(MIB)
         self.iteration = 0
-        self.reads: Counter[int] = Counter()
+        self.reads: Counter[int] = Counter()  # those that filled the buffer
+        self.nbytes: Counter[int] = Counter()
         asyncio.get_running_loop().call_soon(self.count)
 
     def count(self) -> None:
@@ -111,17 +114,18 @@ class SlowSink(MemorySink):
     def received(self, nbytes: int) -> None:
         super().received(nbytes)
         self.reads[self.iteration] += nbytes == MIB
+        self.nbytes[self.iteration] += nbytes
         until = perf_counter() + 0.003
         while perf_counter() < until:
             pass
 
 
 @contextmanager
-def flooding(count: int) -> Generator[str]:
+def flooding(count: int, context: ssl.SSLContext | None = None) -> Generator[str]:
     """Serve `count` bodies from threads, as fast as the sockets take them."""
 
-    def serve(peer: socket.socket) -> None:
-        with peer:
+    def serve(plain: socket.socket) -> None:
+        with plain if context is None else context.wrap_socket(plain, server_side=True) as peer:
             peer.recv(65536)
             peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
             peer.sendall(bytes(SIZE))
@@ -136,7 +140,7 @@ def flooding(count: int) -> Generator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         accepting = threading.Thread(target=listen)
         accepting.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http{'s' if context else ''}://127.0.0.1:{listener.getsockname()[1]}"
         accepting.join()
 
 
@@ -155,3 +159,20 @@ def test_an_iteration_reads_two_full_buffers_at_most(loop: str, count: int) -> N
         assert len(sink.content) == SIZE
         assert max(sink.reads.values()) <= 2
         assert sum(reads > 1 for reads in sink.reads.values()) <= 1
+
+
+@on_each_loop
+def test_an_iteration_decrypts_little(loop: str) -> None:
+    identity = new_identity()
+    trusting = ssl.create_default_context(cadata=identity.authority.cert_pem.bytes().decode())
+
+    async def main(url: str) -> SlowSink:
+        sink = SlowSink()
+        async with DirectTransport(verify=trusting) as transport, asyncio.timeout(30):
+            await fetch(transport, url, sink=sink)
+        return sink
+
+    with flooding(1, identity.server) as url:
+        sink = run(main(url), loop)
+    assert len(sink.content) == SIZE
+    assert max(sink.nbytes.values()) <= 2 * MIB  # all of the last MiB, lest its end be lost
