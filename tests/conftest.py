@@ -33,8 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the policy, which `asyncio.run` and the simulator in a thread follow, too."""
-    if (name := config.getoption("--loop")) != LOOPS[0]:
-        asyncio.set_event_loop_policy(import_module(name).EventLoopPolicy())
+    name = str(config.getoption("--loop"))
+    if name != LOOPS[0]:  # a loop factory would not reach asyncio.run
+        asyncio.set_event_loop_policy(  # pyright: ignore[reportDeprecated]
+            import_module(name).EventLoopPolicy()
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -42,10 +42,6 @@ class Reading:
             if not self._reasons:
                 self._transport.resume_reading()
 
-    def is_paused(self, reason: Pause) -> bool:
-        """Whether `reason` holds."""
-        return reason in self._reasons
-
     def may_be_repeated(self) -> None:
         """Note a read that costs time; allow one of them in each iteration of the event loop.
 
