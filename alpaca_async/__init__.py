@@ -36,6 +36,7 @@ from ._http.tls import pinned
 from ._http.transport import DirectTransport
 from ._http_status import http_status
 from ._image import Image
+from ._loops import AsyncioRequired
 from ._pixels.statistics import Histogram, ImageStatistics
 from ._progress import Progress
 from ._protocol.imagebytes import ImageMetadata, decode_imagebytes
@@ -55,6 +56,7 @@ __all__ = [
     "AscomError",
     "AsyncCamera",
     "AsyncDevice",
+    "AsyncioRequired",
     "CameraAddress",
     "CameraGroup",
     "CameraInfo",

@@ -21,7 +21,8 @@
         ├── OperationCancelledException     0x40E
         └── DriverException                 every other number
 
-A wrong argument raises `TypeError` or `ValueError` before any request.
+A wrong argument raises `TypeError` or `ValueError` before any request, a call outside of asyncio
+`AsyncioRequired`.
 """
 
 from __future__ import annotations

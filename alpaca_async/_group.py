@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ._camera import AlpacaClient, AsyncCamera
 from ._errors import AlpacaError, OperationTimeout
+from ._loops import running_loop
 from ._progress import Progress
 from ._session.operations import Operation, Operations
 from ._stream import Stream
@@ -93,6 +94,7 @@ class CameraGroup:
         self._cameras: tuple[AsyncCamera, ...] = ()
 
     async def __aenter__(self) -> Self:
+        running_loop()
         self._operations = Operations()
         self._client = client = self._new_client()
         self._cameras = tuple(

@@ -67,6 +67,12 @@ class Image:
             return np.asarray(self.data, dtype)
         return np.array(self.data, dtype, copy=copy)
 
+    def _repr_png_(self) -> bytes:
+        """Return a picture for the output of a notebook's cell."""
+        from . import preview  # noqa: PLC0415 - not needed by all
+
+        return preview.cell_output(self)
+
     async def save_fits(
         self,
         path: str | os.PathLike[str],

@@ -16,9 +16,31 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class AsyncioRequired(RuntimeError):
+    """The library was used where no event loop of asyncio runs, for example in trio."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "alpaca_async needs a running event loop of asyncio, or one with its interface such as"
+            " uvloop; it does not work in trio, also not through anyio: there, use the backend"
+            " 'asyncio'"
+        )
+
+
+def running_loop() -> AbstractEventLoop:
+    """Return the running event loop; raise `AsyncioRequired` if there is none.
+
+    What a caller can reach first calls this first: asyncio's own errors would not say why.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise AsyncioRequired from None
+
+
 def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> None:
     """Call `callback` in `loop`: at once if that is the running loop, never if it is closed."""
-    if loop is asyncio.get_running_loop():
+    if loop is running_loop():
         callback()
         return
     with suppress(RuntimeError):  # the loop is closed
@@ -41,7 +63,7 @@ class PerLoop(Generic[T]):
 
     def get(self) -> T:
         """Return the value of the running loop."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         value = self._values.get(loop)
         if value is None:
             self._discard_closed()
@@ -81,7 +103,7 @@ class Turns:
             self._release()
 
     async def _acquire(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         entry = (loop, loop.create_future())
         with self._lock:
             if not self._taken:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ._loops import running_loop
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
     from typing import Self
@@ -25,9 +27,11 @@ class Stream(Generic[T_co]):
         return self
 
     def __anext__(self) -> Awaitable[T_co]:
+        running_loop()
         return self._source.__anext__()
 
     async def __aenter__(self) -> Self:
+        running_loop()
         return self
 
     async def __aexit__(self, *_: object) -> None:

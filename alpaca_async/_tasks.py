@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from anyio import CancelScope
 
-from ._loops import PerLoop
+from ._loops import PerLoop, running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -49,6 +49,7 @@ async def finish(coroutine: Coroutine[Any, Any, T]) -> T:
 
 async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
     """Run `coroutines` concurrently to their ends; return the results or raise the first error."""
+    running_loop()
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

@@ -41,6 +41,8 @@ _SUFFIXES: Final[dict[str, Format]] = {
     ".webp": "webp",
 }
 _RGB: Final = 3
+_CELL_SIZE: Final = 1024
+"""Pixels of the longer side."""
 
 
 async def save(
@@ -89,6 +91,11 @@ def render(
     pixels = _stretched_pixels(image, max_size, stretch)
     picture: PIL.Image.Image = load("PIL.Image", extra="preview").fromarray(pixels)
     return picture
+
+
+def cell_output(image: ImageLike) -> bytes:
+    """Return a small PNG for a notebook, which cannot await it; blocks as `render` does."""
+    return png(_stretched_pixels(image, _CELL_SIZE, "auto"))
 
 
 def _save(path: Path, make: Callable[[], bytes]) -> Path:

@@ -1,4 +1,6 @@
-"""Downloads one image in a new process: `python -m benchmarks.child VARIANT PORT WIDTH HEIGHT`.
+"""Downloads one image in a new process.
+
+`python -m benchmarks.child LOOP VARIANT PORT WIDTH HEIGHT`
 
 Prints the seconds of the download, and the peak of the resident memory minus its idle value, in
 bytes. Idle means connected, after one small call.
@@ -6,7 +8,6 @@ bytes. Idle means connected, after one small call.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import re
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpaca_async import AlpacaClient
 
+from .loops import LOOPS, run
 from .measure import blocking
 from .peers import BlockingClient, alpyca_camera, alpyca_image
 from .server import HOST, ROOT
@@ -42,9 +44,10 @@ class Footprint(NamedTuple):
     peak: int
 
 
-def in_child(variant: str, port: int, frame: Frame) -> Footprint:
-    """Run one of `VARIANTS` in a new process."""
-    command = [sys.executable, "-m", "benchmarks.child", variant, str(port), *map(str, frame)]
+def in_child(variant: str, port: int, frame: Frame, loop: str = LOOPS[0]) -> Footprint:
+    """Run one of `VARIANTS` in a new process, on an event loop of the module `loop`."""
+    arguments = map(str, (loop, variant, port, *frame))
+    command = [sys.executable, "-m", "benchmarks.child", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, check=True)  # noqa: S603
     wall, peak = json.loads(done.stdout)
     return Footprint(wall, peak)
@@ -132,4 +135,4 @@ async def _run(variant: str, port: str, width: str, height: str) -> Footprint:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_run(*sys.argv[1:]))))
+    print(json.dumps(run(_run(*sys.argv[2:]), sys.argv[1])))

@@ -18,6 +18,7 @@ from alpaca_async import AlpacaClient
 
 from . import wire
 from .child import in_child
+from .loops import running
 from .measure import (
     MIB,
     Bound,
@@ -196,7 +197,7 @@ async def _peaks(
     found: dict[str, list[Footprint]] = {ours: [], theirs: []}
     for _ in range(runs):
         for variant, some in found.items():
-            some.append(in_child(variant, port, frame))
+            some.append(in_child(variant, port, frame, running()))
     return found[ours], found[theirs]
 
 

@@ -18,12 +18,13 @@ _PACKAGES: Final = ("alpaca_async", "numpy", "httpx", "httptools", "aiohttp", "a
 _TITLES: Final = ("measured", "ours", "compared with", "theirs", "ratio", "min to max", "bound")
 
 
-def machine() -> dict[str, str]:
-    """Return the system and the versions that the figures depend on."""
+def machine(loop: str) -> dict[str, str]:
+    """Return the system, the versions and the event loop that the figures depend on."""
     about = {
         platform.system(): platform.machine(),
         "CPUs": str(os.cpu_count()),
         "Python": platform.python_version(),
+        loop: _version(loop),
     }
     return about | {name: found for name in _PACKAGES if (found := _version(name))}
 
@@ -40,23 +41,23 @@ def as_data(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return [asdict(row) | {"ratio": median(row.ratios), "met": row.met} for row in rows]
 
 
-def as_text(rows: Iterable[Row], *, judged: bool) -> str:
+def as_text(rows: Iterable[Row], *, judged: bool, about: dict[str, str]) -> str:
     """Return the machine and the table in aligned columns."""
     table = _padded(_table(rows, judged=judged))
     lines = "\n".join("  ".join(cells).rstrip() for cells in table)
-    return f"{_sentence(machine())}\n\n{lines}"
+    return f"{_sentence(about)}\n\n{lines}"
 
 
-def as_markdown(rows: Iterable[Row], *, judged: bool, about: dict[str, str] | None = None) -> str:
-    """Return the machine and the table in Markdown; `about` replaces this machine by another."""
+def as_markdown(rows: Iterable[Row], *, judged: bool, about: dict[str, str]) -> str:
+    """Return the machine and the table in Markdown."""
     table = _table(rows, judged=judged)
     table.insert(1, ["---"] * len(_TITLES))
     lines = "\n".join(f"| {' | '.join(cells)} |" for cells in _padded(table))
-    return f"{_sentence(about or machine())}\n\n{lines}"
+    return f"{_sentence(about)}\n\n{lines}"
 
 
 def _sentence(about: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in about.items())
+    return ", ".join(f"{name} {value}".rstrip() for name, value in about.items())
 
 
 def _table(rows: Iterable[Row], *, judged: bool) -> list[list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import settings
 from alpaca_async import AlpacaClient, AsyncCamera
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
+from .loops import LOOPS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
@@ -19,6 +23,21 @@ if TYPE_CHECKING:
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--loop", choices=LOOPS, default=LOOPS[0], help="run all coroutines on this event loop"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the policy, which `asyncio.run` and the simulator in a thread follow, too."""
+    name = str(config.getoption("--loop"))
+    if name != LOOPS[0]:  # a loop factory would not reach asyncio.run
+        asyncio.set_event_loop_policy(  # pyright: ignore[reportDeprecated]
+            import_module(name).EventLoopPolicy()
+        )
 
 
 @pytest.fixture(autouse=True)

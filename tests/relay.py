@@ -41,6 +41,8 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def mend(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # `cut` has cancelled them
+        await asyncio.sleep(0)  # the loop closes their sockets in its next iteration
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = self._listener.sockets[0].getsockname()[1]
         self.is_cut.clear()

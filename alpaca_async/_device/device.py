@@ -19,6 +19,7 @@ from alpaca_async._errors import (
     RequestRejected,
     TransportError,
 )
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import (
     check_bool,
     check_limit,
@@ -176,6 +177,7 @@ class AsyncDevice(DeviceVerbs):
     async def _run_with_timeout(
         self, timeout: float, run: Callable[[], Awaitable[None]], goal: str
     ) -> None:
+        running_loop()
         deadline = asyncio.timeout(check_limit("timeout", timeout))
         try:
             async with self._operation("connecting"), deadline:

@@ -7,11 +7,11 @@ Each may raise `NotImplementedException` (the camera lacks it), `NotConnectedExc
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from alpaca_async._enums import CameraStates, GuideDirections, SensorType
 from alpaca_async._errors import AlpacaError, InvalidValueException
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import (
     check_bool,
     check_duration,
@@ -352,7 +352,7 @@ class ICameraV4(AsyncDevice):
         except InvalidValueException as error:
             raise error.at(self._server, self._member("startexposure")) from None
         log = self._record.exposures
-        exposure = log.start(asyncio.get_running_loop().time(), duration)
+        exposure = log.start(running_loop().time(), duration)
         try:
             # Some drivers answer only when the exposure is over.
             timeout = duration + self._long

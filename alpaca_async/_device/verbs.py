@@ -19,6 +19,7 @@ from alpaca_async._errors import (
     RequestRejected,
     TransportError,
 )
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import (
     check_index,
     check_str,
@@ -74,6 +75,7 @@ class DeviceVerbs:
         return f"<{type(self).__name__} {self._type}/{self._number} at {self._server}>"
 
     async def __aenter__(self) -> Self:
+        running_loop()
         return self
 
     async def __aexit__(self, *_: object) -> None:

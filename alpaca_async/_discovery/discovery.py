@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from anyio import to_thread
 
 from alpaca_async._errors import MalformedResponse, TransportError
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import check_duration, decode, decode_record, quoted
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import finish, wait_for_end
@@ -88,7 +89,7 @@ def discover(
 async def _discover(
     lookups: list[Lookup], timeout: float, port: int
 ) -> AsyncGenerator[DiscoveredServer]:
-    deadline = asyncio.get_running_loop().time() + timeout
+    deadline = running_loop().time() + timeout
     replies = _Replies()
     sockets = await _open_sockets(replies.add)
     tasks = [

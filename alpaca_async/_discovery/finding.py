@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from alpaca_async._address import origin
 from alpaca_async._errors import AlpacaError, OperationFailed
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import quoted
 from alpaca_async._session.management import get_configured_devices
 from alpaca_async._session.session import Session, Timeouts
@@ -147,7 +148,7 @@ async def _find(
 ) -> AsyncGenerator[FoundCamera]:
     """Yield the cameras of all `servers`; add the addresses of those that fail to `failed`."""
     session = Session(timeouts=_TIMEOUTS) if client is None else client
-    deadline = asyncio.get_running_loop().time() + timeout + _QUERY_TIMEOUT
+    deadline = running_loop().time() + timeout + _QUERY_TIMEOUT
     search = _Search(session, deadline, failed)
     task = asyncio.create_task(search.run(servers))
     try:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httpx
 
 from .http1 import FOREVER
+from .low_water import LOW_WATER, LowWaterMark
+from .reading import Pause, Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from .http1 import Message
@@ -22,12 +24,8 @@ if TYPE_CHECKING:
 
 _UNREAD_LIMIT: Final = 256 * 1024
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)  # Linux; lasts for one reply
-
-# During a large download, Linux reports a socket as readable only when this many bytes are waiting,
-# so that small portions do not each cost an iteration of the event loop. After the timeout, any
-# byte is reported again. Other systems also have SO_RCVLOWAT, but it is untested there.
-_LOW_WATER: Final = 512 * 1024 if sys.platform == "linux" else 1
-_LOW_WATER_TIMEOUT: Final = 0.1
+_SMALL_READ: Final = 64 * 1024
+"""Bytes that can be copied often in one iteration of the event loop."""
 
 
 class Owner(Protocol):
@@ -53,15 +51,22 @@ class Connection(asyncio.BufferedProtocol):
     requests and reads do not need timers of their own.
     """
 
-    scratch_size = 64 * 1024
+    scratch_size = _SMALL_READ
 
     def __init__(
-        self, owner: Owner, scheduler: ReadScheduler, loop: asyncio.AbstractEventLoop
+        self,
+        owner: Owner,
+        scheduler: ReadScheduler,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
     ) -> None:
         self.closed = False
         self._owner = owner
         self._scheduler = scheduler
         self._loop = loop
+        self._socket = sock  # not the transport's, which lacks methods in some event loops
+        self._abort: Callable[[], None] = sock.close  # until there is a transport
+        self._low_water = LowWaterMark(sock, loop)
         self._scratch = memoryview(bytearray(self.scratch_size))
         self._direct: DirectReceive | None = None
         self._reply: Reply | None = None
@@ -70,10 +75,9 @@ class Connection(asyncio.BufferedProtocol):
         self._timeout = FOREVER
         self._deadline = FOREVER
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = FOREVER
         self._write_paused = False
-        self._read_paused = False
-        self._low_water = 1
-        self._low_water_timer: asyncio.TimerHandle | None = None
+        self._sink_error: Exception | None = None
 
     # Called by the transport and the pool
 
@@ -110,9 +114,8 @@ class Connection(asyncio.BufferedProtocol):
             if reply.complete:
                 return None
             await self._wait(read, httpx.ReadTimeout)
-        if self._read_paused and self._reply is reply and reply.unread <= _UNREAD_LIMIT // 2:
-            self._read_paused = False
-            self._transport.resume_reading()
+        if self._reply is reply and reply.unread <= _UNREAD_LIMIT // 2:
+            self._reading.resume(Pause.UNREAD)
         return part
 
     def abandon(self, reply: Reply) -> None:
@@ -123,38 +126,47 @@ class Connection(asyncio.BufferedProtocol):
     def close(self, error: Exception | None = None) -> None:
         """Close at once; an unfinished reply ends with `error`."""
         if not self.closed:
-            self._transport.abort()
+            self._abort()
             self._mark_closed(error)
 
     def shut_down_socket(self) -> None:
         """Shut the socket down when its event loop no longer runs and cannot close it."""
         self.closed = True
         with suppress(OSError):
-            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport and register with the owner."""
         self._transport = cast("asyncio.Transport", transport)
-        self._owner.add(self)
+        self._abort = self._transport.abort
+        self._reading = Reading(self._transport, self._loop)
+        if self.closed:  # while it was being made
+            self._abort()
+        else:
+            self._owner.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Return the sink's buffer if the next bytes belong there, else our own."""
+        """Return the sink's buffer if the next bytes belong there, else our own.
+
+        An error of the sink closes the connection once the bytes are there. While libuv waits for
+        a buffer, closing would crash the interpreter.
+        """
         self._direct = None if self._reply is None else self._reply.direct
         if self._direct is None:
             return self._scratch
         try:
             return self._direct.get_buffer()
         except Exception as error:  # noqa: BLE001 - the sink is foreign code
-            self.close(error)
+            self._sink_error = error
             return self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
         """Process the bytes that asyncio has written into the buffer."""
         reply = self._reply
-        if reply is None:
-            self.close()  # no request was sent
+        if reply is None or self._sink_error is not None:
+            self.close(self._sink_error)  # without an error: no request was sent
             return
         self._deadline = self._loop.time() + self._timeout
         direct, self._direct = self._direct, None  # an idle connection must not keep a frame alive
@@ -174,8 +186,8 @@ class Connection(asyncio.BufferedProtocol):
             try:
                 self._reply.feed_eof()
             except httpx.RemoteProtocolError as error:
-                self.close(error)
-        self.close()
+                self.close(self._sink_error or error)
+        self.close(self._sink_error)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -200,54 +212,42 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause(self) -> None:
         """Stop reading while it is another connection's turn."""
-        self._transport.pause_reading()
+        self._reading.pause(Pause.TURN)
 
     def resume(self) -> None:
         """Resume reading; the time spent paused does not count towards the read timeout."""
         self._deadline = self._loop.time() + self._timeout
-        self._transport.resume_reading()
+        self._reading.resume(Pause.TURN)
 
     # Internal
 
     def _received_in_scratch(self, reply: Reply, nbytes: int) -> None:
         reply.feed(bytes(self._scratch[:nbytes]))
         if not reply.complete:
-            _acknowledge(self._transport.get_extra_info("socket"))
+            _acknowledge(self._socket)
+        # When the server closes, TLS drops what it has decrypted while reading is paused.
+        if nbytes > _SMALL_READ and reply.direct is not None and reply.direct.much_to_come:
+            self._reading.may_be_repeated()
 
     def _received_direct(self, direct: DirectReceive, nbytes: int) -> None:
         full = direct.received(nbytes)
+        if full:
+            self._reading.may_be_repeated()
         if direct.nearly_done:
             self._scheduler.remove(self)
-            self._set_low_water(1)
+            self._low_water.lower()
         elif full:
             self._scheduler.filled_buffer(self)
-            if nbytes >= _LOW_WATER:
-                self._set_low_water(_LOW_WATER)
+            if nbytes >= LOW_WATER:
+                self._low_water.raise_for_a_while()
         else:
             self._scheduler.emptied_socket(self)
-
-    def _set_low_water(self, nbytes: int) -> None:
-        """Make the socket readable only when `nbytes` or the end have come, until the timeout."""
-        if nbytes == self._low_water:
-            return
-        self._low_water = nbytes
-        sock = self._transport.get_extra_info("socket")
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, nbytes)
-        if self._low_water_timer is not None:
-            self._low_water_timer.cancel()
-            self._low_water_timer = None
-        if nbytes > 1:
-            self._low_water_timer = self._loop.call_later(
-                _LOW_WATER_TIMEOUT, self._set_low_water, 1
-            )
 
     def _after_read(self, reply: Reply) -> None:
         if reply.complete:
             self._complete(reply)
         elif reply.unread > _UNREAD_LIMIT:
-            self._read_paused = True
-            self._transport.pause_reading()
+            self._reading.pause(Pause.UNREAD)
         if reply.should_wake:
             reply.should_wake = False
             self._wake()
@@ -267,9 +267,9 @@ class Connection(asyncio.BufferedProtocol):
     def _mark_closed(self, error: Exception | None) -> None:
         self.closed = True
         self._direct = None
-        for timer in (self._timer, self._low_water_timer):
-            if timer is not None:
-                timer.cancel()
+        self._sink_error = None
+        self._stop_timer()
+        self._low_water.stop_timer()
         self._scheduler.remove(self)
         self._owner.remove(self)
         reply, self._reply = self._reply, None
@@ -281,7 +281,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _has_input(self) -> bool:
         """Return whether bytes or the end are waiting that the event loop has not processed yet."""
-        return _is_readable(self._transport.get_extra_info("socket").fileno())
+        return _is_readable(self._socket.fileno())
 
     async def _wait(self, seconds: float | None, error: type[httpx.TimeoutException]) -> None:
         """Wait until woken; raise `error` when no byte is received for `seconds`."""
@@ -304,13 +304,17 @@ class Connection(asyncio.BufferedProtocol):
     def _set_deadline(self, seconds: float) -> None:
         """Set the deadline; keep a timer that fires earlier, as it then sets itself again."""
         self._deadline = deadline = self._loop.time() + seconds
+        if self._timer is not None and self._timer_due <= deadline:
+            return
+        self._stop_timer()
+        if deadline < FOREVER:
+            self._timer_due = deadline
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
             self._timer.cancel()
             self._timer = None
-        if deadline < FOREVER:
-            self._timer = self._loop.call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

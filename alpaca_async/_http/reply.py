@@ -169,6 +169,11 @@ class DirectReceive:
         """Whether the rest fits into one read; always false if the length is unknown."""
         return self._framing.remaining < READ_LIMIT
 
+    @property
+    def much_to_come(self) -> bool:
+        """Whether more than one read is certain to come; false if the length is unknown."""
+        return self._framing.remaining > READ_LIMIT
+
     def get_buffer(self) -> memoryview:
         """Return the sink's view for the next bytes, limited to one read and to the body."""
         buffer = _sink_buffer(self._sink)[: min(self._framing.remaining, READ_LIMIT)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import anyio.to_thread
 import httpx
 
-from alpaca_async._loops import PerLoop
+from alpaca_async._loops import PerLoop, running_loop
 
+from .connecting import connect, hand_over
 from .connection import Body, Connection, TlsConnection
 from .http1 import serialise
 from .pool import Pool
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["DirectTransport", "Sink"]
 
 _PORTS: Final = {"http": 80, "https": 443}
-_HAPPY_EYEBALLS_DELAY: Final = 0.25
 _CLOSE_LIMIT: Final = 1.0
 """Seconds to wait for other event loops, which may stop meanwhile, to close their connections."""
 
@@ -92,8 +91,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections, those of other event loops too; requests on their way fail."""
+        loop = running_loop()
         by_loop = self._by_loop.remove_all()
-        own = by_loop.pop(asyncio.get_running_loop(), None)
+        own = by_loop.pop(loop, None)
         closing: list[asyncio.Future[None]] = []
         for loop, connections in by_loop.items():
             if loop.is_running():
@@ -143,17 +143,16 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def _connect(self, pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
         _check_open(pool)  # to close it gave turns back, and broke off what could be repeated
-        loop = asyncio.get_running_loop()
         kind = TlsConnection if origin.tls else Connection
         try:
             async with asyncio.timeout(timeout):
-                _, connection = await loop.create_connection(
-                    partial(kind, pool, self._by_loop.get().scheduler, loop),
-                    origin.host,
-                    origin.port,
-                    ssl=await self._ssl_context() if origin.tls else None,
-                    server_hostname=origin.server_hostname if origin.tls else None,
-                    happy_eyeballs_delay=origin.happy_eyeballs_delay,
+                context = await self._ssl_context() if origin.tls else None
+                sock = await connect(origin.host, origin.port)
+                connection = await hand_over(
+                    partial(kind, pool, self._by_loop.get().scheduler, asyncio.get_running_loop()),
+                    sock,
+                    context,
+                    origin.server_hostname if origin.tls else None,
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {origin.host}") from error
@@ -208,15 +207,6 @@ class _Origin(NamedTuple):
     def server_hostname(self) -> str:
         """The name that the certificate must have."""
         return self.sni or self.host.partition("%")[0]
-
-    @property
-    def happy_eyeballs_delay(self) -> float | None:
-        """Seconds between attempts at the addresses of a name; None for an address."""
-        try:
-            ipaddress.ip_address(self.host)
-        except ValueError:
-            return _HAPPY_EYEBALLS_DELAY
-        return None
 
 
 class _Connections:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async._errors import TransportError
-from alpaca_async._loops import call_in
+from alpaca_async._loops import call_in, running_loop
 from alpaca_async._tasks import finish
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Operations:
         A cancelled caller also waits, because clean-up needs the connections that it closes next.
         An operation that closes its own client is cancelled, but not awaited.
         """
+        running_loop()
         caller = asyncio.current_task()
         with self._lock:
             self._closed = True
@@ -72,7 +73,7 @@ class Operation:
         self._member = member
 
     async def __aenter__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = running_loop()
         self.task = asyncio.current_task()
         self._limit = asyncio.timeout(None)
         self._operations.start(self)

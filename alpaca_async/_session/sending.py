@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
+    import httpx2
+
     from .credentials import Credentials
 
 Kind: TypeAlias = Literal["value", "image", "command"]
@@ -112,10 +114,15 @@ class DirectSender:
 
 
 class ClientSender:
-    """Sends with the caller's `httpx.AsyncClient`, which may add headers, cookies and hooks."""
+    """Sends with the caller's `AsyncClient`, which may add headers, cookies and hooks.
 
-    def __init__(self, credentials: Credentials, http: httpx.AsyncClient) -> None:
-        self._http = http
+    It is one of httpx or httpx2. Requests are made by the client; responses become those of httpx.
+    """
+
+    def __init__(
+        self, credentials: Credentials, http: httpx.AsyncClient | httpx2.AsyncClient
+    ) -> None:
+        self._http = cast("httpx.AsyncClient", http)  # httpx2 has the same interface
         self._credentials = credentials
 
     def request(
@@ -144,8 +151,12 @@ class ClientSender:
             raise TransportError("the client is closed")
         with _WrappingErrors():
             response = await self._http.send(request, stream=True, follow_redirects=False)
-            response.stream = _ClientStream(response.stream)
-            return response
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers.raw,
+            stream=_ClientStream(response),
+            extensions=response.extensions,
+        )
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the client and closes it."""
@@ -165,14 +176,23 @@ class _WrappingErrors:
         # `ProgressFailed` comes from a sink, `StopAsyncIteration` is the end of a stream.
         known = (AlpacaError, *SENDING_ERRORS, ProgressFailed, StopAsyncIteration)
         if isinstance(error, Exception) and not isinstance(error, known):
-            raise WrappedClientError(str(error) or type(error).__name__) from error
+            raise _counterpart(type(error))(str(error) or type(error).__name__) from error
+
+
+def _counterpart(kind: type[Exception]) -> type[httpx.TransportError]:
+    """Return the error of httpx with the name of `kind`, or of its base, if that is of httpx2."""
+    for each in kind.__mro__:
+        found: type = getattr(httpx, each.__name__, object)
+        if each.__module__ == "httpx2" and issubclass(found, httpx.TransportError):
+            return found
+    return WrappedClientError
 
 
 class _ClientStream(httpx.AsyncByteStream):
     """The body of a response of the caller's client."""
 
-    def __init__(self, stream: httpx.AsyncByteStream | httpx.SyncByteStream) -> None:
-        self._stream = cast("httpx.AsyncByteStream", stream)  # httpx ensures this type
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
         self._parts: AsyncIterator[bytes] | None = None
 
     def __aiter__(self) -> Self:
@@ -181,13 +201,13 @@ class _ClientStream(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         with _WrappingErrors():
             if self._parts is None:
-                self._parts = aiter(self._stream)
+                self._parts = aiter(cast("httpx.AsyncByteStream", self._response.stream))
             return await anext(self._parts)
 
     async def aclose(self) -> None:
         self._parts = None  # otherwise the response keeps it, and all objects that it refers to
         with _WrappingErrors():
-            await self._stream.aclose()
+            await self._response.aclose()
 
 
 _EMPTY: Final = httpx.ByteStream(b"")

@@ -20,7 +20,7 @@ from alpaca_async._errors import (
     RequestRejected,
     TransportError,
 )
-from alpaca_async._loops import PerLoop
+from alpaca_async._loops import PerLoop, running_loop
 from alpaca_async._protocol.envelope import decode_envelope, rejection
 from alpaca_async._protocol.media import encoding
 from alpaca_async._protocol.transaction_ids import TransactionIds
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import httpx
+    import httpx2
 
     from alpaca_async._http.transport import Sink
     from alpaca_async._protocol.envelope import Envelope, EnvelopeDecoder
@@ -95,7 +96,7 @@ class Session:
     def __init__(  # noqa: PLR0913 - named choices with defaults
         self,
         *,
-        http: httpx.AsyncClient | None = None,
+        http: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         client_id: int | None = None,
         timeouts: Timeouts = Timeouts(),
         auth: Auth | None = None,
@@ -128,6 +129,7 @@ class Session:
         )
 
     async def __aenter__(self) -> Self:
+        running_loop()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -254,6 +256,7 @@ class Session:
     def _request(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
     ) -> httpx.Request:
+        running_loop()
         try:
             return self._sender.request(kind, server, path, parameters, extensions)
         except ValueError as error:  # names that look like IDNA, and are not

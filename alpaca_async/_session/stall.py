@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._errors import TransportTimeout
+from alpaca_async._loops import running_loop
 
 from .error_mapping import Limit
 
@@ -41,6 +42,7 @@ class StallGuard:
         self._bytes_seen = 0
         self._seen_at = 0.0
         self._error = ""
+        running_loop()
         self._timeout = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
 

@@ -13,6 +13,7 @@ from alpaca_async._device.cached_facts import optional
 from alpaca_async._device.icamera import ICameraV4
 from alpaca_async._device.patience import Patience
 from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import check_duration, check_float, check_limit
 from alpaca_async._tasks import finish
 
@@ -311,4 +312,4 @@ class _HeldFor:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return running_loop().time()

@@ -8,6 +8,7 @@ from typing import Final
 from alpaca_async._device.icamera import ICameraV4
 from alpaca_async._device.patience import Patience
 from alpaca_async._errors import OperationTimeout
+from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import check_limit
 
 _PAUSE: Final = 0.05
@@ -26,7 +27,7 @@ class Guiding(ICameraV4):
         Raises:
             OperationTimeout: the pulse is not over after `timeout` seconds.
         """
-        clock = asyncio.get_running_loop().time
+        clock = running_loop().time
         deadline = clock() + check_limit("timeout", timeout)
         async with self._operation("ispulseguiding"):
             patience = Patience()

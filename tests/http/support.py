@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx
 
@@ -90,13 +90,12 @@ class Peer:
 
     def send(self, *parts: bytes) -> None:
         for part in parts:
-            self.writer.write(part)
+            if not self.writer.is_closing():  # uvloop raises if the client has closed
+                self.writer.write(part)
 
     def pause(self) -> None:
         """Stop reading."""
-        transport = self.writer.transport
-        assert isinstance(transport, asyncio.ReadTransport)
-        transport.pause_reading()
+        cast("asyncio.Transport", self.writer.transport).pause_reading()
 
     async def answer_all(self, reply: bytes = OK) -> None:
         """Send the same reply to every request."""

@@ -37,23 +37,24 @@ class CountingSink(MemorySink):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the option is used on Linux only")
 async def test_a_large_download_is_read_in_large_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
-    body, portion = bytes(range(256)) * (4 * MIB // 256), 1 << 14
+    monkeypatch.setattr("alpaca_async._http.low_water._TIMEOUT", 30.0)
+    body, portion = bytes(range(256)) * (16 * MIB // 256), 1 << 14
+    flood = 14 * MIB  # one read of it at least fills its buffer
     portions = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        peer.send(HEAD % len(body), body[: 2 * MIB])
+        peer.send(HEAD % len(body), body[:flood])
         await portions.wait()
-        for at in range(2 * MIB, 3 * MIB, portion):
+        for at in range(flood, flood + MIB, portion):
             peer.send(body[at : at + portion])
             await asyncio.sleep(0.002)
-        peer.send(body[3 * MIB :])
+        peer.send(body[flood + MIB :])
 
     async with serving(script) as server, DirectTransport() as transport:
         sink = CountingSink()
         task = asyncio.create_task(fetch(transport, server.url, sink=sink))
-        await sink.has(3 * MIB // 2)
+        await sink.has(flood - MIB // 2)
         before = sink.reads
         portions.set()
         await task
@@ -64,7 +65,7 @@ async def test_a_large_download_is_read_in_large_portions(monkeypatch: pytest.Mo
 async def test_small_replies_are_read_after_a_large_download(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("alpaca_async._http.connection._LOW_WATER_TIMEOUT", 30.0)
+    monkeypatch.setattr("alpaca_async._http.low_water._TIMEOUT", 30.0)
 
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -228,7 +228,8 @@ async def test_host_names_are_resolved(transport: DirectTransport) -> None:
 
 @pytest.mark.parametrize("host", ["[::1]", "[::1%251]"])
 async def test_ipv6_addresses_and_their_zones(transport: DirectTransport, host: str) -> None:
-    def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
         writer.close()
 

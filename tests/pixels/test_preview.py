@@ -438,3 +438,10 @@ async def test_the_event_loop_runs_while_a_picture_is_made(tmp_path: Path) -> No
         iterations += 1
     await saving
     assert iterations >= 5
+
+
+def test_a_notebook_gets_a_small_picture() -> None:
+    found = Image(np.zeros((2000, 3000), "<u2"), METADATA)._repr_png_()
+    picture = PIL.Image.open(io.BytesIO(found))
+    assert picture.format == "PNG"
+    assert picture.size == (1000, 666)  # blocks of whole pixels, at most 1024

@@ -162,7 +162,7 @@ async def test_no_error_of_connecting_escapes(
     for kind, call in product(errors_of(library), CALLS.values()):
         error = make(kind)
         fail = AsyncMock(side_effect=error)
-        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", fail)
+        monkeypatch.setattr("alpaca_async._http.transport.connect", fail)
         async with AlpacaClient() as client:
             with pytest.raises(TransportError) as caught:
                 await call(client.camera("pi"))

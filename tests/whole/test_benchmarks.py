@@ -170,7 +170,8 @@ def test_a_bound_applies_to_the_median(bound: Bound | None, *, met: bool | None)
 def test_the_table_shows_medians_spread_and_a_missed_bound() -> None:
     row = Row("this", "ms", [4.0, 6.0, 30.0], "that", [4.0, 3.0, 15.0], Bound("ratio", "<=", 1.0))
     cells = [
-        cell.strip() for cell in report.as_markdown([row], judged=True).splitlines()[-1].split("|")
+        cell.strip()
+        for cell in report.as_markdown([row], judged=True, about={}).splitlines()[-1].split("|")
     ]
     assert cells[1:-1] == [
         "this",
@@ -181,7 +182,7 @@ def test_the_table_shows_medians_spread_and_a_missed_bound() -> None:
         "1.00 to 2.00",
         "<= 1.00, missed",
     ]
-    assert "missed" not in report.as_text([row], judged=False)
+    assert "missed" not in report.as_text([row], judged=False, about={})
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, row: Row) -> None:
