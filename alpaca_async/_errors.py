@@ -1,4 +1,4 @@
-"""All errors that the library raises for servers and devices.
+"""All errors that the library raises when a server or a device fails.
 
     AlpacaError
     ├── TransportError                  no reply: connection refused, reset or closed
@@ -21,8 +21,12 @@
         ├── OperationCancelledException     0x40E
         └── DriverException                 every other number
 
+<<<<<<< HEAD
 A wrong argument raises `TypeError` or `ValueError` before any request, a call outside of asyncio
 `AsyncioRequired`.
+=======
+A wrong argument raises `TypeError` or `ValueError` before any request is sent.
+>>>>>>> eyes
 """
 
 from __future__ import annotations
@@ -33,9 +37,9 @@ from typing import Self
 class AlpacaError(Exception):
     """The base class of all errors of this library.
 
-    `server` is the origin of the server (never with credentials), `member` the path of the
-    member below it, such as `camera/0/gain`, `reason` what happened. `server` and `member` may be
-    empty, for example if decoded bytes did not come from a server. `outcome_unknown` is true if a
+    `server` is the origin of the server, without credentials. `member` is the member's path on
+    that server, such as `camera/0/gain`. Both may be empty, for example if the caller decodes bytes
+    that did not come from a server. `reason` says what happened. `outcome_unknown` is true if a
     command was sent and the device may have executed it.
     """
 
@@ -71,13 +75,13 @@ class TransportError(AlpacaError):
 
 
 class TransportTimeout(TransportError, TimeoutError):
-    """Connecting, a reply, or the next part of a reply took too long."""
+    """Connecting, sending, or waiting for a reply or for its next part took too long."""
 
 
 class RequestRejected(AlpacaError):
     """The server replied with an HTTP status other than 200.
 
-    `status` is that status, `number` the Alpaca error number if the body contained one, else 0.
+    `status` is that status. `number` is the Alpaca error number in the body, or 0 without one.
     """
 
     def __init__(
@@ -99,7 +103,10 @@ class MalformedResponse(AlpacaError):
 
 
 class IncompleteImage(MalformedResponse):
-    """The image ended after `received` of `expected` bytes; None if the size was not announced."""
+    """The image ended after `received` of `expected` bytes.
+
+    `expected` is None if the server did not announce the size.
+    """
 
     def __init__(
         self,
@@ -199,7 +206,7 @@ _COM_FACILITY = 0x80040000
 
 
 def ascom_error(number: int, message: str) -> AscomError:
-    """Return the error class of ASCOM's `number`; the error keeps the number as it was sent."""
+    """Return an error of the class for `number`; the error keeps the number as it was sent."""
     unsigned = number & 0xFFFFFFFF
     code = unsigned & 0xFFF if unsigned & 0xFFFFF000 == _COM_FACILITY else number
     return _CLASSES.get(code, DriverException)(number, message)

@@ -66,8 +66,8 @@ class AsyncDevice(DeviceVerbs):
     """A device of a server, identified by address, type and number.
 
     With `client` it uses the connections of that client. Otherwise it owns its connections:
-    `async with` or `aclose()` closes them. Neither connects or disconnects the device, because
-    others may share it.
+    `async with` or `aclose()` closes them. Neither of these connects or disconnects the device,
+    because other clients may use it too.
     """
 
     # connection
@@ -76,12 +76,15 @@ class AsyncDevice(DeviceVerbs):
         """Connect the device, and wait until it is connected.
 
         Uses `Connect` on devices of Platform 7, `Connected = True` on older ones. Tasks that
-        connect at the same time share one attempt. If it fails, times out or is cancelled, the
-        device is disconnected again if it is known that it was not connected before. With
-        `wait=False` the call only sends the command: see `get_connecting`.
+        connect at the same time share one attempt. With `wait=False` the call only sends the
+        command: see `get_connecting`.
+
+        If the attempt fails, times out or is cancelled, the device is disconnected again, but only
+        if it had reported that it was not connected. An `AscomError` does not disconnect it.
 
         Raises:
-            OperationTimeout: not connected within `timeout` seconds, however long that is.
+            OperationTimeout: the device was not connected within `timeout` seconds; this
+                also limits the reply to the command, instead of `Timeouts.reply`.
             OperationFailed: the device finished connecting, but is not connected.
         """
         if wait:
@@ -96,7 +99,7 @@ class AsyncDevice(DeviceVerbs):
         A server may keep a shared device connected: then `get_connected` stays true.
 
         Raises:
-            OperationTimeout: not finished within `timeout` seconds.
+            OperationTimeout: the device did not finish within `timeout` seconds.
         """
         if wait:
             run = partial(self._record.disconnecting, self._disconnect_and_wait)
@@ -105,7 +108,7 @@ class AsyncDevice(DeviceVerbs):
             await self._change_connection(self._long, connected=False)
 
     async def get_connecting(self) -> bool:
-        """Whether a connect or disconnect is under way; on older devices, one of this client."""
+        """Whether a connect or disconnect is running; on older devices, only one by this client."""
         ours = (self._record.connecting, self._record.disconnecting)
         return await self._is_connecting() or any(flight.running for flight in ours)
 
@@ -114,7 +117,10 @@ class AsyncDevice(DeviceVerbs):
         return await self._get("Connected", bool)
 
     async def set_connected(self, connected: bool) -> None:
-        """Connect or disconnect in one blocking command; prefer `connect`."""
+        """Connect or disconnect by setting `Connected`; servers should reply when it is done.
+
+        Prefer `connect`, which also waits for devices whose server replies earlier.
+        """
         await self._set_connected(check_bool("connected", connected), self._long)
 
     # identity
@@ -201,9 +207,10 @@ class AsyncDevice(DeviceVerbs):
             raise
 
     async def _send_connect(self) -> None:
-        """Send the command, and return when it is answered, or the device connected without that.
+        """Send the command; return when it is answered, or when the device is connected.
 
-        Servers may answer when the device is connected, a minute later, or the answer be lost.
+        A server may answer only when the device is connected, for example after a minute. The
+        answer may also be lost.
         """
         command = asyncio.create_task(self._change_connection(_UNLIMITED, connected=True))
         try:
@@ -273,8 +280,9 @@ class AsyncDevice(DeviceVerbs):
     async def _wait_until_connected(self) -> None:
         """Wait until Connected is true, for as long as the caller allows.
 
-        Only a device that reported that it was connecting, and then that it has finished, is
-        known to have failed: others are connected some time after they answered.
+        A device that reported that it was connecting, and then that it has finished, must be
+        connected soon; otherwise it has failed. Other devices may answer some time before they are
+        connected.
         """
         reported = await self._wait_while_connecting()
         patience = Patience()

@@ -37,7 +37,7 @@ class Poller:
 
     @property
     def ended(self) -> bool:
-        """Whether an error, or the last listener's leaving, ended it."""
+        """Whether the polling ended with an error, or was cancelled when the last listener left."""
         return self._task.done() or self._task.cancelling() > 0
 
     def join(self) -> None:
@@ -45,7 +45,7 @@ class Poller:
         self._listeners += 1
 
     async def leave(self) -> None:
-        """Remove a listener; the last one ends the polling and waits for its end."""
+        """Remove a listener; if none is left, cancel the polling and wait until it has ended."""
         self._listeners -= 1
         if not self._listeners:
             self._task.cancel()
@@ -54,7 +54,7 @@ class Poller:
                 self._task.exception()  # mark as retrieved: the listeners had it, or left before
 
     async def after(self, seen: int) -> tuple[int, CameraStatus]:
-        """Wait for a status with another number than `seen`; return the number and the status.
+        """Wait for a status with a number other than `seen`; return the number and the status.
 
         Raises the error that ended the polling.
         """

@@ -164,10 +164,10 @@ async def _media_type(response: httpx.Response, chunks: AsyncIterator[bytes]) ->
 
 
 async def _copy_chunks(sink: ImageSink, first: bytes, chunks: AsyncIterator[bytes]) -> None:
-    """Copy the body into `sink`.
+    """Copy the body, which is `first` and then `chunks`, into `sink`.
 
-    A transport that supports sinks fills `sink` itself. `chunks` then yields nothing, and ends when
-    the body is complete.
+    Some transports write the body into `sink` themselves. Then `first` is empty. `chunks` yields
+    nothing, and ends when the body is complete.
     """
     sink.write(first)
     async for chunk in chunks:
@@ -200,7 +200,7 @@ class _JsonImage:
 
     @property
     def truncation_error(self) -> IncompleteImage | None:
-        """The error for a body that ended now; None if no body has begun."""
+        """The error to raise if the body ends here; None if no body has begun."""
         return IncompleteImage(self.nbytes, self._content_length) if self._started else None
 
     async def read(

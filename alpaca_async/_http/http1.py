@@ -60,7 +60,10 @@ def serialise(request: httpx.Request, body: bytes) -> Message:
 
 
 def _frame(body: bytes, headers: dict[bytes, bytes]) -> bytes:
-    """Return the body framed as the headers say; raise `LocalProtocolError` if they disagree."""
+    """Return the body, encoded as a chunk if `headers` say that it is chunked.
+
+    Raises `LocalProtocolError` if Content-Length is wrong, or is missing although there is a body.
+    """
     length = headers.get(b"content-length")
     if length is None and headers.get(b"transfer-encoding", b"").lower() == b"chunked":
         return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
@@ -70,7 +73,11 @@ def _frame(body: bytes, headers: dict[bytes, bytes]) -> bytes:
 
 
 class Events:
-    """Collects what the parser reports about one reply; `known` has the headers that we use."""
+    """Collects what the parser reports about one reply.
+
+    `known` holds the values of the headers that say how the body ends and whether the connection
+    stays open.
+    """
 
     def __init__(self) -> None:
         self.headers: RawHeaders = []
@@ -97,7 +104,7 @@ class Events:
 
 
 class Head(NamedTuple):
-    """The head of a reply; `parser` and `events` go on to decode a chunked body."""
+    """The head of a reply; `parser` and `events` also decode a chunked body, if there is one."""
 
     status: int
     version: bytes
@@ -134,7 +141,7 @@ class Head(NamedTuple):
 
 
 def _parse_head(block: bytes) -> tuple[httptools.HttpResponseParser, Events]:
-    """Return the parser after the head, and what it reported."""
+    """Parse a head; return the parser and the events that it reported."""
     events = Events()
     parser = httptools.HttpResponseParser(events)
     try:
@@ -147,7 +154,7 @@ def _parse_head(block: bytes) -> tuple[httptools.HttpResponseParser, Events]:
 
 
 def _with_one_length(block: bytes) -> bytes:
-    """Return the head with one Content-Length where it states the same one several times."""
+    """Return the head with repeated, equal Content-Length headers merged into one."""
     lines = list(_LENGTH_LINE.finditer(block))
     lengths = {length.strip() for line in lines for length in line[1].split(b",")}
     if len(lengths) != 1:

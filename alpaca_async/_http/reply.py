@@ -33,7 +33,7 @@ class Sink(Protocol):
     """Memory for the body of one reply, handed over as `request.extensions["sink"]`."""
 
     def begin(self, status: int, headers: httpx.Headers) -> bool:
-        """Return whether to write the body here; called once, when the head is complete."""
+        """Return whether this sink receives the body; called once, when the head is complete."""
         ...
 
     def get_buffer(self) -> memoryview:
@@ -45,9 +45,9 @@ class Sink(Protocol):
         ...
 
     def uncounted(self) -> int:
-        """Return how many bytes of the body follow that Content-Length does not count.
+        """Return the number of further bytes of the body that Content-Length does not count.
 
-        Called once, when the bytes that it counts are stored. Usually 0.
+        Called once, after the bytes that it counts are stored. The result is usually 0.
         """
         ...
 
@@ -77,7 +77,7 @@ class _FixedLength:
         self.complete = not self.remaining
 
     def _extend(self) -> None:
-        """Go on beyond the announced length, if the sink says so."""
+        """Expect more bytes than announced if the sink knows that more follow."""
         sink, self.sink = self.sink, None
         if sink is not None and (more := sink.uncounted()):
             self.remaining = more
@@ -166,7 +166,7 @@ class DirectReceive:
 
     @property
     def nearly_done(self) -> bool:
-        """Whether the rest fits into one read; always false if the length is unknown."""
+        """Whether fewer than `READ_LIMIT` bytes remain; false if the length is unknown."""
         return self._framing.remaining < READ_LIMIT
 
     @property
@@ -175,7 +175,7 @@ class DirectReceive:
         return self._framing.remaining > READ_LIMIT
 
     def get_buffer(self) -> memoryview:
-        """Return the sink's view for the next bytes, limited to one read and to the body."""
+        """Return the sink's view for the next bytes, limited to `READ_LIMIT` and to the body."""
         buffer = _sink_buffer(self._sink)[: min(self._framing.remaining, READ_LIMIT)]
         self._buffer_size = len(buffer)
         return buffer
@@ -298,7 +298,7 @@ class Reply:
         self._framing.feed_eof()
 
     def _read_heads(self, data: bytes) -> bytes:
-        """Parse interim heads and the final one; return the bytes that follow."""
+        """Parse the heads of interim replies (1xx) and the final head; return the bytes after."""
         start = max(len(self._pending) - 2, 0)
         data = self._pending + data
         while self._framing is None and (end := _HEAD_END.search(data, start)):

@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TURN_LIMIT: Final = 0.25
-"""The longest turn in seconds while others wait: enough for a large frame."""
+"""The longest turn, in seconds, while other readers wait: enough for a large frame."""
 
 ROUND_LIMIT: Final = 2.0
 """Seconds within which every waiting reader gets a turn, however many wait."""
 
 SILENCE_LIMIT: Final = 0.002
-"""Seconds without data that end a turn; a sender that waited for buffer space resumes sooner."""
+"""A turn ends after this many seconds without data.
+
+A sender that waited for buffer space sends again sooner than that.
+"""
 
 
 class Reader(Protocol):
@@ -32,10 +35,10 @@ class Reader(Protocol):
 
 
 class ReadScheduler:
-    """Reads one large download at a time, round-robin; the others are paused.
+    """Lets large downloads take turns (round-robin): one is read, the others are paused.
 
-    If all of them were read in each iteration of the event loop, other tasks would wait for one
-    read of each. Several frames at once also exceed the processor's caches.
+    If the event loop read from every download in each iteration, other tasks would wait for all of
+    these reads. Also, several frames at once do not fit into the processor's caches.
     """
 
     def __init__(self) -> None:
@@ -45,7 +48,7 @@ class ReadScheduler:
         self._silence_timer = _Timer()
 
     def filled_buffer(self, reader: Reader) -> None:
-        """Note that a read filled the whole buffer, and that much more is to come."""
+        """Note that a read filled the whole buffer, and that a large part is still to be read."""
         if self._reading is None:
             self._reading = reader
         elif reader is self._reading:
@@ -58,7 +61,7 @@ class ReadScheduler:
                 self._begin_turn()
 
     def emptied_socket(self, reader: Reader) -> None:
-        """Note that a read took all the bytes available, and that much more is to come."""
+        """Note that a read took all available bytes, and that a large part is still to be read."""
         if reader is not self._reading:
             return
         if self._waiting:
@@ -67,7 +70,7 @@ class ReadScheduler:
             self._reading = None
 
     def remove(self, reader: Reader) -> None:
-        """Remove `reader`, resuming it if paused: little or nothing is to come any more."""
+        """Remove `reader`, and resume it if it is paused: little or nothing is left to read."""
         if reader is self._reading:
             self._next_turn()
         elif reader in self._waiting:

@@ -1,8 +1,8 @@
-"""Parses the pixels of a JSON image, chunk by chunk, into one flat array. Pure.
+"""Parses the pixels of a JSON image, chunk by chunk, into one flat array. Does no I/O.
 
 Vectorised with numpy: it classifies all bytes of a chunk, checks the nesting of the brackets, and
-converts the digits of all numbers together. Chunks that contain other numbers than integers of at
-most 18 digits are parsed by `json`.
+converts the digits of all numbers together. `json` parses the chunks that contain numbers other
+than integers of at most 18 digits.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ class PixelParser:
         self.numbers = _Numbers(declared_type, max_bytes)
 
     def feed(self, text: bytes) -> bytes | None:
-        """Parse text that starts with `remainder`; return what follows the end, None before it."""
+        """Parse `text`, which starts with `remainder`; return the text after the last `]`, if any.
+
+        Returns None if the pixels are not complete.
+        """
         dense = text.translate(None, _WHITESPACE)
         length = self._parse_numbers(dense)
         if len(dense) < len(text):
@@ -87,7 +90,7 @@ class PixelParser:
         return None
 
     def _parse_numbers(self, text: bytes) -> int:
-        """Add the numbers up to the last delimiter of the pixels; return the end of that text."""
+        """Append the numbers before the last delimiter of the pixels; return the offset after."""
         kinds = np.frombuffer(text.translate(_KINDS), np.uint8)
         marks = np.flatnonzero(kinds >= _COMMA)
         lengths = np.diff(marks, prepend=-1) - 1
@@ -151,7 +154,10 @@ class _Nesting:
     def _find_brackets(
         self, marks: NDArray[np.uint8]
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-        """Return the brackets, the depth after each, and the number of delimiters in the pixels."""
+        """Return the indices of the brackets, the depth after each, and the end of the pixels.
+
+        The end is the number of delimiters that belong to the pixels.
+        """
         foreign = np.flatnonzero(marks == _FOREIGN)
         size = int(foreign[0]) if foreign.size else marks.size
         brackets = np.flatnonzero(marks[:size] != _COMMA)
@@ -171,14 +177,14 @@ class _Nesting:
         closes: NDArray[np.intp],
         size: int,
     ) -> None:
-        """Raise unless a number is missing exactly before each `[` and directly after each `]`."""
+        """Check that numbers are missing only, and always, before `[` and directly after `]`."""
         after_closes = np.concatenate(([-1] if self.last == CLOSE else [], closes)) + 1
         expected = np.concatenate((opens, after_closes[after_closes < size]))
         if not np.array_equal(empty, np.sort(expected, kind="stable")):
             raise MalformedResponse("the image holds misplaced brackets or commas")
 
     def _check_depths(self, depths: NDArray[np.intp], numbers: NDArray[np.intp]) -> None:
-        """Check the depth, and the count of numbers, of each stretch between two brackets."""
+        """Check the depth of each part between two brackets; `numbers` has the count in each."""
         with_numbers = depths[numbers > 0]
         if with_numbers.size and not self._rank:
             self._rank = int(with_numbers[0])
@@ -188,7 +194,11 @@ class _Nesting:
             raise MalformedResponse("the image has numbers at different depths")
 
     def _count_closed(self, depths: NDArray[np.intp], totals: NDArray[np.intp]) -> None:
-        """Count the closed arrays. `depths`: after each `]`. `totals`: the numbers before each."""
+        """Count the arrays that end, and check that those of one depth have the same length.
+
+        `depths` has the depth after each `]`. `totals` has the count of all numbers of the image
+        before each `]`.
+        """
         for depth in range(self._rank - 1, 0, -1):
             here = depths == depth
             self._check_equal_sizes(depth, totals[here])
@@ -224,7 +234,7 @@ class _Numbers:
         self.count += values.size
 
     def finish(self, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the numbers as `dtype`; raise `MalformedResponse` if that would change one."""
+        """Return the numbers as `dtype`; raise `MalformedResponse` if one would change."""
         self._array.resize(self.count, refcheck=False)
         numbers = self._array
         self._convert(dtype)
@@ -274,7 +284,7 @@ def _length_with_spaces(text: bytes, length: int) -> int:
 def _parse(
     text: bytes, kinds: NDArray[np.uint8], ends: NDArray[np.intp], lengths: NDArray[np.intp]
 ) -> NDArray[Any]:
-    """Return the numbers of `text` as integers or float64. They end before `ends`."""
+    """Return the numbers of `text` as integers or float64; `ends` has the index after each."""
     longest = int(lengths.max())
     if longest > _MAX_NUMBER:
         raise MalformedResponse(_TOO_LONG)
@@ -328,7 +338,7 @@ def _parse_integers(
 def _sum_digits(
     kinds: NDArray[np.uint8], ends: NDArray[np.intp], digits: NDArray[np.intp]
 ) -> NDArray[Any]:
-    """Return the numbers whose decimal digits end before `ends`, one digit of all at a time."""
+    """Return the numbers; `ends` has the index after each. Each step adds one digit to all."""
     longest = int(digits.max())
     numbers: NDArray[Any] = np.zeros(ends.size, np.int32 if longest <= _DIGITS32 else np.int64)
     counts = digits.astype(np.uint8)

@@ -100,7 +100,7 @@ class DirectSender:
         return request
 
     async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head is there."""
+        """Return the response once its head has arrived."""
         return await self._transport.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -163,11 +163,14 @@ class ClientSender:
 
 
 class WrappedClientError(httpx.TransportError):
-    """Wraps an exception of the caller's client that is not in `SENDING_ERRORS`: its cause."""
+    """The caller's httpx client raised an exception, the cause, that is not in `SENDING_ERRORS`."""
 
 
 class _WrappingErrors:
-    """Wraps unexpected exceptions of the caller's client in `WrappedClientError`."""
+    """A context manager for calls of the caller's `httpx.AsyncClient`.
+
+    It raises `WrappedClientError` from an exception that such a call should not raise.
+    """
 
     def __enter__(self) -> None:
         pass
@@ -189,7 +192,7 @@ def _counterpart(kind: type[Exception]) -> type[httpx.TransportError]:
 
 
 class _ClientStream(httpx.AsyncByteStream):
-    """The body of a response of the caller's client."""
+    """The body of a response that the caller's httpx client received."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Assignments: TypeAlias = Mapping[Member, Any]
 
 Step: TypeAlias = tuple[str, Callable[[], Awaitable[None]]]
-"""The names of the members that it sets, and the function that sets them."""
+"""The names of the members that one step sets, and the function that sets them."""
 
 _SET_BY_NAME: Final = ("gain", "offset", "readout_mode")
 """Members that also accept a name from the camera's list of values."""
@@ -94,7 +94,7 @@ async def _set(address: str, number: int, wanted: Assignments, *, as_json: bool)
 
 
 def _steps(camera: AsyncCamera, wanted: Assignments) -> list[Step]:
-    """Return the steps in the order of `wanted`; binning and subframe are one step."""
+    """Return the steps that set `wanted`, in its order; one step sets binning and subframe."""
     frame = {m.name: value for m, value in wanted.items() if m.name in GROUPS["frame"]}
     steps: dict[str, Callable[[], Awaitable[None]]] = {}
     for member, value in wanted.items():

@@ -32,7 +32,7 @@ class BrokenMessage(Exception):
 class Head:
     """The lines before the empty line.
 
-    `fields` maps header names in lower case to values; of repeated headers, the last counts.
+    `fields` maps header names in lower case to values. If a header is repeated, it holds the last.
     """
 
     lines: tuple[str, ...]
@@ -65,7 +65,8 @@ class Head:
 class Request:
     """A client's request.
 
-    For paths that are not of a device, `device` is None and `member` is the path's last part.
+    `device` is the device number. If the path does not address a device, `device` is None and
+    `member` is the last part of the path.
     """
 
     verb: str
@@ -110,7 +111,7 @@ class Reply:
         return replace(self, body=body)
 
     def head(self, *framing: str) -> bytes:
-        """Return the encoded head with the header lines `framing`, which need not be true."""
+        """Return the encoded head with the header lines `framing`, which may be wrong."""
         return encode_lines(self.status, *self.fields, *framing, "")
 
     @property

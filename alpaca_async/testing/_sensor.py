@@ -1,4 +1,4 @@
-"""Simulates a sensor: charge, noise, saturation, binning. Pure; runs on a worker thread."""
+"""Simulates a sensor: charge, noise, saturation, binning. Does no I/O; runs in a worker thread."""
 
 from __future__ import annotations
 

@@ -158,6 +158,7 @@ def test_a_turn_goes_on_to_the_next_loop_that_is_alive() -> None:
         given_up = one.start(hold("given up", threading.Event(), leave))
         second = other.start(hold("second", later, leave))
         given_up.cancel()
+        one.run(asyncio.sleep(0.01))  # the cancellation is a callback of that loop
         leave.set()
         first.result(10)
         second.result(10)
