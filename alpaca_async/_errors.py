@@ -21,12 +21,8 @@
         ├── OperationCancelledException     0x40E
         └── DriverException                 every other number
 
-<<<<<<< HEAD
-A wrong argument raises `TypeError` or `ValueError` before any request, a call outside of asyncio
-`AsyncioRequired`.
-=======
-A wrong argument raises `TypeError` or `ValueError` before any request is sent.
->>>>>>> eyes
+A wrong argument raises `TypeError` or `ValueError` before any request is sent. A call outside of
+asyncio raises `AsyncioRequired`.
 """
 
 from __future__ import annotations
