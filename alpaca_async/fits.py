@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from anyio.from_thread import check_cancelled
 
-from ._files import in_thread, new_file, refuse_existing
+from ._files import new_file, refuse_existing, write_in_thread
 from ._fits.card import Card, card_lines, fitting_comment
 from ._fits.keywords import all_cards
 from ._fits.pixels import bzero_of, pixel_chunks, pixel_type, planes_first
@@ -42,19 +42,23 @@ async def save(
 ) -> Path:
     """Write the image and its header to `path`, and return the path.
 
-    The file appears under its name only when it is complete; an error or a cancellation leaves
-    no partial file. Integers are stored in the narrowest type that holds all values, 16-bit
-    unsigned if possible; bytes and floating point keep their type. `extra` is as for `header`.
-    If the name ends in `.fz`, each row is compressed without loss. That needs the extra `fits`
-    (astropy), and is slow for floating point and 64-bit integers.
+    The file appears under its name only when it is complete and on the disk. An error leaves no
+    file. Nor does a cancellation, unless the file has its name already: then the call returns the
+    path, and the task is cancelled at its next await.
+
+    Integers are stored in the narrowest type that holds all values, 16-bit unsigned if possible;
+    bytes and floating point keep their type. `extra` is as for `header`. If the name ends in
+    `.fz`, each row is compressed without loss. That needs the extra `fits` (astropy), and is slow
+    for floating point and 64-bit integers.
 
     Raises:
         FileExistsError: the file exists, and `overwrite` is false.
         ValueError: a keyword or a value of `extra` cannot be in a FITS header.
         TypeError: FITS cannot store pixels of this type.
+        OSError: the file cannot be written; `filename` is `path`.
     """
     work = partial(_save, image, Path(path), dict(extra or {}), overwrite=overwrite)
-    return await in_thread(work)
+    return await write_in_thread(work)
 
 
 def header(image: ImageLike, extra: Mapping[str, Any] | None = None) -> Header:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 from anyio.from_thread import check_cancelled
 
-from ._files import in_thread, new_file
+from ._files import in_thread, new_file, write_in_thread
 from ._optional import load
 from ._pixels.block_means import block_means
 from ._pixels.mosaic import mosaic_of
@@ -55,15 +55,15 @@ async def save(
     """Write the picture that `render` makes to `path`, and return the path.
 
     The suffix selects the format: `.png`, `.jpg`, `.jpeg` or `.webp`, else `ValueError`. An
-    existing file is replaced, but only when the new one is complete; an error or a cancellation
-    leaves no partial file.
+    existing file is replaced, but only when the new one is complete. Errors and cancellations are
+    handled as by `alpaca_async.fits.save`.
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _SUFFIXES:
         raise ValueError(f"{target.name!r} must end in one of {', '.join(_SUFFIXES)}")
     make = partial(_encode, image, _SUFFIXES[suffix], max_size, stretch)
-    return await in_thread(partial(_save, target, make))
+    return await write_in_thread(partial(_save, target, make))
 
 
 async def encode(
@@ -102,7 +102,6 @@ def _save(path: Path, make: Callable[[], bytes]) -> Path:
     encoded = make()
     with new_file(path, overwrite=True) as file:
         file.write(encoded)
-        check_cancelled()
     return path
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from anyio.from_thread import check_cancelled
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from alpaca_async import AlpacaClient, __version__, _files, fits
+from alpaca_async import AlpacaClient, __version__, fits
 from alpaca_async._enums import ImageArrayElementTypes, SensorType
 from alpaca_async._facts import CameraInfo, CameraSettings, Exposure
 from alpaca_async._fits.keywords import all_cards
@@ -663,34 +662,6 @@ async def test_an_existing_file_is_kept_unless_overwrite_is_true(tmp_path: Path)
     assert path.read_bytes() == b"old"
     assert await fits.save(frame(), str(path), overwrite=True) == path
     assert read(path)[0].shape == (3, 4)
-    assert names(tmp_path) == ["a.fits"]
-
-
-def test_a_file_created_meanwhile_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "a.fits"
-    with pytest.raises(FileExistsError), _files.new_file(path, overwrite=False):
-        path.write_bytes(b"theirs")
-    assert path.read_bytes() == b"theirs"
-    assert names(tmp_path) == ["a.fits"]
-
-
-@pytest.mark.parametrize("taken", [False, True])
-def test_without_hard_links_an_existing_file_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
-) -> None:
-    def no_links(*_: object) -> None:
-        raise OSError(95, "not supported")
-
-    monkeypatch.setattr(os, "link", no_links)
-    path = tmp_path / "a.fits"
-    try:
-        with _files.new_file(path, overwrite=False) as file:
-            file.write(b"new")
-            if taken:
-                path.write_bytes(b"theirs")
-    except FileExistsError:
-        assert taken
-    assert path.read_bytes() == (b"theirs" if taken else b"new")
     assert names(tmp_path) == ["a.fits"]
 
 
