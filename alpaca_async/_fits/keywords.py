@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from .card import CardValue
 
 _KEYWORD: Final = pattern(r"[A-Z0-9_-]{1,8}")
-_RESERVED: Final = pattern(
-    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK"
-    r"|CHECKSUM|DATASUM|CONTINUE|HIERARCH|END"
+_STRUCTURE: Final = pattern(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|GROUPS|BSCALE|BZERO|BLANK|END"
 )
+_WITH_ASTROPY: Final = "hdu = alpaca_async.fits.to_hdu(image)"
+_INSTEAD: Final = {
+    "CONTINUE": "pass the whole text under one keyword: it is continued where necessary",
+    "CHECKSUM": f"write the file with {_WITH_ASTROPY}; hdu.writeto(path, checksum=True)",
+    "DATASUM": f"write the file with {_WITH_ASTROPY}; hdu.writeto(path, checksum=True)",
+}
+"""What to do instead of passing a reserved keyword."""
 
 _LONG_STRINGS: Final = Card("LONGSTRN", "OGIP 1.0", "long strings use CONTINUE")
 
@@ -47,14 +53,28 @@ def user_cards(entries: Mapping[str, Any]) -> list[Card]:
     return [_card(keyword, entry) for keyword, entry in entries.items()]
 
 
-def _card(keyword: str, entry: Any) -> Card:  # noqa: ANN401 - checked here
-    name = keyword.strip().upper()
-    if not _KEYWORD.fullmatch(name):
-        raise ValueError(f"{keyword!r} is not a FITS keyword: use 1 to 8 of A-Z 0-9 _ -")
-    if _RESERVED.fullmatch(name):
-        raise ValueError(f"{name} is a reserved FITS keyword and cannot be set")
+def _card(keyword: object, entry: Any) -> Card:  # noqa: ANN401 - checked here
+    name = _checked_keyword(keyword)
     value, comment = _value_and_comment(entry)
     return Card(name, _value(name, value), ascii_text(comment))
+
+
+def _checked_keyword(keyword: object) -> str:
+    """Return the keyword in upper case, or raise `ValueError`."""
+    name = keyword.strip().upper() if isinstance(keyword, str) else ""
+    if name.startswith("HIERARCH") or not _KEYWORD.fullmatch(name):
+        raise ValueError(
+            f"{keyword!r} is not a FITS keyword: use 1 to 8 of A-Z 0-9 _ -. For HIERARCH and "
+            f"longer names, write the file with astropy: {_WITH_ASTROPY}; "
+            "hdu.header['HIERARCH long name'] = value; hdu.writeto(path)"
+        )
+    if name in _INSTEAD:
+        raise ValueError(f"{name} is a reserved FITS keyword: {_INSTEAD[name]}")
+    if _STRUCTURE.fullmatch(name):
+        raise ValueError(
+            f"{name} is a reserved FITS keyword: leave it out, it is derived from the pixels"
+        )
+    return name
 
 
 def _value_and_comment(entry: Any) -> tuple[Any, str]:  # noqa: ANN401 - checked here
@@ -78,4 +98,7 @@ def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - chec
         return int(value)
     if isinstance(value, Real) and not isinstance(value, Integral) and isfinite(float(value)):
         return float(value)
-    raise ValueError(f"{keyword} = {value!r} cannot be in a FITS header")
+    raise ValueError(
+        f"{keyword} = {value!r} cannot be in a FITS header: use text (ISO 8601 for a date), a "
+        "boolean, a finite number, an integer of 64 bits, or None to leave the keyword out"
+    )

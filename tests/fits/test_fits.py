@@ -584,6 +584,38 @@ async def test_invalid_extra_is_rejected_before_anything_is_written(
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("extra", "advice"),
+    [
+        ({"HIERARCH": 1}, r"longer names, .* alpaca_async.fits.to_hdu\(image\)"),
+        ({"HIERARCH ESO DET GAIN": 1}, r"hdu.header\['HIERARCH long name'\] = value"),
+        ({"hierarch x": 1}, r"hdu.writeto\(path\)"),
+        ({"TEMPERATURE": 1}, "1 to 8 of A-Z 0-9 _ -. For HIERARCH and longer names"),
+        ({7: 1}, "7 is not a FITS keyword"),
+        ({"NAXIS3": 1}, "leave it out, it is derived from the pixels"),
+        ({"CONTINUE": "x"}, "the whole text under one keyword"),
+        ({"checksum": "x"}, r"writeto\(path, checksum=True\)"),
+        ({"DATASUM": "x"}, r"writeto\(path, checksum=True\)"),
+        ({"A": float("nan")}, "None to leave the keyword out"),
+        ({"A": STARTED}, "ISO 8601 for a date"),
+        ({"A": 2**70}, "an integer of 64 bits"),
+    ],
+)
+def test_an_invalid_keyword_or_value_is_rejected_with_advice(
+    extra: dict[Any, Any], advice: str
+) -> None:
+    with pytest.raises(ValueError, match=advice):
+        fits.header(frame(), extra)
+
+
+def test_the_advice_for_a_long_keyword_works(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    hdu: Any = fits.to_hdu(frame())
+    hdu.header["HIERARCH long name"] = 5
+    hdu.writeto(path)
+    assert read(path)[1]["LONG NAME"] == 5
+
+
 unusual_floats = st.none() | st.floats()
 unusual_integers = st.none() | st.integers()
 unusual_texts = st.none() | st.text(max_size=200)
