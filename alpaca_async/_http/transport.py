@@ -125,7 +125,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         while (connection := pool.take_idle()) is not None:
             await call.announce(connection)
             if not connection.closed:
-                await call.send(connection, reply)
+                await call.send(connection, reply, pool)
                 break
         return connection
 
@@ -134,8 +134,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
     ) -> Connection:
         connection = await self._connect(pool, origin, call.timeouts.get("connect"))
         await call.announce(connection)
-        with pool.first_exchange():
-            await call.send(connection, reply)
+        with pool.first_exchange(connection):
+            await call.send(connection, reply, pool)
         return connection
 
     def _reply(self, call: _Call) -> Reply:
