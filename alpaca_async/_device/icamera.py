@@ -348,7 +348,7 @@ class ICameraV4(AsyncDevice):
             "Light": check_bool("light", light),
         }
         try:
-            check_limits(self._record.info, duration)
+            check_limits(self._record.info.known, duration)
         except InvalidValueException as error:
             raise error.at(self._server, self._member("startexposure")) from None
         log = self._record.exposures
