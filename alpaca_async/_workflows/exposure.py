@@ -169,7 +169,7 @@ class Exposing(Imaging, Reporting, Idling):
         log = self._record.exposures
         wait = ImageWait(
             self,
-            self._read_device_state,
+            self._try_device_state,
             exposure=exposure,
             duration=duration,
             timeout=timeout,
