@@ -8,11 +8,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from alpaca_async._device.cached_facts import optional
 from alpaca_async._device.imaging import Imaging
-from alpaca_async._device.status import Reporting
 from alpaca_async._errors import (
     AlpacaError,
     AscomError,
@@ -24,23 +22,21 @@ from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
 
+from .exposure_facts import Describing
 from .idle import Idling
 from .waiting import ImageWait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alpaca_async._device.cached_facts import Reader
     from alpaca_async._device.exposure_log import StartedExposure
-    from alpaca_async._facts import CameraSettings
+    from alpaca_async._facts import CameraSettings, CameraStatus
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
 
+    from .exposure_facts import ExposureFacts
+
 _START_GRACE: Final = 2.0
 """Seconds for which a cancelled start waits for the reply to StartExposure."""
-_FACTS_GRACE: Final = 2.0
-"""Seconds for which the download waits for facts after the image is ready."""
 _FACTS_PAUSE: Final = 0.1
 """Seconds before the first fact is read, so that other cameras can start their exposures first."""
 
@@ -57,13 +53,16 @@ class _Start:
 
 
 class TakenExposure(NamedTuple):
-    """An exposure whose image is ready, with its facts."""
+    """An exposure whose image is ready; its facts may still be on their way."""
 
-    exposure: StartedExposure
-    facts: Exposure
+    start: _Start
+    duration: float
+    light: bool
+    keywords: HeaderReader
+    facts: ExposureFacts
 
 
-class Exposing(Imaging, Reporting, Idling):
+class Exposing(Imaging, Describing, Idling):
     """A camera that takes pictures."""
 
     async def expose(
@@ -84,9 +83,9 @@ class Exposing(Imaging, Reporting, Idling):
         called in the event loop with a `Progress`. `get_image` describes the order of the pixels.
 
         `header` maps FITS keywords to values or to `(value, comment)`. The mapping, or a value,
-        may be a coroutine function instead: it is awaited during the exposure, and until two
-        seconds after the image is ready at the latest. If it fails or is late, only its keywords
-        are missing.
+        may be a coroutine function instead: it is awaited during the exposure and the download,
+        and for at least two seconds after the image is ready. If it fails or is late, only its
+        keywords are missing.
 
         Raises:
             ValueError: a FITS header cannot contain one of the keywords or values.
@@ -124,7 +123,7 @@ class Exposing(Imaging, Reporting, Idling):
         ready_timeout: float,
         keywords: HeaderReader,
     ) -> TakenExposure:
-        """Expose until the image is ready, and return the facts of the exposure."""
+        """Expose until the image is ready. `_fetch` must follow: it ends the reading of facts."""
         ready_timeout = check_limit("ready_timeout", ready_timeout)
         start = await self._start_when_idle(duration, light)
         if start.exposure.aborted:
@@ -133,7 +132,7 @@ class Exposing(Imaging, Reporting, Idling):
             aborted = ExposureAborted("the exposure was aborted while it started")
             raise aborted.at(self._server, self._member("startexposure"))
         try:
-            return await self._wait_and_read_facts(
+            return await self._wait_beside_facts(
                 start, duration, light, progress, ready_timeout, keywords
             )
         except ExposureAborted:
@@ -145,18 +144,36 @@ class Exposing(Imaging, Reporting, Idling):
     async def _fetch(
         self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
     ) -> Image:
-        """Download the image of `taken`."""
-        if taken.exposure.replaced:
-            raise _replaced().at(self._server, self._member("imagearray"))
+        """Download the image of `taken`, and add the facts of its exposure."""
         try:
-            image = await self.get_image(contiguous=contiguous, progress=progress)
+            if taken.start.exposure.replaced:
+                raise _replaced().at(self._server, self._member("imagearray"))
+            self._begin_last_facts(taken.facts)
+            return await self._download_and_describe(taken, contiguous, progress)
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
         finally:
-            self._record.exposures.ended(taken.exposure)
-        image = replace(image, exposure=taken.facts)
-        self._compare(image, taken.facts.settings)
+            await taken.facts.cancel()
+
+    async def _download_and_describe(
+        self, taken: TakenExposure, contiguous: bool, progress: ProgressCallback | None
+    ) -> Image:
+        try:
+            image = await self.get_image(contiguous=contiguous, progress=progress)
+        finally:
+            self._record.exposures.ended(taken.start.exposure)
+        half = taken.start.lasted / 2
+        facts = Exposure(
+            duration=taken.duration,
+            light=taken.light,
+            started=taken.start.sent + timedelta(seconds=half),
+            started_uncertainty=half,
+            header=taken.keywords.found,
+            **await self._finish_facts(taken.facts),
+        )
+        image = replace(image, exposure=facts)
+        self._compare(image, facts.settings)
         return image
 
     async def _wait(
@@ -165,7 +182,8 @@ class Exposing(Imaging, Reporting, Idling):
         duration: float,
         timeout: float,
         progress: ProgressCallback | None,
-    ) -> None:
+    ) -> CameraStatus | None:
+        """Wait for an image; return the last status if it is known from one request."""
         log = self._record.exposures
         wait = ImageWait(
             self,
@@ -181,6 +199,7 @@ class Exposing(Imaging, Reporting, Idling):
             await wait.run()
         finally:
             log.leave(wait)
+        return wait.status
 
     def _compare(self, image: Image, settings: CameraSettings) -> None:
         """Log a warning if the size of the image contradicts the camera's settings."""
@@ -230,7 +249,7 @@ class Exposing(Imaging, Reporting, Idling):
         if attempt.sent and (error is None or _may_have_started(error)):
             await self._abort()
 
-    async def _wait_and_read_facts(
+    async def _wait_beside_facts(
         self,
         start: _Start,
         duration: float,
@@ -239,56 +258,22 @@ class Exposing(Imaging, Reporting, Idling):
         ready_timeout: float,
         keywords: HeaderReader,
     ) -> TakenExposure:
-        """Wait for the image, and read the facts of the exposure meanwhile."""
-        facts: dict[str, Any] = {}
-        pause = min(_FACTS_PAUSE, duration / 2)
-        readers = {**self._readers_during(), "header": keywords.run}
-        reading = asyncio.create_task(_read_into(facts, readers, pause))
+        """Wait for the image, while tasks read the facts of the exposure."""
+        # Some drivers answer StartExposure only when the exposure is over.
+        left = 0.0 if start.exposure.stopped or start.lasted >= duration else duration
+        pause = max(min(_FACTS_PAUSE, duration / 2) - start.lasted, 0.0)
+        facts = self._begin_facts(keywords, pause=pause, left=left)
         try:
-            stopped = start.exposure.stopped
-            if stopped:
+            if start.exposure.stopped:
                 # The server may have handled the other stop before the start.
                 with suppress(AscomError):
                     await self.stop_exposure()
-            # Some drivers answer StartExposure only when the exposure is over.
-            left = 0.0 if stopped or start.lasted >= duration else duration
-            await self._wait(start.exposure, left, ready_timeout, progress)
-            await self._read_last_facts(facts, reading)
-        finally:
-            reading.cancel()
-            await wait_for_end(reading)
-        half = start.lasted / 2
-        taken = Exposure(
-            duration=duration,
-            light=light,
-            started=start.sent + timedelta(seconds=half),
-            started_uncertainty=half,
-            header=keywords.found,
-            **facts,
-        )
-        return TakenExposure(start.exposure, taken)
-
-    async def _read_last_facts(self, facts: dict[str, Any], reading: asyncio.Task[None]) -> None:
-        """Add the facts that are known after the exposure; leave out those that are late."""
-        try:
-            async with asyncio.timeout(_FACTS_GRACE):
-                await asyncio.gather(reading, _read_into(facts, self._readers_after()))
-        except TimeoutError:
-            logger.warning("%r: some facts or header keywords came too late and are missing", self)
-
-    def _readers_during(self) -> dict[str, Reader]:
-        return {
-            "info": self.get_info,
-            "settings": self.get_settings,
-            "ccd_temperature": self.get_ccd_temperature,
-            "cooler_power": self.get_cooler_power,
-        }
-
-    def _readers_after(self) -> dict[str, Reader]:
-        return {
-            "last_exposure_start_time": self.get_last_exposure_start_time,
-            "last_exposure_duration": self.get_last_exposure_duration,
-        }
+            status = await self._wait(start.exposure, left, ready_timeout, progress)
+        except BaseException:
+            await facts.cancel()
+            raise
+        self._take_facts_from(status, facts)
+        return TakenExposure(start, duration, light, keywords, facts)
 
 
 def _replaced() -> ExposureAborted:
@@ -299,21 +284,3 @@ def _replaced() -> ExposureAborted:
 def _may_have_started(error: BaseException) -> bool:
     """Whether the camera may be exposing although StartExposure raised `error`."""
     return not isinstance(error, AlpacaError) or error.outcome_unknown
-
-
-async def _read_into(
-    facts: dict[str, Any], readers: Mapping[str, Reader], pause: float = 0.0
-) -> None:
-    """Read facts into `facts` after a pause; leave out those that fail."""
-
-    async def read_one(name: str, read: Reader) -> None:
-        try:
-            value = await optional(read)
-        except AlpacaError as error:
-            logger.info("a fact of the exposure is missing: %s", error)
-        else:
-            if value is not None:
-                facts[name] = value
-
-    await asyncio.sleep(pause)
-    await asyncio.gather(*(read_one(name, read) for name, read in readers.items()))
