@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
     from .fact_reader import FactReader
     from .known_facts import Facts, KnownFacts
+    from .record import DeviceRecord
 
 
 logger = logging.getLogger("alpaca_async")
 
 T = TypeVar("T")
 Reader: TypeAlias = Callable[[], Awaitable[Any]]
+Learner: TypeAlias = Callable[[], Awaitable[tuple[Any, bool]]]
+"""Reads a fact and remembers it; returns it, and whether it is final."""
 
 READ_EACH_TIME: Final = frozenset({"gain", "offset"})
 """Settings that are read at the end of each exposure: other programs may have changed them."""
@@ -68,41 +71,32 @@ class CachedFacts(ICameraV4):
     async def _complete(self, facts: KnownFacts[Facts], readers: Mapping[str, Reader]) -> Facts:
         """Return all facts, after reading those that are unknown."""
         version, known, unknown = facts.version, facts.known, facts.unknown
-        values = await together(self._learn(facts, name, readers[name]) for name in unknown)
+        answers = await together(self._learn(facts, name, readers[name]) for name in unknown)
         if version == facts.version:
             return facts.known
-        found = zip(unknown, values, strict=True)
-        return replace(known, **{name: value for name, value in found if value is not None})
+        found = zip(unknown, answers, strict=True)
+        return replace(known, **{name: value for name, (value, _) in found if value is not None})
 
-    async def _learn(self, facts: KnownFacts[Facts], name: str, read: Reader) -> Any:  # noqa: ANN401
-        """Read a fact, and remember the answer if there is one."""
+    async def _learn(
+        self, facts: KnownFacts[Facts], name: str, read: Callable[[], Awaitable[T]]
+    ) -> tuple[T | None, bool]:
+        """Read a fact, and remember the answer if it is final; return both."""
         version = facts.version
-        value, final = await self._read_in_turn(name, read)
+        value, final = await self._read_in_turn(read)
         if final:
             facts.add(name, value, version)
-        return value
+            self._record.retry_pauses.answered(name)
+        return value, final
 
-    async def _read_in_turn(
-        self, name: str, read: Callable[[], Awaitable[T]]
-    ) -> tuple[T | None, bool]:
-        """Read a fact as `_read_optional` does, and note whether the camera has answered.
+    async def _read_in_turn(self, read: Callable[[], Awaitable[T]]) -> tuple[T | None, bool]:
+        """Read a fact as `_read_optional` does.
 
         All facts together leave one connection to the server free for what cannot wait: polls,
         commands and images.
         """
         limit = self._session.shared((self._server, "facts"), self._new_limit)
-        pauses = self._record.retry_pauses
         async with limit.get():
-            try:
-                value, final = await _read_optional(read)
-            except AlpacaError:
-                pauses.failed(name)
-                raise
-        if final:
-            pauses.answered(name)
-        else:
-            pauses.failed(name)
-        return value, final
+            return await _read_optional(read)
 
     def _new_limit(self) -> PerLoop[asyncio.Semaphore]:
         return PerLoop(partial(asyncio.Semaphore, self._facts_at_once))
@@ -123,19 +117,34 @@ class CachedFacts(ICameraV4):
         record = self._record
         readers = self._background_readers()
 
-        async def read(name: str) -> bool:
-            # The device may have moved: then this is about another one.
-            return record is self._record and await _is_reachable(readers[name])
-
         return FactSource(
             awaited=lambda: [name for name in readers if name in record.awaited_facts],
             others=lambda: [name for name in readers if name in record.other_facts],
-            read=read,
+            read=partial(self._read_unknown, record, readers),
             at_once=max(1, self._facts_at_once - 1),  # another may be one of an exposure
             operation=partial(self._operation, "info"),
         )
 
-    def _background_readers(self) -> Mapping[str, Reader]:
+    async def _read_unknown(
+        self, record: DeviceRecord, readers: Mapping[str, Learner], name: str
+    ) -> bool:
+        """Read a fact in the background; if it fails, it is due again later.
+
+        Returns False if the server cannot be reached, or if the device has moved to another one.
+        """
+        if record is not self._record:
+            return False
+        try:
+            _, final = await readers[name]()
+        except AlpacaError as error:
+            logger.info("a fact is still unknown: %s", error)
+            record.retry_pauses.failed(name)
+            return isinstance(error, TransportTimeout) or not isinstance(error, TransportError)
+        if not final:
+            record.retry_pauses.failed(name)
+        return True
+
+    def _background_readers(self) -> Mapping[str, Learner]:
         """Return what reads and remembers a fact, in the order in which they are read."""
         record = self._record
         settings = {
@@ -222,16 +231,6 @@ async def _read_optional(read: Callable[[], Awaitable[T]]) -> tuple[T | None, bo
     except MalformedResponse as error:
         logger.info("an invalid value is treated as unknown: %s", error)
         return None, False
-
-
-async def _is_reachable(read: Reader) -> bool:
-    """Read a fact in the background; return False if there is no connection to the server."""
-    try:
-        await read()
-    except AlpacaError as error:
-        logger.info("a fact is still unknown: %s", error)
-        return isinstance(error, TransportTimeout) or not isinstance(error, TransportError)
-    return True
 
 
 async def read_all(readers: Mapping[str, Reader]) -> tuple[dict[str, Any], bool]:

@@ -22,13 +22,13 @@ from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
 
-from .exposure_facts import Describing
 from .idle import Idling
+from .true_settings import Checking
 from .waiting import ImageWait
 
 if TYPE_CHECKING:
     from alpaca_async._device.exposure_log import StartedExposure
-    from alpaca_async._facts import CameraSettings, CameraStatus
+    from alpaca_async._facts import CameraStatus
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
@@ -62,7 +62,7 @@ class TakenExposure(NamedTuple):
     facts: ExposureFacts
 
 
-class Exposing(Imaging, Describing, Idling):
+class Exposing(Imaging, Checking, Idling):
     """A camera that takes pictures."""
 
     async def expose(
@@ -173,8 +173,8 @@ class Exposing(Imaging, Describing, Idling):
             **await self._finish_facts(taken.facts),
         )
         image = replace(image, exposure=facts)
-        self._compare(image, facts.settings)
-        return image
+        await self._warn_about_signs(image)
+        return await self._with_true_settings(image, taken.facts.settings_before)
 
     async def _wait(
         self,
@@ -200,18 +200,6 @@ class Exposing(Imaging, Describing, Idling):
         finally:
             log.leave(wait)
         return wait.status
-
-    def _compare(self, image: Image, settings: CameraSettings) -> None:
-        """Log a warning if the size of the image contradicts the camera's settings."""
-        if (mismatch := image.frame_mismatch) is not None:
-            logger.warning(
-                "%r delivered %d x %d pixels, but its settings say %s x %s%s",
-                self,
-                *image.metadata.shape[:2],
-                settings.num_x,
-                settings.num_y,
-                ": the axes are swapped" if mismatch == "swapped" else "",
-            )
 
     async def _start_when_idle(self, duration: float, light: bool) -> _Start:
         """Start; if the camera refuses because it is busy after an abort, wait and start then."""
