@@ -147,13 +147,11 @@ class ExposureLog:
                 call_in(waiter.loop, callback(waiter))
 
 
-def check_limits(info: CameraInfo | None, duration: float) -> None:
+def check_limits(info: CameraInfo, duration: float) -> None:
     """Raise `InvalidValueException` for a duration outside the known limits of the camera.
 
     0 seconds is ASCOM's bias frame, whatever the shortest exposure is.
     """
-    if info is None:
-        return
     if info.exposure_max is not None and duration > info.exposure_max:
         reason = f"{duration:g} s is above ExposureMax, {info.exposure_max:g} s"
         raise InvalidValueException(_INVALID_VALUE, reason)

@@ -7,6 +7,7 @@ Each may raise `NotImplementedException` (the camera lacks it), `NotConnectedExc
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from alpaca_async._enums import CameraStates, GuideDirections, SensorType
@@ -348,7 +349,7 @@ class ICameraV4(AsyncDevice):
             "Light": check_bool("light", light),
         }
         try:
-            check_limits(self._record.info, duration)
+            check_limits(self._record.info.known, duration)
         except InvalidValueException as error:
             raise error.at(self._server, self._member("startexposure")) from None
         log = self._record.exposures

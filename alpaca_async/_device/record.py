@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._download.delivery import DeliveryRecord
+from alpaca_async._facts import CameraInfo, CameraSettings
 from alpaca_async._loops import PerLoop, Turns
 from alpaca_async._tasks import SingleFlight
 
 from .exposure_log import ExposureLog
+from .fact_reader import FactReader
+from .known_facts import KnownFacts, RetryPauses
 
 if TYPE_CHECKING:
-    from alpaca_async._facts import CameraInfo, CameraSettings
-
     from .poller import Poller
 
 _CHANGES_NO_SETTING: Final = frozenset(
@@ -28,10 +29,9 @@ class DeviceRecord:
     """
 
     def __init__(self) -> None:
-        self.info: CameraInfo | None = None
-        self.settings: CameraSettings | None = None
-        self.version = 0
-        """Increases whenever the settings may have changed."""
+        self.info = KnownFacts(CameraInfo)
+        self.settings = KnownFacts(CameraSettings)
+        self.retry_pauses = RetryPauses()
         self.restarts = 0
         """How many restarts of the server were detected."""
         self.has_device_state: bool | None = None
@@ -42,13 +42,34 @@ class DeviceRecord:
         """Whether the server understands `true` but not `True`; None until that is known."""
         self.warnings: frozenset[str] = frozenset()
         """The topics of the warnings that were logged: each is logged once."""
+        self.odd_frames: frozenset[tuple[int, int, int | None, int | None]] = frozenset()
+        """Sizes of images, each with what the camera said meanwhile, that did not agree."""
+        self.has_wrong_signs = False
+        """Whether the camera delivered unsigned pixels as signed ones."""
         self.exposures = ExposureLog()
         self.deliveries = DeliveryRecord()
         self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])
+        self.fact_readers = PerLoop(FactReader)
         self.connecting: SingleFlight[None] = SingleFlight()
         self.disconnecting: SingleFlight[None] = SingleFlight()
         self.frame_turns = Turns()
         self._last_number = 0
+
+    @property
+    def awaited_facts(self) -> set[str]:
+        """The unknown facts that exposures wait for: neither late nor failed."""
+        late = {*self.info.late, *self.settings.late}
+        return {name for name in self._unknown - late if not self.retry_pauses.has_failed(name)}
+
+    @property
+    def other_facts(self) -> set[str]:
+        """The unknown facts that may be read now, but are not waited for."""
+        others = self._unknown - self.awaited_facts
+        return {name for name in others if self.retry_pauses.allows(name)}
+
+    @property
+    def _unknown(self) -> set[str]:
+        return {*self.info.unknown, *self.settings.unknown}
 
     def adopt(self, former: DeviceRecord) -> None:
         """Take over what is still valid after the device has moved to a new address."""
@@ -84,12 +105,12 @@ class DeviceRecord:
 
     def forget(self) -> None:
         """Forget everything that was read: it may be another device now."""
-        self.info = None
+        self.info.forget()
+        self.retry_pauses.forget()
         self.has_device_state = None
         self.missing_members = frozenset()
         self.forget_settings()
 
     def forget_settings(self) -> None:
         """Forget the settings."""
-        self.settings = None
-        self.version += 1
+        self.settings.forget()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from alpaca_async._enums import CameraStates
-from alpaca_async._errors import MalformedResponse, NotImplementedException, RequestRejected
+from alpaca_async._errors import (
+    AlpacaError,
+    MalformedResponse,
+    NotImplementedException,
+    RequestRejected,
+)
 from alpaca_async._facts import CameraStatus
 from alpaca_async._protocol.values import decode, decode_percent
 
@@ -20,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_PERCENT: Final = 100
+_DEVICE_STATE: Final = "device_state"
+
+logger = logging.getLogger("alpaca_async")
 
 
 class Reporting(CachedFacts):
@@ -49,6 +58,24 @@ class Reporting(CachedFacts):
                 raise
             self._record.has_device_state = False
             return None
+
+    async def _try_device_state(self) -> CameraStatus | None:
+        """Return the status from DeviceState; None if it fails, too.
+
+        DeviceState is a convenience: when it fails, single members tell what the camera does. It
+        is asked for again later, less often from failure to failure.
+        """
+        pauses = self._record.retry_pauses
+        if not pauses.allows(_DEVICE_STATE):
+            return None
+        try:
+            status = await self._read_device_state()
+        except AlpacaError as error:
+            logger.info("single members are read instead of DeviceState: %s", error)
+            pauses.failed(_DEVICE_STATE)
+            return None
+        pauses.answered(_DEVICE_STATE)
+        return status
 
     async def _read_members(self) -> CameraStatus:
         readers = {

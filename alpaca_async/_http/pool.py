@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 CLOSE_IDLE_AFTER: Final = 0.25
-"""Seconds without a reply on a new connection after which idle connections are closed."""
+"""Seconds without a reply on a new connection after which idle connections are closed, ..."""
+_ROUND_TRIPS: Final = 2
+"""... plus so many times the fastest of the last replies: on a slow link every reply is late."""
+_REPLIES: Final = 16
 
 
 class Slot:
@@ -39,7 +42,7 @@ class Pool:
     and commands of several cameras would wait for each other.
 
     A server with few threads may use up all of them for idle connections, and never answer a new
-    one. So while a new one waits longer than `CLOSE_IDLE_AFTER`, none stays idle.
+    one. So while a new one waits longer than is usual here, none stays idle.
     """
 
     def __init__(self, size: int) -> None:
@@ -50,7 +53,8 @@ class Pool:
         self._queues: dict[bool, deque[tuple[int, asyncio.Future[None]]]]
         self._queues = {True: deque(), False: deque()}
         self._idle: list[Connection] = []
-        self._unanswered = 0
+        self._unanswered: set[Connection] = set()
+        self._reply_times: deque[float] = deque(maxlen=_REPLIES)
         self._connections: set[Connection] = set()
 
     async def acquire_slot(self, *, bulk: bool, timeout: float | None) -> Slot:
@@ -84,30 +88,36 @@ class Pool:
         self._connections.add(connection)
 
     def put_idle(self, connection: Connection) -> None:
-        """Keep a connection for reuse, or close it if a new one waits too long."""
+        """Keep a connection for reuse, or close it if another one, a new one, waits too long."""
+        self._unanswered.discard(connection)
         if self._unanswered:
             connection.close()
         else:
             self._idle.append(connection)
 
     @contextmanager
-    def first_exchange(self) -> Generator[None]:
+    def first_exchange(self, new: Connection) -> Generator[None]:
         """Wrap the first exchange of a new connection; close idle connections if it takes long."""
-        late = False
 
         def close_idle() -> None:
-            nonlocal late
-            late = True
-            self._unanswered += 1
+            self._unanswered.add(new)
             for connection in tuple(self._idle):
                 connection.close()
 
-        timer = asyncio.get_running_loop().call_later(CLOSE_IDLE_AFTER, close_idle)
+        timer = asyncio.get_running_loop().call_later(self._patience, close_idle)
         try:
             yield
         finally:
             timer.cancel()
-            self._unanswered -= late
+            self._unanswered.discard(new)
+
+    def replied_after(self, seconds: float) -> None:
+        """Record how long a reply took to begin."""
+        self._reply_times.append(seconds)
+
+    @property
+    def _patience(self) -> float:
+        return CLOSE_IDLE_AFTER + _ROUND_TRIPS * min(self._reply_times, default=0.0)
 
     def remove(self, connection: Connection) -> None:
         """Remove a closed connection."""

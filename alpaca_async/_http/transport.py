@@ -125,7 +125,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         while (connection := pool.take_idle()) is not None:
             await call.announce(connection)
             if not connection.closed:
-                await call.send(connection, reply)
+                await call.send(connection, reply, pool)
                 break
         return connection
 
@@ -134,8 +134,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
     ) -> Connection:
         connection = await self._connect(pool, origin, call.timeouts.get("connect"))
         await call.announce(connection)
-        with pool.first_exchange():
-            await call.send(connection, reply)
+        with pool.first_exchange(connection):
+            await call.send(connection, reply, pool)
         return connection
 
     def _reply(self, call: _Call) -> Reply:
@@ -280,8 +280,11 @@ class _Call(NamedTuple):
             connection.close()
             raise
 
-    async def send(self, connection: Connection, reply: Reply) -> None:
+    async def send(self, connection: Connection, reply: Reply, pool: Pool) -> None:
         """Send the request and wait for the head of the reply."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         await connection.exchange(
             self.data, reply, write=self.timeouts.get("write"), read=self.timeouts.get("read")
         )
+        pool.replied_after(loop.time() - begun)

@@ -8,11 +8,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from alpaca_async._device.cached_facts import optional
 from alpaca_async._device.imaging import Imaging
-from alpaca_async._device.status import Reporting
 from alpaca_async._errors import (
     AlpacaError,
     AscomError,
@@ -27,22 +25,20 @@ from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
 
 from .idle import Idling
+from .true_settings import Checking
 from .waiting import ImageWait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alpaca_async._device.cached_facts import Reader
     from alpaca_async._device.exposure_log import StartedExposure
-    from alpaca_async._facts import CameraSettings
+    from alpaca_async._facts import CameraStatus
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
 
+    from .exposure_facts import ExposureFacts
+
 _START_GRACE: Final = 2.0
 """Seconds for which a cancelled start waits for the reply to StartExposure."""
-_FACTS_GRACE: Final = 2.0
-"""Seconds for which the download waits for facts after the image is ready."""
 _FACTS_PAUSE: Final = 0.1
 """Seconds before the first fact is read, so that other cameras can start their exposures first."""
 
@@ -59,13 +55,16 @@ class _Start:
 
 
 class TakenExposure(NamedTuple):
-    """An exposure whose image is ready, with its facts."""
+    """An exposure whose image is ready; its facts may still be on their way."""
 
-    exposure: StartedExposure
-    facts: Exposure
+    start: _Start
+    duration: float
+    light: bool
+    keywords: HeaderReader
+    facts: ExposureFacts
 
 
-class Exposing(Imaging, Reporting, Idling):
+class Exposing(Imaging, Checking, Idling):
     """A camera that takes pictures."""
 
     async def expose(
@@ -86,9 +85,9 @@ class Exposing(Imaging, Reporting, Idling):
         called in the event loop with a `Progress`. `get_image` describes the order of the pixels.
 
         `header` maps FITS keywords to values or to `(value, comment)`. The mapping, or a value,
-        may be a coroutine function instead: it is awaited during the exposure, and until two
-        seconds after the image is ready at the latest. If it fails or is late, only its keywords
-        are missing.
+        may be a coroutine function instead: it is awaited during the exposure and the download,
+        and for at least two seconds after the image is ready. If it fails or is late, only its
+        keywords are missing.
 
         Raises:
             ValueError: a FITS header cannot contain one of the keywords or values.
@@ -126,7 +125,7 @@ class Exposing(Imaging, Reporting, Idling):
         ready_timeout: float,
         keywords: HeaderReader,
     ) -> TakenExposure:
-        """Expose until the image is ready, and return the facts of the exposure."""
+        """Expose until the image is ready. `_fetch` must follow: it ends the reading of facts."""
         ready_timeout = check_limit("ready_timeout", ready_timeout)
         start = await self._start_when_idle(duration, light)
         if start.exposure.aborted:
@@ -135,7 +134,7 @@ class Exposing(Imaging, Reporting, Idling):
             aborted = ExposureAborted("the exposure was aborted while it started")
             raise aborted.at(self._server, self._member("startexposure"))
         try:
-            return await self._wait_and_read_facts(
+            return await self._wait_beside_facts(
                 start, duration, light, progress, ready_timeout, keywords
             )
         except ExposureAborted:
@@ -147,19 +146,39 @@ class Exposing(Imaging, Reporting, Idling):
     async def _fetch(
         self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
     ) -> Image:
-        """Download the image of `taken`."""
-        if taken.exposure.replaced:
-            raise _replaced().at(self._server, self._member("imagearray"))
+        """Download the image of `taken`, and add the facts of its exposure."""
         try:
-            image = await self.get_image(contiguous=contiguous, progress=progress)
+            if taken.start.exposure.replaced:
+                raise _replaced().at(self._server, self._member("imagearray"))
+            self._begin_last_facts(taken.facts)
+            return await self._download_and_describe(taken, contiguous, progress)
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
         finally:
-            self._record.exposures.ended(taken.exposure)
-        image = replace(image, exposure=taken.facts)
-        self._compare(image, taken.facts.settings)
-        return image
+            await taken.facts.cancel()
+
+    async def _download_and_describe(
+        self, taken: TakenExposure, contiguous: bool, progress: ProgressCallback | None
+    ) -> Image:
+        try:
+            image = await self.get_image(contiguous=contiguous, progress=progress)
+        finally:
+            self._record.exposures.ended(taken.start.exposure)
+        half = taken.start.lasted / 2
+        facts = Exposure(
+            duration=taken.duration,
+            light=taken.light,
+            started=taken.start.sent + timedelta(seconds=half),
+            started_uncertainty=half,
+            stopped_after=taken.start.exposure.stopped_after(half),
+            header=taken.keywords.found,
+            **await self._finish_facts(taken.facts),
+        )
+        self._warn_about_clock(facts)
+        image = replace(image, exposure=facts)
+        await self._warn_about_signs(image)
+        return await self._with_true_settings(image, taken.facts.settings_before)
 
     async def _wait(
         self,
@@ -167,11 +186,12 @@ class Exposing(Imaging, Reporting, Idling):
         duration: float,
         timeout: float,
         progress: ProgressCallback | None,
-    ) -> None:
+    ) -> CameraStatus | None:
+        """Wait for an image; return the last status if it is known from one request."""
         log = self._record.exposures
         wait = ImageWait(
             self,
-            self._read_device_state,
+            self._try_device_state,
             exposure=exposure,
             duration=duration,
             timeout=timeout,
@@ -183,18 +203,7 @@ class Exposing(Imaging, Reporting, Idling):
             await wait.run()
         finally:
             log.leave(wait)
-
-    def _compare(self, image: Image, settings: CameraSettings) -> None:
-        """Log a warning if the size of the image contradicts the camera's settings."""
-        if (mismatch := image.frame_mismatch) is not None:
-            logger.warning(
-                "%r delivered %d x %d pixels, but its settings say %s x %s%s",
-                self,
-                *image.metadata.shape[:2],
-                settings.num_x,
-                settings.num_y,
-                ": the axes are swapped" if mismatch == "swapped" else "",
-            )
+        return wait.status
 
     async def _start_when_idle(self, duration: float, light: bool) -> _Start:
         """Start; if the camera refuses because it is busy after an abort, wait and start then."""
@@ -232,7 +241,7 @@ class Exposing(Imaging, Reporting, Idling):
         if attempt.sent and (error is None or _may_have_started(error)):
             await self._abort()
 
-    async def _wait_and_read_facts(
+    async def _wait_beside_facts(
         self,
         start: _Start,
         duration: float,
@@ -241,65 +250,29 @@ class Exposing(Imaging, Reporting, Idling):
         ready_timeout: float,
         keywords: HeaderReader,
     ) -> TakenExposure:
-        """Wait for the image, and read the facts of the exposure meanwhile."""
-        facts: dict[str, Any] = {}
-        pause = min(_FACTS_PAUSE, duration / 2)
-        readers = {**self._readers_during(), "header": keywords.run}
-        reading = asyncio.create_task(_read_into(facts, readers, pause))
+        """Wait for the image, while tasks read the facts of the exposure."""
+        # Some drivers answer StartExposure only when the exposure is over.
+        left = 0.0 if start.exposure.stopped or start.lasted >= duration else duration
+        pause = max(min(_FACTS_PAUSE, duration / 2) - start.lasted, 0.0)
+        facts = self._begin_facts(keywords, pause=pause, left=left)
         try:
-            stopped = start.exposure.stopped
-            if stopped:
+            if start.exposure.stopped:
                 # The server may have handled the other stop before the start.
                 with suppress(AscomError):
                     await self.stop_exposure()
-            # Some drivers answer StartExposure only when the exposure is over.
-            left = 0.0 if stopped or start.lasted >= duration else duration
-            await self._wait(start.exposure, left, ready_timeout, progress)
-            await self._read_last_facts(facts, reading)
-        finally:
-            reading.cancel()
-            await wait_for_end(reading)
-        half = start.lasted / 2
-        taken = Exposure(
-            duration=duration,
-            light=light,
-            started=start.sent + timedelta(seconds=half),
-            started_uncertainty=half,
-            stopped_after=start.exposure.stopped_after(half),
-            header=keywords.found,
-            **facts,
-        )
-        self._warn_about_clock(taken)
-        return TakenExposure(start.exposure, taken)
+            status = await self._wait(start.exposure, left, ready_timeout, progress)
+        except BaseException:
+            await facts.cancel()
+            raise
+        self._take_facts_from(status, facts)
+        return TakenExposure(start, duration, light, keywords, facts)
 
-    def _warn_about_clock(self, taken: Exposure) -> None:
+    def _warn_about_clock(self, exposure: Exposure) -> None:
         """Log once for each camera that its times are not used."""
         for warning in (start_warning, duration_warning):
-            text = warning(taken)
+            text = warning(exposure)
             if text is not None and self._record.is_first_warning(warning.__name__):
                 logger.warning("%r: %s", self, text)
-
-    async def _read_last_facts(self, facts: dict[str, Any], reading: asyncio.Task[None]) -> None:
-        """Add the facts that are known after the exposure; leave out those that are late."""
-        try:
-            async with asyncio.timeout(_FACTS_GRACE):
-                await asyncio.gather(reading, _read_into(facts, self._readers_after()))
-        except TimeoutError:
-            logger.warning("%r: some facts or header keywords came too late and are missing", self)
-
-    def _readers_during(self) -> dict[str, Reader]:
-        return {
-            "info": self.get_info,
-            "settings": self.get_settings,
-            "ccd_temperature": self.get_ccd_temperature,
-            "cooler_power": self.get_cooler_power,
-        }
-
-    def _readers_after(self) -> dict[str, Reader]:
-        return {
-            "last_exposure_start_time": self.get_last_exposure_start_time,
-            "last_exposure_duration": self.get_last_exposure_duration,
-        }
 
 
 def _replaced() -> ExposureAborted:
@@ -310,21 +283,3 @@ def _replaced() -> ExposureAborted:
 def _may_have_started(error: BaseException) -> bool:
     """Whether the camera may be exposing although StartExposure raised `error`."""
     return not isinstance(error, AlpacaError) or error.outcome_unknown
-
-
-async def _read_into(
-    facts: dict[str, Any], readers: Mapping[str, Reader], pause: float = 0.0
-) -> None:
-    """Read facts into `facts` after a pause; leave out those that fail."""
-
-    async def read_one(name: str, read: Reader) -> None:
-        try:
-            value = await optional(read)
-        except AlpacaError as error:
-            logger.info("a fact of the exposure is missing: %s", error)
-        else:
-            if value is not None:
-                facts[name] = value
-
-    await asyncio.sleep(pause)
-    await asyncio.gather(*(read_one(name, read) for name, read in readers.items()))

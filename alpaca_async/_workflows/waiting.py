@@ -55,9 +55,10 @@ _MIN_LONGEST_PAUSE: Final = 0.1
 class ImageWait:
     """Waits for one image of `camera`, which cannot be ready before `duration` seconds from now.
 
-    `read_device_state` reads the status in one request; it returns None if the camera lacks that
-    request. `stale_image_due` is when an aborted exposure would have been over, by the loop's
-    clock. Some cameras show its image then, even during another exposure: a stale image.
+    `read_device_state` reads the status in one request; it returns None if that is not possible:
+    then ImageReady and CameraState decide. `stale_image_due` is when an aborted exposure would
+    have been over, by the loop's clock. Some cameras show its image then, even during another
+    exposure: a stale image.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class ImageWait:
         self._readiness = None if exposure is None else exposure.readiness
         self._camera = camera
         self._read_device_state = read_device_state
+        self.status: CameraStatus | None = None
+        """The last status that the camera reported in one request."""
         self._has_status = True
         self._duration = duration
         self._timeout = timeout
@@ -97,7 +100,7 @@ class ImageWait:
         """Return when the image is ready; raise an error if it will not be."""
         try:
             async with self._abort_scope:
-                if self._readiness and self._readiness.needs_early_poll(self._duration):
+                if self._needs_early_poll:
                     await self._has_our_image()
                 await self._wait_for_end_of_exposure()
                 await self._poll_until_ready()
@@ -105,6 +108,15 @@ class ImageWait:
             if self._abort_scope.expired():
                 raise self._located(ExposureAborted(self._reason())) from None
             raise
+
+    @property
+    def _needs_early_poll(self) -> bool:
+        """Whether to poll before the exposure is over, to see the camera begin."""
+        return (
+            self._readiness is not None
+            and self._now() < self._end
+            and self._readiness.needs_early_poll(self._duration)
+        )
 
     def stop(self) -> None:
         """Expect the image now: the exposure was stopped early."""
@@ -208,6 +220,7 @@ class ImageWait:
     async def _read_status(self) -> CameraStatus | None:
         """Return state and readiness from one request; None if the camera does not support it."""
         status = await self._read_device_state() if self._has_status else None
+        self.status = status or self.status
         if status is not None and status.camera_state is CameraStates.ERROR:
             return status
         if status is None or status.image_ready is None:

@@ -8,6 +8,7 @@ import pytest
 
 from alpaca_async._http.pool import Pool
 from alpaca_async._http.transport import DirectTransport
+from tests.virtual_time import run_in_virtual_time
 
 from .support import OK, MemorySink, Peer, fetch, request, serving, settle
 
@@ -233,3 +234,43 @@ async def test_the_end_of_a_request_does_not_disturb_the_next_one() -> None:
             fetched = await asyncio.gather(*(fetch(transport, server.url) for _ in range(4)))
         assert list(fetched) == [b"ok"] * 4
         assert server.connections == 1
+
+
+async def answer_slowly(peer: Peer) -> None:
+    """Answer as over a link with 300 ms."""
+    while True:
+        await peer.request()
+        await asyncio.sleep(0.3)
+        peer.send(OK)
+
+
+def test_connections_over_a_slow_link_are_kept() -> None:
+    async def scenario() -> None:
+        async with serving(answer_slowly) as server, DirectTransport() as transport:
+            for together in (1, 1, 2, 1, 3, 3, 1):
+                await asyncio.gather(*(fetch(transport, server / "x") for _ in range(together)))
+            assert server.connections == 3
+
+    run_in_virtual_time(scenario())
+
+
+def test_a_server_that_has_become_slow_is_not_forgotten() -> None:
+    """What is usual follows the last replies, so that a link may become slow."""
+    delays = iter([0.0] * 20)
+
+    async def answer(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await asyncio.sleep(next(delays, 0.3))
+            peer.send(OK)
+
+    async def scenario() -> None:
+        async with serving(answer) as server, DirectTransport() as transport:
+            for _ in range(40):
+                await fetch(transport, server / "x")
+            before = server.connections
+            for _ in range(2):
+                await asyncio.gather(*(fetch(transport, server / "x") for _ in range(2)))
+            assert server.connections == before + 1
+
+    run_in_virtual_time(scenario())

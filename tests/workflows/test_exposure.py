@@ -27,7 +27,7 @@ from alpaca_async import (
     TransportError,
 )
 from alpaca_async._device import patience
-from alpaca_async._workflows import exposure as exposure_module
+from alpaca_async._workflows import exposure_facts
 from alpaca_async._workflows import waiting as waiting_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes, value
@@ -251,7 +251,7 @@ async def test_a_late_fact_does_not_delay_the_image(
         await asyncio.sleep(30)
         return b""
 
-    monkeypatch.setattr(exposure_module, "_FACTS_GRACE", 0.1)
+    monkeypatch.setattr(exposure_facts, "_GRACE", 0.1)
     replies = Forgiving(exposing(gain=silence, ccdtemperature=value(-5.0)))
     async with ScriptedServer(replies) as server:
         image = await asyncio.wait_for(client.camera(server.address).expose(0.01), 3)
@@ -638,7 +638,7 @@ async def test_a_header_is_read_by_one_function(camera: AsyncCamera) -> None:
 async def test_a_late_or_failing_header_loses_only_its_keywords(
     camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(exposure_module, "_FACTS_GRACE", 0.3)
+    monkeypatch.setattr(exposure_facts, "_GRACE", 0.3)
     ended: list[str] = []
 
     async def asleep() -> str:

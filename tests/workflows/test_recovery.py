@@ -12,7 +12,6 @@ from alpaca_async import (
     AlpacaClient,
     AscomError,
     AsyncCamera,
-    CameraSettings,
     DriverException,
     ExposureRequest,
     IncompleteImage,
@@ -395,11 +394,11 @@ async def test_a_server_without_transaction_ids_gets_no_more_requests(
 ) -> None:
     async with ScriptedServer({}) as server:
         camera = client.camera(server.address)
-        camera._record.settings = known = CameraSettings()
+        known = camera._record.settings.known
         for number in (7, 0, 0, 8, 6):
             server.replies["gain"] = value(1, ServerTransactionID=number)
             await camera.get_gain()
-            assert camera._record.settings is known
+            assert camera._record.settings.known is known
 
 
 async def test_all_facts_are_read_again_after_connecting_again(

@@ -1,0 +1,191 @@
+"""Reads the facts of an exposure while it runs and while its image is downloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from alpaca_async._device.cached_facts import READ_EACH_TIME
+from alpaca_async._device.status import Reporting
+from alpaca_async._errors import AlpacaError, TransportTimeout
+from alpaca_async._tasks import wait_for_end
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from alpaca_async._device.cached_facts import Reader
+    from alpaca_async._facts import CameraInfo, CameraSettings, CameraStatus
+    from alpaca_async._fits.header_source import HeaderReader
+
+_GRACE: Final = 2.0
+"""Seconds for which a ready image waits for facts of this exposure, and for header keywords."""
+_CAMERA_GRACE: Final = 0.5
+"""Seconds for which a ready image waits for facts of the camera: the next header has them, too."""
+_CAMERA: Final = "camera"
+_HEADER: Final = "header"
+
+logger = logging.getLogger("alpaca_async")
+
+
+class ExposureFacts:
+    """The facts of one exposure, each read in a task. Whoever has it ends the tasks by `cancel`."""
+
+    def __init__(self, settings_before: CameraSettings) -> None:
+        self.settings_before = settings_before
+        """The settings that were known before the exposure started."""
+        self.values: dict[str, Any] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._image_ready = asyncio.Event()
+        self._ready_time = 0.0
+
+    def begin(self, name: str, read: Reader, delay: float = 0.0) -> None:
+        """Read a fact after `delay` seconds, or when the image is ready; not a second time."""
+        if name not in self.values and name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._read(name, read, delay))
+
+    def image_is_ready(self) -> None:
+        """Note the time from which the image waits for facts, and read all those delayed."""
+        self._ready_time = asyncio.get_running_loop().time()
+        self._image_ready.set()
+
+    async def finish(self, names: Collection[str], grace: float) -> list[str]:
+        """Wait for `names` until `grace` seconds after the image was ready; return those late.
+
+        Late ones are cancelled.
+        """
+        tasks = {name: self._tasks[name] for name in names if name in self._tasks}
+        left = self._ready_time + grace - asyncio.get_running_loop().time()
+        if any(not task.done() for task in tasks.values()):
+            await asyncio.wait(tasks.values(), timeout=max(left, 0.0))
+        late = [name for name, task in tasks.items() if not task.done()]
+        await self._cancel(late)
+        for name in tasks.keys() - late:
+            tasks[name].result()
+        return late
+
+    async def cancel(self) -> None:
+        """End all tasks; what they read can be begun again."""
+        await self._cancel([name for name, task in self._tasks.items() if not task.done()])
+
+    async def _cancel(self, names: Collection[str]) -> None:
+        tasks = [self._tasks.pop(name) for name in names]
+        for task in tasks:
+            task.cancel()
+        await wait_for_end(*tasks)
+
+    async def _read(self, name: str, read: Reader, delay: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._image_ready.wait()
+        if (value := await read()) is not None:
+            self.values[name] = value
+
+
+class Describing(Reporting):
+    """A camera that reads the facts of its exposures."""
+
+    def _begin_facts(self, keywords: HeaderReader, *, pause: float, left: float) -> ExposureFacts:
+        """Begin to read the facts of an exposure that ends in `left` seconds.
+
+        Gain and offset are read at its end: only that shows whether another program changed them.
+        """
+        facts = ExposureFacts(self._record.settings.known)
+        facts.begin(_HEADER, keywords.run, pause)
+        facts.begin(_CAMERA, self._wait_for_camera_facts, pause)
+        if self._record.has_device_state is False:
+            self._begin(facts, self._readers_during(), pause)
+        self._begin(facts, self._readers_at_end(), left)
+        return facts
+
+    def _take_facts_from(self, status: CameraStatus | None, facts: ExposureFacts) -> None:
+        """Take what the last poll has brought: then it is not read again."""
+        for name in self._readers_during():
+            if (value := getattr(status, name, None)) is not None:
+                facts.values.setdefault(name, value)
+
+    def _begin_last_facts(self, facts: ExposureFacts) -> None:
+        """Begin to read what is known after the exposure.
+
+        After a failed download also what that has interrupted.
+        """
+        facts.image_is_ready()
+        self._begin(facts, self._own_readers())
+
+    async def _finish_facts(self, facts: ExposureFacts) -> dict[str, Any]:
+        """Return the fields of `Exposure` that are known soon after the image is ready."""
+        info, settings = await self._finish_camera_facts(facts)
+        await self._finish_own_facts(facts)
+        own = {name: facts.values[name] for name in self._own_readers() if name in facts.values}
+        at_end = {name: own.pop(name) for name in READ_EACH_TIME if name in own}
+        return {**own, "info": info, "settings": replace(settings, **at_end)}
+
+    async def _finish_camera_facts(self, facts: ExposureFacts) -> tuple[CameraInfo, CameraSettings]:
+        if await facts.finish([_CAMERA], _CAMERA_GRACE):
+            logger.info("%r: some facts will be in the header of a later image", self)
+            self._record.info.stop_waiting()
+            self._record.settings.stop_waiting()
+        known = (self._record.info.known, self._record.settings.known)
+        return cast("tuple[CameraInfo, CameraSettings]", facts.values.get(_CAMERA, known))
+
+    async def _finish_own_facts(self, facts: ExposureFacts) -> None:
+        own = self._own_readers()
+        if late := await facts.finish([_HEADER, *own], _GRACE):
+            logger.warning("%r: some facts or header keywords came too late and are missing", self)
+        for name in own.keys() & late:
+            self._record.retry_pauses.failed(name)
+
+    async def _wait_for_camera_facts(self) -> tuple[CameraInfo, CameraSettings]:
+        """Return the facts of the camera as soon as all are known that can be waited for."""
+        await self._read_in_background().wait()
+        return self._record.info.known, self._record.settings.known
+
+    # single facts
+
+    def _begin(
+        self, facts: ExposureFacts, readers: Mapping[str, Reader], delay: float = 0.0
+    ) -> None:
+        for name, read in self._allowed(readers):
+            facts.begin(name, partial(self._value_or_none, name, read), delay)
+
+    def _allowed(self, readers: Mapping[str, Reader]) -> list[tuple[str, Reader]]:
+        """Return the readers without those that hung a short while ago."""
+        allows = self._record.retry_pauses.allows
+        return [(name, read) for name, read in readers.items() if allows(name)]
+
+    async def _value_or_none(self, name: str, read: Reader) -> object:
+        """Read a fact of this exposure; what hangs is not asked for by the next ones."""
+        pauses = self._record.retry_pauses
+        try:
+            if name in READ_EACH_TIME:
+                value, _ = await self._learn(self._record.settings, name, read)
+            else:
+                value, _ = await self._read_in_turn(read)
+        except AlpacaError as error:
+            logger.info("a fact of the exposure is missing: %s", error)
+            if isinstance(error, TransportTimeout):
+                pauses.failed(name)
+            return None
+        pauses.answered(name)
+        return value
+
+    def _own_readers(self) -> dict[str, Reader]:
+        return self._readers_during() | self._readers_at_end() | self._readers_after()
+
+    def _readers_during(self) -> dict[str, Reader]:
+        return {
+            "ccd_temperature": self.get_ccd_temperature,
+            "cooler_power": self.get_cooler_power,
+        }
+
+    def _readers_at_end(self) -> dict[str, Reader]:
+        return {"gain": self.get_gain, "offset": self.get_offset}
+
+    def _readers_after(self) -> dict[str, Reader]:
+        return {
+            "last_exposure_start_time": self.get_last_exposure_start_time,
+            "last_exposure_duration": self.get_last_exposure_duration,
+        }
