@@ -28,10 +28,13 @@ from ._errors import (
     SlavedException,
     TransportError,
     TransportTimeout,
+    UnexpectedError,
     ValueNotSetException,
 )
 from ._facts import CameraInfo, CameraSettings, CameraStatus, Exposure
-from ._group import CameraAddress, CameraGroup, Outcome
+from ._group.group import CameraGroup
+from ._group.member import CameraAddress
+from ._group.outcome import Outcome
 from ._http.tls import pinned
 from ._http.transport import DirectTransport
 from ._http_status import http_status
@@ -102,6 +105,7 @@ __all__ = [
     "Timeouts",
     "TransportError",
     "TransportTimeout",
+    "UnexpectedError",
     "ValueNames",
     "ValueNotSetException",
     "ValueRange",

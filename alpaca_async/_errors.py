@@ -9,6 +9,7 @@
     ├── OperationFailed                 the device's state shows that the operation failed
     │   ├── OperationTimeout            (also TimeoutError) it did not end in time
     │   └── ExposureAborted             another task aborted the exposure
+    ├── UnexpectedError                 another exception, as the outcome of one camera of a group
     └── AscomError                      the device replied with an error number
         ├── NotImplementedException         0x400
         ├── InvalidValueException           0x401 (also ValueError)
@@ -130,6 +131,14 @@ class OperationTimeout(OperationFailed, TimeoutError):
 
 class ExposureAborted(OperationFailed):
     """Another task aborted the exposure while this one waited for its image."""
+
+
+class UnexpectedError(AlpacaError):
+    """An exception that is not an `AlpacaError`, as the outcome of one camera of a group.
+
+    The exception is the `__cause__`. It comes from the caller's functions, such as `prepare`, from
+    a setting of a wrong type, or from this computer, such as `MemoryError`.
+    """
 
 
 class AscomError(AlpacaError):

@@ -15,6 +15,7 @@ from ._errors import (
     ParkedException,
     SlavedException,
     TransportError,
+    UnexpectedError,
     ValueNotSetException,
 )
 
@@ -31,6 +32,7 @@ _STATUSES: Final[dict[type[BaseException], int]] = {
     ValueNotSetException: 409,
     ActionNotImplementedException: 501,
     NotImplementedException: 501,
+    UnexpectedError: _INTERNAL_SERVER_ERROR,
     AlpacaError: 502,
     NotConnectedException: 503,
     TransportError: 503,
@@ -42,7 +44,8 @@ def http_status(error: BaseException) -> int:
 
     400 for a wrong value (also `ValueError`), 409 for what the device does not allow in its
     present state, 501 for what it does not implement, 503 if it is not connected or not
-    reachable, 504 for any `TimeoutError`, 502 for every other `AlpacaError`, 500 for anything else.
+    reachable, 504 for any `TimeoutError`, 500 for `UnexpectedError` and for anything that is not
+    an `AlpacaError`, 502 for every other one.
     """
     if isinstance(error, TimeoutError):  # first, because AlpacaError precedes it in the MRO
         return _GATEWAY_TIMEOUT

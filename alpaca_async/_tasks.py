@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -11,9 +12,11 @@ from anyio import CancelScope
 from ._loops import PerLoop, running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
+
+logger = logging.getLogger("alpaca_async")
 
 
 async def wait_for_end(*tasks: asyncio.Task[Any]) -> None:
@@ -55,6 +58,28 @@ async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return cast("list[T]", results)
+
+
+async def as_completed(tasks: Iterable[asyncio.Task[T]]) -> AsyncGenerator[T]:
+    """Yield the results of `tasks` as they come; cancel those that are left at the end."""
+    pending = set(tasks)
+    try:
+        while pending:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield task.result()
+    finally:
+        await _cancel(*pending)
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel `tasks` and wait for their ends; log their errors, which nobody awaits any more."""
+    for task in tasks:
+        task.cancel()
+    await wait_for_end(*tasks)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.info("an operation failed after its caller had left: %s", error)
 
 
 @dataclass(slots=True, eq=False)

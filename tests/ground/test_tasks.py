@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alpaca_async._loops import Turns
-from alpaca_async._tasks import finish, together
+from alpaca_async._tasks import as_completed, finish, together
 
 
 class Frame:
@@ -93,3 +93,16 @@ async def test_turns_are_taken_in_order_and_given_up_ones_are_skipped() -> None:
     assert order == ["a in", "a out", "c in", "c out"]
     await take("d")
     assert order[-1] == "d out"
+
+
+async def sleep_and_return(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+async def test_results_come_as_they_are_completed_and_the_rest_is_cancelled() -> None:
+    tasks = [asyncio.create_task(sleep_and_return(each)) for each in (60, 0.02, 0)]
+    results = as_completed(tasks)
+    assert [await anext(results), await anext(results)] == [0, 0.02]
+    await results.aclose()
+    assert tasks[0].cancelled()

@@ -130,7 +130,10 @@ async def check_group() -> None:
         assert_type(await group.expose([1.0]), list[aa.Outcome])
         assert_type(await group.expose_all(1), list[aa.Image])
         async with group.outcomes(1) as outcomes:
-            assert_type((await anext(outcomes)).error, aa.AlpacaError | None)
+            outcome = await anext(outcomes)
+            assert_type(outcome.error, aa.AlpacaError | None)
+            assert_type(outcome.camera, aa.AsyncCamera)
+            assert_type(outcome.address, str)
 
 
 def check_image(image: aa.Image) -> None:

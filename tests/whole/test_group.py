@@ -1,31 +1,45 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
+import re
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from alpaca_async import (
+    AlpacaClient,
     AsyncCamera,
     CameraAddress,
     CameraGroup,
     DriverException,
     ExposureRequest,
+    NotImplementedException,
     OperationTimeout,
+    Outcome,
     Progress,
+    Timeouts,
     TransportError,
+    UnexpectedError,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 from tests.scripted import ScriptedServer, value
 from tests.workflows.test_exposure import Forgiving, exposing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
 
-    from tests.scripted import Request
+    from alpaca_async._fits.header_source import HeaderSource
+    from tests.scripted import Reply, Request
+
+    Options: TypeAlias = Mapping[str, Any]
+    Requests: TypeAlias = list[float | ExposureRequest]
+    Way: TypeAlias = Callable[[CameraGroup, Requests, Options], Awaitable[list[Outcome]]]
 
 
 def small(count: int) -> list[SimulatedCamera]:
@@ -46,6 +60,10 @@ def mixed() -> Iterator[SimulatorServer]:
 def few() -> Iterator[SimulatorServer]:
     with run_in_thread(SimulatorServer(small(3))) as server:
         yield server
+
+
+async def dither() -> None:
+    raise ValueError("too far")
 
 
 def addresses(server: SimulatorServer) -> list[CameraAddress]:
@@ -86,19 +104,59 @@ async def time_of_commands(cameras: Iterable[AsyncCamera]) -> float:
     return time.monotonic() - begun
 
 
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
 async def test_a_camera_that_is_prepared_too_late_does_not_delay_the_others(
     few: SimulatorServer,
 ) -> None:
-    async def slow(_: Request) -> bytes:
-        await asyncio.sleep(30)
-        return value(0)
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        requests: Requests = [0.02, ExposureRequest(0.02, prepare=never), 0.02]
+        outcomes = await group.expose(requests, prepare_timeout=0.1)
+    assert [outcome.image is not None for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1].error, OperationTimeout)
+    assert outcomes[1].error.reason == "not prepared within 0.1 s"
+    assert few.cameras[1].count("startexposure") == 0
 
-    async with ScriptedServer(Forgiving(name=slow)) as tardy:
-        async with CameraGroup([*addresses(few), CameraAddress(tardy.address)]) as group:
-            await asyncio.gather(*(camera.connect() for camera in group.cameras[:3]))
-            outcomes = await group.expose(0.05, prepare_timeout=1)
-    assert [outcome.image is not None for outcome in outcomes] == [True, True, True, False]
-    assert isinstance(outcomes[3].error, OperationTimeout)
+
+async def hang(_: Request) -> bytes:
+    await never()
+    return b""
+
+
+def reset(_: Request) -> bytes:
+    raise ConnectionResetError
+
+
+@pytest.mark.parametrize("reply", [hang, reset])
+async def test_facts_that_never_come_neither_delay_the_start_nor_cost_the_frame(
+    reply: Reply,
+) -> None:
+    replies = Forgiving(exposing(name=reply, gain=reply, connected=value(True)))
+    new_client = partial(AlpacaClient, timeouts=Timeouts(reply=100))
+    async with (
+        ScriptedServer(replies) as server,
+        CameraGroup([CameraAddress(server.address)], new_client=new_client) as group,
+    ):
+        (connected,) = await group.connect(timeout=3)
+        assert connected.error is None
+        (outcome,) = await group.expose(0.01, prepare_timeout=0)
+    assert outcome.image is not None
+
+
+async def test_connecting_reads_the_facts_so_that_exposures_need_not(
+    few: SimulatorServer,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        assert [camera.count("name") for camera in few.cameras] == [1, 1, 1]
+        (image, *_) = await group.expose_all(0.02)
+    assert image.exposure is not None
+    assert image.exposure.info.name == few.cameras[0].name
+    for member in ("name", "gain"):
+        assert [camera.count(member) for camera in few.cameras] == [1, 1, 1]
 
 
 async def test_an_invalid_fact_does_not_lose_the_image() -> None:
@@ -121,13 +179,14 @@ async def test_all_or_nothing_aborts_the_others(few: SimulatorServer) -> None:
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
 
 
-async def test_all_or_nothing_raises_the_error_of_prepare(few: SimulatorServer) -> None:
-    async def dither() -> None:
-        raise ValueError("too far")
-
+async def test_all_or_nothing_starts_nothing_if_a_camera_cannot_be_prepared(
+    few: SimulatorServer,
+) -> None:
     async with CameraGroup(addresses(few)) as group:
-        with pytest.raises(ValueError, match="too far"):
+        await group.connect()
+        with pytest.raises(UnexpectedError, match="ValueError: too far") as caught:
             await group.expose_all([0.01, ExposureRequest(0.01, prepare=dither), 0.01])
+    assert isinstance(caught.value.__cause__, ValueError)
     assert [camera.count("startexposure") for camera in few.cameras] == [0, 0, 0]
 
 
@@ -136,11 +195,11 @@ async def test_outcomes_come_when_they_are_ready_and_leaving_aborts_the_rest(
 ) -> None:
     async with CameraGroup(addresses(few)) as group:
         await group.connect()
-        async with group.outcomes([30, 0.02, 0.4]) as outcomes:
-            order = [(await anext(outcomes)).camera.device_number for _ in range(2)]
+        async with group.outcomes([30, 0.02, 0.02]) as outcomes:
+            ready = {(await anext(outcomes)).device_number for _ in range(2)}
         async with group.outcomes(0.02) as outcomes:
             assert len([outcome async for outcome in outcomes]) == 3
-    assert order == [1, 2]
+    assert ready == {1, 2}
     assert [camera.count("abortexposure") for camera in few.cameras] == [1, 0, 0]
 
 
@@ -201,6 +260,211 @@ async def test_cameras_of_the_caller_are_used_and_prepared(
     assert outcome.image.exposure.settings.gain == 9
     assert outcome.image.exposure.header == {"OBJECT": "M 42"}
     assert await camera.get_gain() == 9
+
+
+async def usb_gone() -> None:
+    raise OSError("filter wheel: USB gone")
+
+
+async def wait_for_a_cancelled_task() -> None:
+    task = asyncio.create_task(never())
+    task.cancel()
+    await task
+
+
+async def fail_in_a_task_group() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(usb_gone())
+
+
+async def take_too_long() -> None:
+    async with asyncio.timeout(0):
+        await never()
+
+
+# Two ways to take a round, each with the outcomes of a whole one.
+
+
+async def expose(group: CameraGroup, requests: Requests, options: Options) -> list[Outcome]:
+    return await group.expose(requests, **options)
+
+
+async def outcomes_as_they_come(
+    group: CameraGroup, requests: Requests, options: Options
+) -> list[Outcome]:
+    async with group.outcomes(requests, **options) as outcomes:
+        return sorted([each async for each in outcomes], key=lambda each: each.device_number)
+
+
+WAYS = pytest.mark.parametrize("way", [expose, outcomes_as_they_come], ids=lambda way: way.__name__)
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("prepare", "kind", "reason"),
+    [
+        (usb_gone, OSError, "prepare raised OSError: filter wheel: USB gone"),
+        (wait_for_a_cancelled_task, asyncio.CancelledError, "prepare raised CancelledError"),
+        (fail_in_a_task_group, ExceptionGroup, "prepare raised ExceptionGroup: .*"),
+        (take_too_long, TimeoutError, "prepare raised TimeoutError"),
+        (lambda: None, TypeError, "prepare raised TypeError: .*"),
+    ],
+)
+async def test_an_error_of_prepare_costs_its_camera(
+    few: SimulatorServer,
+    way: Way,
+    prepare: Callable[[], Awaitable[None]],
+    kind: type[BaseException],
+    reason: str,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        outcomes = await way(group, [0.02, ExposureRequest(0.02, prepare=prepare), 0.02], {})
+    assert [outcome.image is not None for outcome in outcomes] == [True, False, True]
+    error = outcomes[1].error
+    assert isinstance(error, UnexpectedError)
+    assert isinstance(error.__cause__, kind)
+    assert re.fullmatch(reason, error.reason)
+    assert (error.server, error.member) == (f"http://{few.address}", "camera/1")
+
+
+@WAYS
+async def test_an_error_of_the_progress_callback_costs_its_camera(
+    few: SimulatorServer, way: Way
+) -> None:
+    def fail_for_the_second(camera: AsyncCamera, _: Progress) -> None:
+        if camera.device_number == 1:
+            raise KeyError("no such bar")
+
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        outcomes = await way(group, [0.02] * 3, {"progress": fail_for_the_second})
+    assert [outcome.image is not None for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1].error, UnexpectedError)
+    assert outcomes[1].error.reason == "expose raised KeyError: 'no such bar'"
+
+
+@pytest.mark.parametrize(
+    "header", [usb_gone, {"OBJECT": usb_gone}, {"OBJECT": wait_for_a_cancelled_task}]
+)
+async def test_an_error_of_a_header_source_loses_its_keywords_only(
+    few: SimulatorServer, header: HeaderSource
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        outcomes = await group.expose([0.02, ExposureRequest(0.02, header=header), 0.02])
+    assert [outcome.error for outcome in outcomes] == [None, None, None]
+
+
+async def test_a_header_that_became_invalid_costs_its_camera(few: SimulatorServer) -> None:
+    header: dict[str, object] = {}
+    request = ExposureRequest(0.02, header=header)
+    header["OBJECT"] = object()
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        outcomes = await group.expose([0.02, request, 0.02])
+    assert [outcome.image is not None for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1].error, UnexpectedError)
+
+
+async def test_a_setting_of_a_wrong_type_costs_its_camera(few: SimulatorServer) -> None:
+    wrong = CameraAddress(few.address, 1, {"gain": "100"})
+    async with CameraGroup([addresses(few)[0], wrong]) as group:
+        outcomes = await group.connect()
+    assert outcomes[0].error is None
+    assert isinstance(outcomes[1].error, UnexpectedError)
+    assert outcomes[1].error.reason == "connect raised TypeError: gain must be an int, not '100'"
+
+
+async def test_an_error_of_the_library_is_not_wrapped(few: SimulatorServer) -> None:
+    async def refuse() -> None:
+        raise NotImplementedException(0x400, "no filter 9")
+
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        outcomes = await group.expose([0.02, ExposureRequest(0.02, prepare=refuse), 0.02])
+    assert isinstance(outcomes[1].error, NotImplementedException)
+
+
+async def test_errors_of_all_cameras_are_one_error_for_expose_all(few: SimulatorServer) -> None:
+    def fail(_: AsyncCamera, __: Progress) -> None:
+        raise KeyError("bug")
+
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        with pytest.raises(UnexpectedError) as caught:
+            await group.expose_all(0.02, progress=fail)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"ready_timeout": -1}, "ready_timeout must not be negative"),
+        ({"prepare_timeout": -1}, "prepare_timeout must not be negative"),
+    ],
+)
+async def test_wrong_arguments_are_refused_before_anything_is_sent(
+    few: SimulatorServer, options: dict[str, Any], error: str
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        for method in (group.expose, group.expose_all):
+            with pytest.raises((TypeError, ValueError), match=error):
+                await method(0.02, **options)
+        with pytest.raises((TypeError, ValueError), match=error):
+            group.outcomes(0.02, **options)
+        with pytest.raises(ValueError, match="timeout must not be negative"):
+            await group.connect(timeout=-1)
+    assert not any(camera.requests for camera in few.cameras)
+
+
+async def test_an_outcome_is_pickled_with_its_image_and_without_its_camera(
+    few: SimulatorServer,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        few.cameras[1].fail_exposure("shutter stuck")
+        requests: Requests = [0.02, 0.02, ExposureRequest(0.02, prepare=usb_gone)]
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            for contiguous in (True, False):
+                outcomes = await group.expose(requests, contiguous=contiguous)
+                copies: list[Outcome] = pickle.loads(pickle.dumps(outcomes, protocol))  # noqa: S301
+                assert [each.device_number for each in copies] == [0, 1, 2]
+                assert [each.address for each in copies] == [few.address] * 3
+                image, taken = copies[0].image, outcomes[0].image
+                assert image is not None
+                assert taken is not None
+                assert np.array_equal(image.data, taken.data)
+                assert (image.metadata, image.exposure) == (taken.metadata, taken.exposure)
+                assert [str(each.error) for each in copies] == [str(o.error) for o in outcomes]
+                with pytest.raises(RuntimeError, match="use its address and device_number"):
+                    _ = copies[0].camera
+
+
+async def test_an_outcome_has_the_address_by_which_the_caller_knows_the_camera(
+    camera: AsyncCamera, few: SimulatorServer
+) -> None:
+    port = few.address.rpartition(":")[2]
+    async with CameraGroup([CameraAddress(f"localhost:{port}", 2), camera]) as group:
+        outcomes = await group.connect()
+    assert [(each.address, each.device_number) for each in outcomes] == [
+        (f"localhost:{port}", 2),
+        (camera.server, 0),
+    ]
+    assert outcomes[1].camera is camera
+    assert copy.copy(outcomes[1]) == outcomes[1]
+
+
+async def test_closing_the_group_is_the_outcome_of_exposures_that_are_still_running(
+    few: SimulatorServer,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        outcomes = group.outcomes([0.02, 30, 30])
+        assert (await anext(outcomes)).error is None
+    errors = [each.error async for each in outcomes]
+    assert [type(error) for error in errors] == [TransportError, TransportError]
+    assert [camera.count("abortexposure") for camera in few.cameras] == [0, 1, 1]
 
 
 async def test_invalid_counts_and_names_are_refused(few: SimulatorServer) -> None:

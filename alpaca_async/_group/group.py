@@ -1,0 +1,207 @@
+"""CameraGroup: exposures on many cameras that start at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeAlias
+
+from alpaca_async._camera import AlpacaClient, AsyncCamera
+from alpaca_async._errors import AlpacaError
+from alpaca_async._loops import running_loop
+from alpaca_async._protocol.values import check_limit
+from alpaca_async._session.operations import Operation, Operations
+from alpaca_async._stream import Stream
+from alpaca_async._tasks import as_completed
+from alpaca_async._workflows.sequence import ExposureRequest, as_request
+
+from .member import CameraAddress, Member, Options
+from .round import Round, outcomes_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from typing import Self
+
+    from alpaca_async._image import Image
+
+    from .member import GroupProgress
+    from .outcome import Outcome
+    from .round import Start
+
+Durations: TypeAlias = float | ExposureRequest | Iterable[float | ExposureRequest]
+"""One exposure for all cameras, or one for each."""
+
+
+class CameraGroup:
+    """Cameras that expose together; enter it with `async with`.
+
+    `cameras` are cameras or `CameraAddress`es. For addresses the group opens its own client with
+    `new_client`; a group of addresses can be pickled and entered in another process. The client's
+    `max_downloads` limits the simultaneous downloads. Images that the caller has not received
+    yet also stay in memory, at most one for each camera.
+
+    Whatever goes wrong with one camera costs that camera only, and is the `error` of its `Outcome`,
+    always an `AlpacaError`. Exceptions of other kinds, such as those of the caller's `prepare` or
+    `progress`, become an `UnexpectedError` with the exception as its `__cause__`. The methods
+    raise only `TypeError` or `ValueError` for a wrong argument, before anything is sent, and
+    `TransportError` if the group is closed meanwhile; `expose_all` also raises the first error.
+    """
+
+    def __init__(
+        self,
+        cameras: Iterable[AsyncCamera | CameraAddress],
+        *,
+        new_client: Callable[[], AlpacaClient] = AlpacaClient,
+    ) -> None:
+        self._given = tuple(cameras)
+        self._new_client = new_client
+        self._client: AlpacaClient | None = None
+        self._operations: Operations | None = None
+        self._members: tuple[Member, ...] = ()
+
+    async def __aenter__(self) -> Self:
+        running_loop()
+        self._operations = Operations()
+        self._client = client = self._new_client()
+        self._members = tuple(_member(given, client) for given in self._given)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Abort the exposures of the group, then close the client that it opened."""
+        try:
+            if self._operations is not None:
+                await self._operations.close()
+        finally:
+            client, self._client = self._client, None
+            if client is not None:
+                await client.aclose()
+
+    @property
+    def cameras(self) -> tuple[AsyncCamera, ...]:
+        """The cameras, in the order of the argument; empty before `async with`."""
+        return tuple(member.camera for member in self._members)
+
+    async def connect(self, *, timeout: float = 30.0) -> list[Outcome]:
+        """Connect all cameras and apply their settings; the outcomes have no images.
+
+        Each camera has `timeout` seconds to connect. In what is left of them, its facts are read
+        for the headers of its images.
+        """
+        limit = check_limit("timeout", timeout)
+        async with self._operation():
+            return await outcomes_of(member.connect(limit) for member in self._members)
+
+    async def expose(
+        self,
+        duration: Durations,
+        *,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
+    ) -> list[Outcome]:
+        """Expose on all cameras at once and return the outcomes, in the cameras' order.
+
+        `duration` is one duration for all cameras, or an iterable with one for each. First, each
+        camera's `prepare` is awaited; then all exposures start together. They do not wait for a
+        camera that fails, or whose `prepare` takes longer than `prepare_timeout` seconds.
+
+        Cancellation aborts all exposures. The other arguments are those of `AsyncCamera.expose`;
+        `progress` also gets the camera.
+        """
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        this_round = self._round(duration, options)
+        async with self._operation():
+            return await this_round.expose()
+
+    async def expose_all(
+        self,
+        duration: Durations,
+        *,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
+    ) -> list[Image]:
+        """Expose as `expose` does, all or nothing: an error is raised and aborts the others.
+
+        If a camera cannot be prepared, no exposure starts.
+        """
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        this_round = self._round(duration, options)
+        async with self._operation():
+            prepared = await this_round.prepare()
+            for outcome in prepared:
+                _raise_error(outcome)
+            return await _images_of(this_round.starts(prepared))
+
+    def outcomes(
+        self,
+        duration: Durations,
+        *,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
+    ) -> Stream[Outcome]:
+        """Expose as `expose` does, and yield each outcome as soon as it is known."""
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        return Stream(self._outcomes(self._round(duration, options)))
+
+    async def _outcomes(self, this_round: Round) -> AsyncGenerator[Outcome]:
+        async with self._operation():
+            prepared = await this_round.prepare()
+        starts = zip(self._members, this_round.starts(prepared), strict=True)
+        tasks = [asyncio.create_task(self._run(member, start)) for member, start in starts]
+        async with aclosing(as_completed(tasks)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def _run(self, member: Member, start: Start) -> Outcome:
+        """Expose on one camera; closing the group cancels that, and becomes the outcome."""
+        try:
+            async with self._operation():
+                return await start()
+        except AlpacaError as error:
+            return member.outcome(error=error)
+
+    def _operation(self) -> Operation:
+        """Return a context for a long operation: closing the group cancels it first."""
+        if self._operations is None:
+            raise RuntimeError("a CameraGroup must be entered with `async with`")
+        return Operation(self._operations)
+
+    def _round(self, duration: Durations, options: Options) -> Round:
+        """Return a round with one request for each camera."""
+        if isinstance(duration, Iterable):
+            requests = [as_request(each, light=True) for each in duration]
+        else:
+            requests = [as_request(duration, light=True)] * len(self._given)
+        if len(requests) != len(self._given):
+            raise ValueError(f"{len(requests)} exposures for {len(self._given)} cameras")
+        return Round(self._members, requests, options)
+
+
+def _member(given: AsyncCamera | CameraAddress, client: AlpacaClient) -> Member:
+    if isinstance(given, CameraAddress):
+        camera = client.camera(given.address, given.device_number)
+        return Member(camera, given.address, given.device_number, given.settings)
+    return Member(given, given.server, given.device_number, {})
+
+
+async def _images_of(starts: list[Start]) -> list[Image]:
+    """Expose on all cameras; the first error is raised, and cancels the others."""
+    tasks = [asyncio.create_task(start()) for start in starts]
+    async with aclosing(as_completed(tasks)) as outcomes:
+        async for outcome in outcomes:
+            _raise_error(outcome)
+    return [image for task in tasks if (image := task.result().image) is not None]
+
+
+def _raise_error(outcome: Outcome) -> None:
+    if outcome.error is not None:
+        raise outcome.error
