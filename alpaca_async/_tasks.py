@@ -72,6 +72,17 @@ async def as_completed(tasks: Iterable[asyncio.Task[T]]) -> AsyncGenerator[T]:
         await _cancel(*pending)
 
 
+async def prefetch(take: Callable[[], Coroutine[Any, Any, T | None]]) -> AsyncGenerator[T]:
+    """Yield what `take` returns until that is None; take the next while the caller has one."""
+    task = asyncio.create_task(take())
+    try:
+        while (item := await task) is not None:
+            task = asyncio.create_task(take())
+            yield item
+    finally:
+        await _cancel(task)
+
+
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel `tasks` and wait for their ends; log their errors, which nobody awaits any more."""
     for task in tasks:

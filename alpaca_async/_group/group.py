@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from alpaca_async._camera import AlpacaClient, AsyncCamera
 from alpaca_async._errors import AlpacaError
 from alpaca_async._loops import running_loop
-from alpaca_async._protocol.values import check_limit
+from alpaca_async._protocol.values import check_index, check_limit
 from alpaca_async._session.operations import Operation, Operations
 from alpaca_async._stream import Stream
-from alpaca_async._tasks import as_completed
+from alpaca_async._tasks import as_completed, prefetch
 from alpaca_async._workflows.sequence import ExposureRequest, as_request
 
 from .member import CameraAddress, Member, Options
@@ -151,6 +152,39 @@ class CameraGroup:
         """Expose as `expose` does, and yield each outcome as soon as it is known."""
         options = Options(contiguous, progress, ready_timeout, prepare_timeout)
         return Stream(self._outcomes(self._round(duration, options)))
+
+    def exposures(
+        self,
+        duration: Durations,
+        *,
+        count: int | None = None,
+        contiguous: bool = True,
+        progress: GroupProgress | None = None,
+        ready_timeout: float = 60.0,
+        prepare_timeout: float = 10.0,
+    ) -> Stream[list[Outcome]]:
+        """Expose repeatedly as `expose` does, and yield the outcomes round by round.
+
+        All cameras start each round together, when the caller receives the outcomes of the round
+        before. `count` limits the number of rounds; None means no limit. A camera that fails
+        takes part in the next round again. At most two images of each camera are in memory: the
+        caller's and the next.
+
+        Use the stream with `async with`: leaving the block aborts running exposures once.
+        """
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        if count is not None and check_index("count", count) < 0:
+            raise ValueError(f"count must not be negative, not {count}")
+        this_round = self._round(duration, options)
+        numbers = itertools.count()
+
+        async def expose() -> list[Outcome] | None:
+            if next(numbers) == count:
+                return None
+            async with self._operation():
+                return await this_round.expose()
+
+        return Stream(prefetch(expose))
 
     async def _outcomes(self, this_round: Round) -> AsyncGenerator[Outcome]:
         async with self._operation():

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alpaca_async._loops import Turns
-from alpaca_async._tasks import as_completed, finish, together
+from alpaca_async._tasks import as_completed, finish, prefetch, together
 
 
 class Frame:
@@ -106,3 +106,29 @@ async def test_results_come_as_they_are_completed_and_the_rest_is_cancelled() ->
     assert [await anext(results), await anext(results)] == [0, 0.02]
     await results.aclose()
     assert tasks[0].cancelled()
+
+
+async def test_the_next_is_taken_while_the_caller_has_the_last_one() -> None:
+    taken: list[int] = []
+
+    async def take() -> int | None:
+        taken.append(len(taken))
+        return taken[-1] if len(taken) <= 2 else None
+
+    items = prefetch(take)
+    assert await anext(items) == 0
+    await asyncio.sleep(0)
+    assert taken == [0, 1]
+    assert [each async for each in items] == [1]
+    assert taken == [0, 1, 2]
+
+
+async def test_an_error_that_nobody_receives_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "alpaca_async")
+    steps = iter([sleep_and_return(0), fail(0)])
+    items = prefetch(lambda: next(steps))
+    assert await anext(items) == 0
+    await asyncio.sleep(0.02)
+    await items.aclose()
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message == "an operation failed after its caller had left: 0"

@@ -134,6 +134,8 @@ async def check_group() -> None:
             assert_type(outcome.error, aa.AlpacaError | None)
             assert_type(outcome.camera, aa.AsyncCamera)
             assert_type(outcome.address, str)
+        async with group.exposures(1, count=2) as rounds:
+            assert_type(await anext(rounds), list[aa.Outcome])
 
 
 def check_image(image: aa.Image) -> None:

@@ -27,6 +27,7 @@ from alpaca_async import (
     UnexpectedError,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from tests.conditions import until
 from tests.scripted import ScriptedServer, value
 from tests.workflows.test_exposure import Forgiving, exposing
 
@@ -282,7 +283,7 @@ async def take_too_long() -> None:
         await never()
 
 
-# Two ways to take a round, each with the outcomes of a whole one.
+# Three ways to take a round, each with the outcomes of a whole one.
 
 
 async def expose(group: CameraGroup, requests: Requests, options: Options) -> list[Outcome]:
@@ -296,7 +297,15 @@ async def outcomes_as_they_come(
         return sorted([each async for each in outcomes], key=lambda each: each.device_number)
 
 
-WAYS = pytest.mark.parametrize("way", [expose, outcomes_as_they_come], ids=lambda way: way.__name__)
+async def second_round(group: CameraGroup, requests: Requests, options: Options) -> list[Outcome]:
+    async with group.exposures(requests, count=2, **options) as rounds:
+        await anext(rounds)
+        return await anext(rounds)
+
+
+WAYS = pytest.mark.parametrize(
+    "way", [expose, outcomes_as_they_come, second_round], ids=lambda way: way.__name__
+)
 
 
 @WAYS
@@ -411,10 +420,13 @@ async def test_wrong_arguments_are_refused_before_anything_is_sent(
         for method in (group.expose, group.expose_all):
             with pytest.raises((TypeError, ValueError), match=error):
                 await method(0.02, **options)
-        with pytest.raises((TypeError, ValueError), match=error):
-            group.outcomes(0.02, **options)
+        for stream in (group.outcomes, group.exposures):
+            with pytest.raises((TypeError, ValueError), match=error):
+                stream(0.02, **options)
         with pytest.raises(ValueError, match="timeout must not be negative"):
             await group.connect(timeout=-1)
+        with pytest.raises(ValueError, match="count must not be negative"):
+            group.exposures(0.02, count=-1)
     assert not any(camera.requests for camera in few.cameras)
 
 
@@ -455,6 +467,51 @@ async def test_an_outcome_has_the_address_by_which_the_caller_knows_the_camera(
     assert copy.copy(outcomes[1]) == outcomes[1]
 
 
+async def test_rounds_follow_each_other_and_a_failed_camera_takes_part_again(
+    few: SimulatorServer,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        few.cameras[1].fail_exposure("shutter stuck")
+        async with group.exposures([0.02, 0.03, 0.02], count=3) as rounds:
+            taken = [[each.image is not None for each in outcomes] async for outcomes in rounds]
+    assert taken == [[True, False, True], [True, True, True], [True, True, True]]
+    assert [camera.count("startexposure") for camera in few.cameras] == [3, 3, 3]
+
+
+async def test_the_next_round_is_exposed_while_the_caller_has_the_last_one(
+    few: SimulatorServer,
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        async with group.exposures(0.02) as rounds:
+            await anext(rounds)
+            await until(lambda: [c.count("imagearray") for c in few.cameras] == [2, 2, 2])
+            await asyncio.sleep(0.1)  # in which no third round may start
+            starts = [camera.count("startexposure") for camera in few.cameras]
+    assert starts == [2, 2, 2]
+
+
+async def test_leaving_the_rounds_aborts_the_running_exposures(few: SimulatorServer) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        async with group.exposures(1.0) as rounds:
+            await anext(rounds)
+            await until(lambda: all(c.count("startexposure") == 2 for c in few.cameras))
+    assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
+
+
+async def test_closing_the_group_ends_the_rounds(few: SimulatorServer) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        rounds = group.exposures(30)
+        step = asyncio.ensure_future(anext(rounds))
+        await until(lambda: all(camera.count("startexposure") for camera in few.cameras))
+    with pytest.raises(TransportError, match="the client was closed"):
+        await step
+    assert [camera.count("abortexposure") for camera in few.cameras] == [1, 1, 1]
+
+
 async def test_closing_the_group_is_the_outcome_of_exposures_that_are_still_running(
     few: SimulatorServer,
 ) -> None:
@@ -465,6 +522,13 @@ async def test_closing_the_group_is_the_outcome_of_exposures_that_are_still_runn
     errors = [each.error async for each in outcomes]
     assert [type(error) for error in errors] == [TransportError, TransportError]
     assert [camera.count("abortexposure") for camera in few.cameras] == [0, 1, 1]
+
+
+async def test_no_round_at_all(few: SimulatorServer) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        async with group.exposures(0.02, count=0) as rounds:
+            assert [each async for each in rounds] == []
+    assert not any(camera.requests for camera in few.cameras)
 
 
 async def test_invalid_counts_and_names_are_refused(few: SimulatorServer) -> None:
