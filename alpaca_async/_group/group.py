@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from alpaca_async._camera import AlpacaClient, AsyncCamera
@@ -22,6 +23,7 @@ from .round import Round, outcomes_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from datetime import datetime
     from typing import Self
 
     from alpaca_async._image import Image
@@ -104,6 +106,7 @@ class CameraGroup:
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
+        at: datetime | None = None,
     ) -> list[Outcome]:
         """Expose on all cameras at once and return the outcomes, in the cameras' order.
 
@@ -111,10 +114,13 @@ class CameraGroup:
         camera's `prepare` is awaited; then all exposures start together. They do not wait for a
         camera that fails, or whose `prepare` takes longer than `prepare_timeout` seconds.
 
+        `at` is the time at which the exposures start, by the clock of this computer; the cameras
+        are prepared before. If it has passed by then, they start at once, which is logged.
+
         Cancellation aborts all exposures. The other arguments are those of `AsyncCamera.expose`;
         `progress` also gets the camera.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
         this_round = self._round(duration, options)
         async with self._operation():
             return await this_round.expose()
@@ -127,12 +133,13 @@ class CameraGroup:
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
+        at: datetime | None = None,
     ) -> list[Image]:
         """Expose as `expose` does, all or nothing: an error is raised and aborts the others.
 
         If a camera cannot be prepared, no exposure starts.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
         this_round = self._round(duration, options)
         async with self._operation():
             prepared = await this_round.prepare()
@@ -148,9 +155,10 @@ class CameraGroup:
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
+        at: datetime | None = None,
     ) -> Stream[Outcome]:
         """Expose as `expose` does, and yield each outcome as soon as it is known."""
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
         return Stream(self._outcomes(self._round(duration, options)))
 
     def exposures(
@@ -162,27 +170,30 @@ class CameraGroup:
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
+        at: datetime | None = None,
     ) -> Stream[list[Outcome]]:
         """Expose repeatedly as `expose` does, and yield the outcomes round by round.
 
         All cameras start each round together, when the caller receives the outcomes of the round
         before. `count` limits the number of rounds; None means no limit. A camera that fails
-        takes part in the next round again. At most two images of each camera are in memory: the
-        caller's and the next.
+        takes part in the next round again. `at` is the start of the first round. At most two
+        images of each camera are in memory: the caller's and the next.
 
         Use the stream with `async with`: leaving the block aborts running exposures once.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout)
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
         if count is not None and check_index("count", count) < 0:
             raise ValueError(f"count must not be negative, not {count}")
-        this_round = self._round(duration, options)
+        first = self._round(duration, options)
+        later = replace(first, options=replace(options, at=None))
         numbers = itertools.count()
 
         async def expose() -> list[Outcome] | None:
-            if next(numbers) == count:
+            number = next(numbers)
+            if number == count:
                 return None
             async with self._operation():
-                return await this_round.expose()
+                return await (later if number else first).expose()
 
         return Stream(prefetch(expose))
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -53,10 +54,13 @@ class Options:
     progress: GroupProgress | None
     ready_timeout: float
     prepare_timeout: float
+    at: datetime | None
 
     def __post_init__(self) -> None:
         check_limit("ready_timeout", self.ready_timeout)
         check_limit("prepare_timeout", self.prepare_timeout)
+        if self.at is not None:
+            _check_time("at", self.at)
 
     def progress_of(self, camera: AsyncCamera) -> ProgressCallback | None:
         """Return the progress callback for one camera."""
@@ -150,6 +154,13 @@ class Member:
                 raise
             late = OperationTimeout(f"not prepared within {limit:g} s")
             raise late.at(self.camera.server, f"camera/{self.camera.device_number}") from None
+
+
+def _check_time(name: str, time: datetime) -> None:
+    if not isinstance(time, datetime):  # pyright: ignore[reportUnnecessaryIsInstance] - from a caller
+        raise TypeError(f"{name} must be a datetime, not {time!r}")
+    if time.utcoffset() is None:
+        raise ValueError(f"{name} needs a time zone, as in datetime.now(UTC)")
 
 
 def _is_cancelled() -> bool:

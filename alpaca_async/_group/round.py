@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from .outcome import Outcome
 
     Start: TypeAlias = Callable[[], Coroutine[Any, Any, Outcome]]
+
+_LONGEST_SLEEP: Final = 1.0
+"""Seconds after which the clock is read again: it may be set, or the machine may sleep."""
+
+logger = logging.getLogger("alpaca_async")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +39,15 @@ class Round:
         return await outcomes_of(start() for start in self.starts(prepared))
 
     async def prepare(self) -> list[Outcome]:
-        """Prepare all cameras; the outcomes have no images."""
+        """Prepare all cameras, then wait for the time to start; the outcomes have no images."""
         limit = self.options.prepare_timeout
-        return await outcomes_of(
+        prepared = await outcomes_of(
             member.prepare(request, limit)
             for member, request in zip(self.members, self.requests, strict=True)
         )
+        if self.options.at is not None:
+            await _wait_until(self.options.at)
+        return prepared
 
     def starts(self, prepared: Iterable[Outcome]) -> list[Start]:
         """Return for each camera the function that exposes."""
@@ -52,3 +62,17 @@ async def outcomes_of(work: Iterable[Coroutine[Any, Any, Outcome]]) -> list[Outc
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]
     return [task.result() for task in tasks]
+
+
+async def _wait_until(at: datetime) -> None:
+    """Wait for a time by the clock of this computer; log that it has passed already."""
+    left = _seconds_until(at)
+    if left < 0:
+        logger.warning("the exposures start now, %.3f s later than %s", -left, at.isoformat())
+    while left > 0:
+        await asyncio.sleep(min(left, _LONGEST_SLEEP))
+        left = _seconds_until(at)
+
+
+def _seconds_until(at: datetime) -> float:
+    return (at - datetime.now(UTC)).total_seconds()

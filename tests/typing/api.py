@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
@@ -134,7 +134,7 @@ async def check_group() -> None:
             assert_type(outcome.error, aa.AlpacaError | None)
             assert_type(outcome.camera, aa.AsyncCamera)
             assert_type(outcome.address, str)
-        async with group.exposures(1, count=2) as rounds:
+        async with group.exposures(1, count=2, at=datetime.now(UTC)) as rounds:
             assert_type(await anext(rounds), list[aa.Outcome])
 
 

@@ -5,6 +5,7 @@ import copy
 import pickle
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from alpaca_async import (
     TransportError,
     UnexpectedError,
 )
+from alpaca_async._group import round as round_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 from tests.conditions import until
 from tests.scripted import ScriptedServer, value
@@ -33,7 +35,8 @@ from tests.workflows.test_exposure import Forgiving, exposing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-    from typing import TypeAlias
+    from datetime import tzinfo
+    from typing import Self, TypeAlias
 
     from alpaca_async._fits.header_source import HeaderSource
     from tests.scripted import Reply, Request
@@ -411,6 +414,8 @@ async def test_errors_of_all_cameras_are_one_error_for_expose_all(few: Simulator
     [
         ({"ready_timeout": -1}, "ready_timeout must not be negative"),
         ({"prepare_timeout": -1}, "prepare_timeout must not be negative"),
+        ({"at": datetime(2026, 1, 1)}, "at needs a time zone"),  # noqa: DTZ001 - that is the fault
+        ({"at": 1767225600.0}, "at must be a datetime"),
     ],
 )
 async def test_wrong_arguments_are_refused_before_anything_is_sent(
@@ -529,6 +534,65 @@ async def test_no_round_at_all(few: SimulatorServer) -> None:
         async with group.exposures(0.02, count=0) as rounds:
             assert [each async for each in rounds] == []
     assert not any(camera.requests for camera in few.cameras)
+
+
+@WAYS
+async def test_exposures_start_at_the_given_time_and_are_prepared_before(
+    few: SimulatorServer, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared: list[datetime] = []
+
+    async def prepare() -> None:
+        prepared.append(datetime.now(UTC))
+
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        at = datetime.now(UTC) + timedelta(seconds=0.5)
+        outcomes = await way(group, [ExposureRequest(0.02, prepare=prepare)] * 3, {"at": at})
+    assert prepared[0] < at
+    for outcome in outcomes:
+        assert outcome.image is not None
+        assert outcome.image.exposure is not None
+        assert outcome.image.exposure.started >= at
+    assert caplog.records == []  # the second round is not late, but has no time to start
+
+
+async def test_a_time_that_has_passed_is_logged_and_the_exposures_start(
+    few: SimulatorServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        images = await group.expose_all(0.02, at=datetime.now(UTC) - timedelta(hours=1))
+    assert len(images) == 3
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert re.match(r"the exposures start now, 3600\.\d+ s later than 20", message)
+
+
+async def test_a_clock_that_is_set_while_the_start_is_awaited_is_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = iter([0, 1, 3600])
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2026, 1, 1, tzinfo=tz) + timedelta(seconds=next(times))
+
+    monkeypatch.setattr(round_module, "datetime", Clock)
+    monkeypatch.setattr(round_module, "_LONGEST_SLEEP", 0.0)
+    await round_module._wait_until(datetime(2026, 1, 1, 0, 30, tzinfo=UTC))
+    assert next(times, None) is None
+
+
+async def test_closing_the_group_ends_the_wait_for_the_start(few: SimulatorServer) -> None:
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        at = datetime.now(UTC) + timedelta(hours=1)
+        waiting = asyncio.create_task(group.expose(0.02, at=at))
+        await asyncio.sleep(0.05)
+    with pytest.raises(TransportError, match="the client was closed"):
+        await waiting
+    assert [camera.count("startexposure") for camera in few.cameras] == [0, 0, 0]
 
 
 async def test_invalid_counts_and_names_are_refused(few: SimulatorServer) -> None:
