@@ -177,6 +177,14 @@ def check_duration(name: str, value: float) -> float:
     return number
 
 
+def check_count(name: str, number: int) -> int:
+    """Return `number` as `check_index` does; raise `ValueError` if it is negative."""
+    count = check_index(name, number)
+    if count < 0:
+        raise ValueError(f"{name} must not be negative, not {count}")
+    return count
+
+
 def check_limit(name: str, value: float | None) -> float:
     """Return `value` in seconds as a float, infinite for None; raise as `check_duration` does."""
     return math.inf if value is None or value == math.inf else check_duration(name, value)

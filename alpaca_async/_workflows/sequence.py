@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from alpaca_async._errors import AlpacaError, ExposureAborted
 from alpaca_async._fits.header_source import HeaderReader
-from alpaca_async._protocol.values import check_bool, check_duration, check_index
+from alpaca_async._protocol.values import check_bool, check_count, check_duration
 from alpaca_async._stream import Stream
-from alpaca_async._tasks import wait_for_end
+from alpaca_async._tasks import prefetch
 
 from .retrying import Attempts, Retrying
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-    from contextlib import AbstractAsyncContextManager
-
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
 
     from .exposure import TakenExposure
     from .recovery import Reconnect
-
-    Images: TypeAlias = AsyncGenerator[Image]
 
 logger = logging.getLogger("alpaca_async")
 
@@ -98,7 +93,7 @@ class Sequencing(Retrying):
         long computations in a thread: in the event loop they delay the next exposure.
         """
         if count is not None:
-            _check_not_negative("count", count)
+            check_count("count", count)
         if on_failure not in ("raise", "skip"):
             raise ValueError(f'on_failure must be "raise" or "skip", not {on_failure!r}')
         if reconnect is not None:
@@ -113,10 +108,15 @@ class Sequencing(Retrying):
             progress=progress,
             ready_timeout=ready_timeout,
             reconnect=reconnect,
-            retries=_check_not_negative("retries", retries),
+            retries=check_count("retries", retries),
             skips=on_failure == "skip",
         )
-        return Stream(_prefetch(sequence.next_image, partial(self._operation, "startexposure")))
+
+        async def next_image() -> Image | None:
+            async with self._operation("startexposure"):
+                return await sequence.next_image()
+
+        return Stream(prefetch(next_image))
 
     async def _expose_for(self, sequence: _Sequence, request: ExposureRequest) -> Image:
         """Take the next image of `sequence`, as often as it may be tried."""
@@ -181,39 +181,6 @@ class _Sequence:
         if request is not None and self.number:
             await asyncio.sleep(self.pause)
         return request
-
-
-def _check_not_negative(name: str, number: int) -> int:
-    if check_index(name, number) < 0:
-        raise ValueError(f"{name} must not be negative, not {number}")
-    return number
-
-
-async def _prefetch(
-    take: Callable[[], Awaitable[Image | None]],
-    new_operation: Callable[[], AbstractAsyncContextManager[None]],
-) -> Images:
-    """Yield the results of `take` until one is None; take the next while the caller has one."""
-
-    async def run() -> Image | None:
-        async with new_operation():
-            return await take()
-
-    task = asyncio.create_task(run())
-    try:
-        while (image := await task) is not None:
-            task = asyncio.create_task(run())
-            yield image
-    finally:
-        await _cancel(task)
-
-
-async def _cancel(task: asyncio.Task[Image | None]) -> None:
-    """Cancel `task`, and log its error: nobody awaits it any more."""
-    task.cancel()
-    await wait_for_end(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.info("an exposure failed after its sequence had ended: %s", error)
 
 
 def _requests(

@@ -254,7 +254,7 @@ async def test_an_error_after_the_end_of_the_sequence_is_logged(
     async with camera.exposures([0.01, 1e9]) as frames:
         await anext(frames)
         await asyncio.sleep(0.1)
-    assert "failed after its sequence had ended" in caplog.text
+    assert "failed after its caller had left" in caplog.text
 
 
 async def test_a_failing_exposure_and_a_failing_dither_reach_the_caller(
