@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from alpaca_async._camera import AlpacaClient, AsyncCamera
 from alpaca_async._errors import AlpacaError
 from alpaca_async._loops import running_loop
-from alpaca_async._protocol.values import check_index, check_limit
+from alpaca_async._protocol.values import check_count, check_limit
 from alpaca_async._session.operations import Operation, Operations
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import as_completed, prefetch
@@ -88,15 +88,16 @@ class CameraGroup:
         """The cameras, in the order of the argument; empty before `async with`."""
         return tuple(member.camera for member in self._members)
 
-    async def connect(self, *, timeout: float = 30.0) -> list[Outcome]:
+    async def connect(self, *, timeout: float = 30.0, abort: bool = False) -> list[Outcome]:
         """Connect all cameras and apply their settings; the outcomes have no images.
 
         Each camera has `timeout` seconds to connect. In what is left of them, its facts are read
-        for the headers of its images.
+        for the headers of its images. `abort` takes over cameras that are exposing, as the
+        `connect` of a camera does.
         """
         limit = check_limit("timeout", timeout)
         async with self._operation():
-            return await outcomes_of(member.connect(limit) for member in self._members)
+            return await outcomes_of(member.connect(limit, abort=abort) for member in self._members)
 
     async def expose(
         self,
@@ -166,6 +167,7 @@ class CameraGroup:
         duration: Durations,
         *,
         count: int | None = None,
+        retries: int = 0,
         contiguous: bool = True,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
@@ -179,11 +181,15 @@ class CameraGroup:
         takes part in the next round again. `at` is the start of the first round. At most two
         images of each camera are in memory: the caller's and the next.
 
+        With `retries`, an exposure that fails is repeated up to so many times, as `exposures` of a
+        camera does it, except that `prepare` is not awaited again. The other cameras wait with the
+        next round. After that, the last error is the outcome.
+
         Use the stream with `async with`: leaving the block aborts running exposures once.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
-        if count is not None and check_index("count", count) < 0:
-            raise ValueError(f"count must not be negative, not {count}")
+        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at, retries)
+        if count is not None:
+            check_count("count", count)
         first = self._round(duration, options)
         later = replace(first, options=replace(options, at=None))
         numbers = itertools.count()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from alpaca_async._camera import AsyncCamera
 from alpaca_async._errors import AlpacaError, OperationTimeout, UnexpectedError
 from alpaca_async._progress import Progress
-from alpaca_async._protocol.values import check_limit
+from alpaca_async._protocol.values import check_count, check_limit
 from alpaca_async._tasks import together
 
 from .outcome import Outcome
@@ -55,12 +55,14 @@ class Options:
     ready_timeout: float
     prepare_timeout: float
     at: datetime | None
+    retries: int = 0
 
     def __post_init__(self) -> None:
         check_limit("ready_timeout", self.ready_timeout)
         check_limit("prepare_timeout", self.prepare_timeout)
         if self.at is not None:
             _check_time("at", self.at)
+        check_count("retries", self.retries)
 
     def progress_of(self, camera: AsyncCamera) -> ProgressCallback | None:
         """Return the progress callback for one camera."""
@@ -76,9 +78,9 @@ class Member:
     device_number: int
     settings: Mapping[str, object]
 
-    async def connect(self, timeout: float) -> Outcome:
+    async def connect(self, timeout: float, *, abort: bool) -> Outcome:
         """Connect the camera, apply its settings, and read its facts."""
-        return await self._outcome("connect", self._connect(timeout))
+        return await self._outcome("connect", self._connect(timeout, abort=abort))
 
     async def prepare(self, request: ExposureRequest, limit: float) -> Outcome:
         """Await the request's `prepare`, for at most `limit` seconds."""
@@ -90,15 +92,7 @@ class Member:
         """Expose, unless the preparation has failed."""
         if prepared.error is not None:
             return prepared
-        exposing = self.camera.expose(
-            request.duration,
-            light=request.light,
-            contiguous=options.contiguous,
-            progress=options.progress_of(self.camera),
-            ready_timeout=options.ready_timeout,
-            header=request.header,
-        )
-        return await self._outcome("expose", exposing)
+        return await self._outcome("expose", self._expose(request, options))
 
     def outcome(self, image: Image | None = None, error: AlpacaError | None = None) -> Outcome:
         """Return an outcome of this camera."""
@@ -124,9 +118,9 @@ class Member:
         unexpected.__cause__ = error
         return unexpected.at(self.camera.server, f"camera/{self.camera.device_number}")
 
-    async def _connect(self, timeout: float) -> None:
+    async def _connect(self, timeout: float, *, abort: bool) -> None:
         end = asyncio.get_running_loop().time() + timeout
-        await self.camera.connect(timeout=timeout)
+        await self.camera.connect(timeout=timeout, abort=abort)
         for name, value in self.settings.items():
             await getattr(self.camera, f"set_{name}")(value)
         await self._read_facts(end)
@@ -154,6 +148,19 @@ class Member:
                 raise
             late = OperationTimeout(f"not prepared within {limit:g} s")
             raise late.at(self.camera.server, f"camera/{self.camera.device_number}") from None
+
+    async def _expose(self, request: ExposureRequest, options: Options) -> Image:
+        """Take one image, as a sequence of one: `expose` does not repeat what failed."""
+        images = self.camera.exposures(
+            replace(request, prepare=None),
+            count=1,
+            contiguous=options.contiguous,
+            progress=options.progress_of(self.camera),
+            ready_timeout=options.ready_timeout,
+            retries=options.retries,
+        )
+        async with images:
+            return await anext(images)
 
 
 def _check_time(name: str, time: datetime) -> None:

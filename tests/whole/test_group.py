@@ -432,6 +432,8 @@ async def test_wrong_arguments_are_refused_before_anything_is_sent(
             await group.connect(timeout=-1)
         with pytest.raises(ValueError, match="count must not be negative"):
             group.exposures(0.02, count=-1)
+        with pytest.raises(ValueError, match="retries must not be negative"):
+            group.exposures(0.02, retries=-1)
     assert not any(camera.requests for camera in few.cameras)
 
 
@@ -482,6 +484,51 @@ async def test_rounds_follow_each_other_and_a_failed_camera_takes_part_again(
             taken = [[each.image is not None for each in outcomes] async for outcomes in rounds]
     assert taken == [[True, False, True], [True, True, True], [True, True, True]]
     assert [camera.count("startexposure") for camera in few.cameras] == [3, 3, 3]
+
+
+async def test_an_exposure_that_failed_is_repeated_within_its_round(
+    few: SimulatorServer,
+) -> None:
+    prepared: list[int] = []
+
+    async def prepare() -> None:
+        prepared.append(len(prepared))
+
+    requests: Requests = [0.02, ExposureRequest(0.02, light=False, prepare=prepare), 0.02]
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        few.cameras[1].fail_exposure("shutter stuck")
+        async with group.exposures(requests, count=1, retries=1) as rounds:
+            (outcomes,) = [each async for each in rounds]
+    exposures = [outcome.image and outcome.image.exposure for outcome in outcomes]
+    assert [len(each.failures) if each else None for each in exposures] == [0, 1, 0]
+    assert [each.light if each else None for each in exposures] == [True, False, True]
+    assert [camera.count("startexposure") for camera in few.cameras] == [1, 2, 1]
+    assert prepared == [0]
+
+
+async def test_an_error_of_the_callers_own_code_is_not_repeated(few: SimulatorServer) -> None:
+    def fail(_: AsyncCamera, __: Progress) -> None:
+        raise KeyError("bug")
+
+    async with CameraGroup(addresses(few)) as group:
+        await group.connect()
+        async with group.exposures(0.02, count=1, retries=5, progress=fail) as rounds:
+            (outcomes,) = [each async for each in rounds]
+    assert [type(outcome.error) for outcome in outcomes] == [UnexpectedError] * 3
+    assert [camera.count("startexposure") for camera in few.cameras] == [1, 1, 1]
+
+
+async def test_connecting_takes_over_cameras_that_are_exposing(few: SimulatorServer) -> None:
+    async with AlpacaClient() as other:
+        dead = other.camera(few.address, 1)
+        await dead.connect()
+        await dead.start_exposure(60)
+        async with CameraGroup(addresses(few)) as group:
+            await group.connect(abort=True)
+            images = await group.expose_all(0.02)
+    assert len(images) == 3
+    assert [camera.count("abortexposure") for camera in few.cameras] == [0, 1, 0]
 
 
 async def test_the_next_round_is_exposed_while_the_caller_has_the_last_one(
