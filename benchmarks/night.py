@@ -27,9 +27,9 @@ from alpaca_async import (
 )
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from .loops import run
 
+if TYPE_CHECKING:
     from alpaca_async import AsyncCamera, Image
 
 NETWORK_FAULTS: Final[dict[str, float]] = {
@@ -162,8 +162,8 @@ class _Counting(logging.Handler):
         self.lines += bool(record)
 
 
-def night(frames: int, seed: int, loop_factory: Any = None) -> NightReport:  # noqa: ANN401 - of asyncio.Runner
-    """Run a night of `frames` frames of 0.2 s."""
+def night(frames: int, seed: int, loop: str) -> NightReport:
+    """Run a night of `frames` frames of 0.2 s on the event loop of the module `loop`."""
     camera = UnreliableCamera(
         width=64,
         height=48,
@@ -185,7 +185,7 @@ def night(frames: int, seed: int, loop_factory: Any = None) -> NightReport:  # n
         ):
             for name, probability in NETWORK_FAULTS.items():
                 proxy.add(name, probability=probability, **OPTIONS.get(name, {}))
-            _run(_Night(camera, proxy, report, seed).run(), loop_factory)
+            run(_Night(camera, proxy, report, seed).run(), loop)
             report.injected += Counter(event.fault for event in proxy.events)
     finally:
         logger.removeHandler(handler)
@@ -193,11 +193,6 @@ def night(frames: int, seed: int, loop_factory: Any = None) -> NightReport:  # n
     report.log_lines = handler.lines
     report.cooler_on, report.temperature = camera.cooler.on, camera.cooler.temperature
     return report
-
-
-def _run(story: Coroutine[None, None, None], loop_factory: Any) -> None:  # noqa: ANN401 - as above
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(story)
 
 
 class _Night:

@@ -28,6 +28,8 @@ from anyio import to_thread
 from alpaca_async import AlpacaClient, AlpacaError, Timeouts
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 
+from .loops import LOOPS
+from .night import night
 from .server import ROOT
 
 if TYPE_CHECKING:
@@ -269,15 +271,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for each in fields(Plan):
         parser.add_argument(f"--{each.name}", type=int, default=each.default)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--night", action="store_true", help="one camera takes --frames in a night")
+    parser.add_argument("--loop", choices=LOOPS, default=LOOPS[0], help="for --night")
     options = vars(parser.parse_args(arguments))
-    serve: bool = options.pop("serve")
+    serve, by_night, loop = (options.pop(name) for name in ("serve", "night", "loop"))
     plan = Plan(**options)
     if serve:
         asyncio.run(_serve(plan))
         return
-    findings = soak(plan)
-    print(f"\n{report(findings)}")
-    if failures := findings.failures():
+    if by_night:
+        found = night(plan.frames, plan.seed, loop)
+        text, failures = str(found), found.failures()
+    else:
+        findings = soak(plan)
+        text, failures = report(findings), findings.failures()
+    print(f"\n{text}")
+    if failures:
         sys.exit("; ".join(failures))
 
 

@@ -13,6 +13,8 @@ import pytest
 from alpaca_async import AlpacaClient, AlpacaError, Timeouts, TransportError
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 from benchmarks import soak
+from benchmarks.loops import LOOPS
+from benchmarks.night import night
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 STARTS: Final = int(os.environ.get("ALPACA_SOAK", "300"))
 SEED: Final = int(os.environ.get("ALPACA_SOAK_SEED", "1"))
+NIGHT_FRAMES: Final = 500 if STARTS > 300 else 20
 CALLERS: Final = 8
 MARK: Final = 1e-6
 """Seconds by which each exposure is longer than the previous one."""
@@ -170,3 +173,13 @@ def test_a_soak_run_reports_its_failures() -> None:
         "memory grew by 4.0%",
     ]
     assert "5.00 s longest call" in soak.report(findings)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_night_on_a_bad_network_delivers_every_frame(loop: str) -> None:
+    pytest.importorskip(loop)
+    report = night(NIGHT_FRAMES, SEED, loop)
+    assert not report.failures(), str(report)
+    assert report.injected, "no fault was injected"
+    assert report.log_lines
