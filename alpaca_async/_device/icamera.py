@@ -7,7 +7,6 @@ Each may raise `NotImplementedException` (the camera lacks it), `NotConnectedExc
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from alpaca_async._enums import CameraStates, GuideDirections, SensorType
@@ -327,7 +326,7 @@ class ICameraV4(AsyncDevice):
         An `expose` or `wait_image_ready` of this client then expects the image at once; one of
         another client notices only when the exposure would have been over.
         """
-        exposures, sent = self._record.exposures.stop(), asyncio.get_running_loop().time()
+        exposures, sent = self._record.exposures.stop(), running_loop().time()
         await self._call("StopExposure")
         self._record.exposures.stopped(exposures, sent)
 
