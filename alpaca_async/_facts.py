@@ -117,6 +117,8 @@ class Exposure:
     """UTC, by the camera's clock, unchanged as the camera sent it."""
     last_exposure_duration: float | None = None
     """Seconds, by the camera's clock."""
+    stopped_after: float | None = None
+    """Seconds from the start to StopExposure, by the clock of this computer; None: not stopped."""
     ccd_temperature: float | None = None
     """°C, read during the exposure."""
     cooler_power: float | None = None

@@ -22,14 +22,25 @@ _INVALID_VALUE: Final = 0x401
 
 @dataclass(slots=True, eq=False)
 class StartedExposure:
-    """One StartExposure that was sent; the exposure ends at `due` by the event loop's clock."""
+    """One StartExposure, sent at `sent`; the exposure ends at `due`, by the event loop's clock."""
 
+    sent: float
     due: float
     readiness: Readiness
     aborted: bool = False
-    stopped: bool = False
+    stopped_at: float | None = None
+    """When StopExposure was sent, if that was."""
     replaced: bool = False
     """Whether the camera started another one before this one's image was fetched."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the camera accepted StopExposure."""
+        return self.stopped_at is not None
+
+    def stopped_after(self, delay: float) -> float | None:
+        """Return the seconds from `delay` after the request to StopExposure, if that was sent."""
+        return None if self.stopped_at is None else max(self.stopped_at - self.sent - delay, 0.0)
 
 
 class Waiter(Protocol):
@@ -69,7 +80,7 @@ class ExposureLog:
 
     def start(self, now: float, duration: float) -> StartedExposure:
         """Record that StartExposure is about to be sent."""
-        exposure = StartedExposure(now + duration, Readiness(self._readiness, now))
+        exposure = StartedExposure(now, now + duration, Readiness(self._readiness, now))
         self._open = (*self._open, exposure)
         return exposure
 
@@ -104,10 +115,10 @@ class ExposureLog:
         """Return the exposures that StopExposure, about to be sent, ends."""
         return self._open
 
-    def stopped(self, exposures: tuple[StartedExposure, ...]) -> None:
-        """Record that the camera accepted StopExposure."""
+    def stopped(self, exposures: tuple[StartedExposure, ...], sent: float) -> None:
+        """Record that the camera accepted StopExposure, which was sent at `sent`."""
         for exposure in exposures:
-            exposure.stopped = True
+            exposure.stopped_at = sent if exposure.stopped_at is None else exposure.stopped_at
         self._notify((*exposures, None), lambda waiter: waiter.stop)
 
     def join(self, waiter: Waiter) -> None:

@@ -326,9 +326,9 @@ class ICameraV4(AsyncDevice):
         An `expose` or `wait_image_ready` of this client then expects the image at once; one of
         another client notices only when the exposure would have been over.
         """
-        exposures = self._record.exposures.stop()
+        exposures, sent = self._record.exposures.stop(), running_loop().time()
         await self._call("StopExposure")
-        self._record.exposures.stopped(exposures)
+        self._record.exposures.stopped(exposures, sent)
 
     async def abort_exposure(self) -> None:
         """End the exposure now and discard it. Does nothing if the camera is idle.

@@ -40,6 +40,8 @@ class DeviceRecord:
         """The value that was set last, by member."""
         self.lowercase_booleans: bool | None = None
         """Whether the server understands `true` but not `True`; None until that is known."""
+        self.warnings: frozenset[str] = frozenset()
+        """The topics of the warnings that were logged: each is logged once."""
         self.exposures = ExposureLog()
         self.deliveries = DeliveryRecord()
         self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])
@@ -51,6 +53,7 @@ class DeviceRecord:
     def adopt(self, former: DeviceRecord) -> None:
         """Take over what is still valid after the device has moved to a new address."""
         self.set_values = {**self.set_values, **former.set_values}
+        self.warnings |= former.warnings
         self.exposures = former.exposures
         self.deliveries = former.deliveries
         self.forget()
@@ -72,6 +75,12 @@ class DeviceRecord:
             self.restarts += 1
             self.forget()
         self._last_number = number
+
+    def is_first_warning(self, topic: str) -> bool:
+        """Record a warning; return whether it is the first one about the topic."""
+        first = topic not in self.warnings
+        self.warnings |= {topic}
+        return first
 
     def forget(self) -> None:
         """Forget everything that was read: it may be another device now."""

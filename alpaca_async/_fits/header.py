@@ -10,6 +10,8 @@ from alpaca_async._pixels.mosaic import mosaic_of
 from alpaca_async._version import __version__
 
 from .card import Card, ascii_text, fits_integer
+from .duration import duration_of
+from .start import camera_start, computer_start, iso_text, rounded, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,10 +20,9 @@ if TYPE_CHECKING:
     from alpaca_async._pixels.image_like import ImageLike
 
     from .card import CardValue
+    from .start import Start
 
 _MJD_EPOCH: Final = datetime(1858, 11, 17, tzinfo=UTC)
-_FIRST_CREDIBLE_YEAR: Final = 2000
-"""An earlier year comes from a clock that was never set."""
 
 
 def image_cards(image: ImageLike) -> Iterator[Card]:
@@ -45,22 +46,30 @@ def _all_cards(image: ImageLike) -> Iterator[Card]:
 
 
 def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
-    seconds, source = _duration(exposure)
-    start, start_comment, uncertainty = _start(exposure)
-    middle, end = _add_seconds(start, seconds / 2), _add_seconds(start, seconds)
     yield Card("IMAGETYP", _image_type(exposure), "type of the exposure")
     yield Card("SNAPSHOT", 1, "number of exposures in this image")
+    yield from _time_cards(exposure)
+    yield Card("CCD-TEMP", exposure.ccd_temperature, "[degC] sensor, during the exposure")
+    yield Card("COOL-POW", exposure.cooler_power, "[%] cooler power, during the exposure")
+
+
+def _time_cards(exposure: Exposure) -> Iterator[Card]:
+    """Yield the times by the clock that is trusted, then the claims of both clocks."""
+    seconds, source = duration_of(exposure)
+    start, request = start_of(exposure), computer_start(exposure)
+    begin, middle, end = (_after(start, part * seconds) for part in (0, 0.5, 1))
     yield Card("EXPTIME", seconds, f"[s] exposure time, {source}")
     yield Card("EXPOSURE", seconds, f"[s] exposure time, {source}")
     yield Card("TIMESYS", "UTC", "time scale of all dates")
-    yield Card("DATE-OBS", _iso(start), start_comment)
-    yield Card("TIMSYER", uncertainty, "[s] uncertainty of the dates")
-    yield Card("DATE-AVG", _iso(middle), "[UTC] middle of the exposure")
-    yield Card("DATE-END", _iso(end), "[UTC] end of the exposure")
-    yield Card("MJD-OBS", _mjd(start), "[d] start as Modified Julian Date")
+    yield Card("DATE-OBS", _iso(begin, start), f"[UTC] start, {_clock(start)}")
+    yield Card("TIMSYER", round(start.uncertainty, 6), "[s] uncertainty of the dates")
+    yield Card("DATE-AVG", _iso(middle, start), "[UTC] middle of the exposure")
+    yield Card("DATE-END", _iso(end, start), "[UTC] end of the exposure")
+    yield Card("MJD-OBS", _mjd(begin), "[d] start as Modified Julian Date")
     yield Card("MJD-AVG", _mjd(middle), "[d] middle as Modified Julian Date")
-    yield Card("CCD-TEMP", exposure.ccd_temperature, "[degC] sensor, during the exposure")
-    yield Card("COOL-POW", exposure.cooler_power, "[%] cooler power, during the exposure")
+    yield Card("DATE-REQ", _iso(_after(request, 0), request), "[UTC] request, computer clock")
+    yield Card("CAM-TIME", camera_start(exposure), "start as the camera reports it")
+    yield Card("CAM-EXPT", exposure.last_exposure_duration, "[s] duration as the camera reports it")
 
 
 def _info_cards(info: CameraInfo) -> Iterator[Card]:
@@ -96,46 +105,20 @@ def _mosaic_cards(image: ImageLike) -> Iterator[Card]:
         yield Card("YBAYROFF", mosaic.y, "[pix] row of the pattern at the first pixel")
 
 
-def _duration(exposure: Exposure) -> tuple[float, str]:
-    """Return seconds and their source; some drivers report 0 after every exposure."""
-    reported = exposure.last_exposure_duration
-    if reported is not None and 0 < reported < math.inf:
-        return reported, "as reported by the camera"
-    return exposure.duration, "as requested"
+def _clock(start: Start) -> str:
+    return f"{start.clock} clock +/- {start.uncertainty:.3g} s"
 
 
-def _start(exposure: Exposure) -> tuple[datetime, str, float | None]:
-    """Return the start time, a comment with its source, and its uncertainty if known."""
-    reported = _reported_time(exposure.last_exposure_start_time or "")
-    if reported is not None:
-        return reported, "[UTC] start, camera clock", None
-    uncertainty = exposure.started_uncertainty
-    comment = f"[UTC] start, computer clock +/- {uncertainty:.3g} s"
-    return _as_utc(exposure.started), comment, uncertainty
-
-
-def _reported_time(text: str) -> datetime | None:
-    """Return an ISO time in UTC, or None if the text is invalid or its year is not credible."""
+def _after(start: Start, seconds: float) -> datetime | None:
+    """Return the time so many seconds after the start, as exactly as the clock knows it."""
     try:
-        time = _as_utc(datetime.fromisoformat(text.strip()))
-    except (ValueError, OverflowError):
-        return None
-    return time if "T" in text and time.year >= _FIRST_CREDIBLE_YEAR else None
-
-
-def _as_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def _add_seconds(start: datetime, seconds: float) -> datetime | None:
-    try:
-        return start + timedelta(seconds=seconds)
+        return rounded(start.time + timedelta(seconds=seconds), start.decimals)
     except (ValueError, OverflowError):
         return None
 
 
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.replace(tzinfo=None).isoformat(timespec="milliseconds")
+def _iso(time: datetime | None, start: Start) -> str | None:
+    return None if time is None else iso_text(time, start.decimals)
 
 
 def _mjd(time: datetime | None) -> float | None:

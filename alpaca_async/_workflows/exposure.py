@@ -19,7 +19,9 @@ from alpaca_async._errors import (
     ExposureAborted,
 )
 from alpaca_async._facts import Exposure
+from alpaca_async._fits.duration import duration_warning
 from alpaca_async._fits.header_source import HeaderReader
+from alpaca_async._fits.start import start_warning
 from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
@@ -263,10 +265,19 @@ class Exposing(Imaging, Reporting, Idling):
             light=light,
             started=start.sent + timedelta(seconds=half),
             started_uncertainty=half,
+            stopped_after=start.exposure.stopped_after(half),
             header=keywords.found,
             **facts,
         )
+        self._warn_about_clock(taken)
         return TakenExposure(start.exposure, taken)
+
+    def _warn_about_clock(self, taken: Exposure) -> None:
+        """Log once for each camera that its times are not used."""
+        for warning in (start_warning, duration_warning):
+            text = warning(taken)
+            if text is not None and self._record.is_first_warning(warning.__name__):
+                logger.warning("%r: %s", self, text)
 
     async def _read_last_facts(self, facts: dict[str, Any], reading: asyncio.Task[None]) -> None:
         """Add the facts that are known after the exposure; leave out those that are late."""

@@ -142,3 +142,20 @@ def test_an_abort_of_an_idle_camera_leaves_no_stale_image() -> None:
     log.aborted(log.abort())
     assert log.stale_image_due == -float("inf")
     assert not exposure.aborted
+
+
+def test_the_first_stop_is_the_one_that_ended_the_exposure() -> None:
+    log = ExposureLog()
+    exposure = log.start(100.0, 60.0)
+    assert (exposure.stopped, exposure.stopped_after(0.5)) == (False, None)
+    log.stopped(log.stop(), 107.0)
+    log.stopped(log.stop(), 120.0)
+    assert (exposure.stopped, exposure.stopped_after(0.5)) == (True, 6.5)
+    assert exposure.stopped_after(8.0) == 0.0
+
+
+def test_a_warning_is_the_first_one_once_for_each_topic_also_at_a_new_address() -> None:
+    record, moved = DeviceRecord(), DeviceRecord()
+    assert [record.is_first_warning(topic) for topic in "aba"] == [True, True, False]
+    moved.adopt(record)
+    assert [moved.is_first_warning(topic) for topic in "abc"] == [False, False, True]

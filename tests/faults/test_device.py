@@ -288,6 +288,19 @@ EXPOSURES = [
         imagearray=OTHER,
     ),
     exposure_fault(
+        "a LastExposureDuration that counts down",
+        Returns(PIXELS, "the image", "LastExposureDuration 0.003 s is not plausible"),
+        EXPOSED,
+        "INDI",
+        lastexposureduration=value(0.003),
+    ),
+    exposure_fault(
+        "a LastExposureStartTime by a clock that was never set",
+        Returns(PIXELS, "the image", "behind this computer's clock"),
+        EXPOSED,
+        lastexposurestarttime=value("1970-01-01T00:05:00.250"),
+    ),
+    exposure_fault(
         "an image whose download fails, and that is still in the camera",
         Raises(IncompleteImage, "after 76 of 86"),
         IMAGE_LEFT,
