@@ -64,6 +64,7 @@ SHORT_DELAYS = {
 IDLE = {"Name": "CameraState", "Value": 0}
 BROKEN = b"HTTP/1.0 2"
 SWAPPED = pixels(imagebytes(PIXELS.tobytes(), 7, 3))
+WRAPPED = PIXELS.astype("<i2") - 10
 OTHER = pixels(imagebytes(PIXELS.tobytes()[:24], 3, 4))
 
 
@@ -246,6 +247,13 @@ EXPOSURES = [
         imageready=once(BROKEN, once(BROKEN, value(True))),
     ),
     exposure_fault(
+        "a DeviceState that fails during an exposure",
+        THE_IMAGE,
+        EXPOSED,
+        interfaceversion=value(4),
+        devicestate=ascom_error(0x500, "cable off"),
+    ),
+    exposure_fault(
         "a camera that becomes unreachable",
         Raises(TransportError, "camera/0/imageready"),
         ABORTED,
@@ -286,6 +294,13 @@ EXPOSURES = [
         EXPOSED,
         "AlpacaPi",
         imagearray=OTHER,
+    ),
+    exposure_fault(
+        "unsigned pixels of 16 bits that are sent as signed ones",
+        Returns(WRAPPED, "the image, as it was sent", "delivers negative pixels in 16 bits"),
+        EXPOSED,
+        imagearray=pixels(imagebytes(WRAPPED.tobytes(), 3, 7, kind=1)),
+        maxadu=value(65535),
     ),
     exposure_fault(
         "a LastExposureDuration that counts down",
