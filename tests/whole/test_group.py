@@ -159,7 +159,7 @@ async def test_connecting_reads_the_facts_so_that_exposures_need_not(
         (image, *_) = await group.expose_all(0.02)
     assert image.exposure is not None
     assert image.exposure.info.name == few.cameras[0].name
-    for member in ("name", "gain"):
+    for member in ("name", "binx"):
         assert [camera.count(member) for camera in few.cameras] == [1, 1, 1]
 
 
