@@ -6,11 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
-from importlib import import_module
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -36,19 +35,30 @@ def address(simulated: SimulatedCamera) -> Iterator[str]:
         yield server.address
 
 
-def python(*arguments: str, text: str = "") -> str:
-    done = subprocess.run(  # noqa: S603 - our own programs
+@contextmanager
+def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(  # noqa: S603 - our own programs
         [sys.executable, *arguments],
-        input=text,
-        capture_output=True,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
         text=True,
-        timeout=50,
-        check=False,
         cwd=ROOT,
         env=os.environ | {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(ROOT)},
-    )
-    assert not done.returncode, done.stderr
-    return done.stdout
+    ) as process:
+        yield process
+
+
+def python(*arguments: str, text: str = "") -> str:
+    with running(*arguments) as process:
+        return output(process, text)
+
+
+def output(process: subprocess.Popen[str], text: str = "") -> str:
+    found, errors = process.communicate(text, timeout=50)
+    assert not process.returncode, errors
+    return found
 
 
 @needs("PySide6")
@@ -73,80 +83,37 @@ await camera.aclose()
     assert "(800, 1200)" in python("-m", "asyncio", text=lines)
 
 
-class Cell(NamedTuple):
-    """What a cell of a notebook has shown."""
-
-    status: str
-    text: str
-    kinds: set[str]
-    error: str
-
-
-class Notebook:
-    """A Jupyter kernel."""
-
-    def __init__(self, manager: Any, client: Any) -> None:  # noqa: ANN401 - has no types
-        self.manager = manager
-        self._client = client
-
-    def run(self, code: str) -> Cell:
-        texts: list[str] = []
-        kinds: set[str] = set()
-        errors: list[str] = []
-
-        def show(message: dict[str, Any]) -> None:
-            content = message["content"]
-            texts.append(content.get("text", "") or content.get("data", {}).get("text/plain", ""))
-            kinds.update(content.get("data", {}))
-            errors.append(content.get("ename", ""))
-
-        reply = self._client.execute_interactive(code, timeout=50, output_hook=show)
-        return Cell(reply["content"]["status"], "".join(texts), kinds, "".join(errors))
-
-
-@pytest.fixture
-def notebook(address: str) -> Generator[Notebook]:
-    start_new_kernel = import_module("jupyter_client.manager").start_new_kernel
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(ROOT))
-    try:
-        opened = Notebook(manager, client)
-        start = f"""
+def cells(address: str, *codes: str) -> str:
+    start = f"""
 from alpaca_async import AsyncCamera
 camera = AsyncCamera({address!r})
 await camera.connect()
 """
-        assert opened.run(start).status == "ok"
-        yield opened
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    return json.dumps([start, *codes])
 
 
 @needs("ipykernel")
-@pytest.mark.filterwarnings("ignore")  # the warnings of Jupyter's own packages
-def test_a_notebook_shows_the_picture(notebook: Notebook) -> None:
-    cell = notebook.run("image = await camera.expose(0.05)\nimage")
-    assert cell.status == "ok", cell
-    assert "image/png" in cell.kinds
-    assert notebook.run("import asyncio; await asyncio.create_task(camera.expose(0.01))").kinds
-    assert notebook.run("async for each in camera.exposures(0.01, count=2): print(each.data.shape)")
+def test_a_notebook_shows_the_picture(address: str) -> None:
+    codes = cells(
+        address,
+        "image = await camera.expose(0.05)\nimage",
+        "import asyncio; await asyncio.create_task(camera.expose(0.01))",
+        "async for each in camera.exposures(0.01, count=2): print(each.data.shape)",
+    )
+    _, image, task, series = json.loads(python("-m", "tests.interop.notebook", codes))
+    assert image["status"] == "ok", image
+    assert "image/png" in image["kinds"]
+    assert "image/png" in task["kinds"]
+    assert series["text"].count("(800, 1200)") == 2
 
 
 @needs("ipykernel")
-@pytest.mark.filterwarnings("ignore")  # the warnings of Jupyter's own packages
-def test_interrupting_a_cell_aborts_its_exposure(
-    notebook: Notebook, simulated: SimulatedCamera
-) -> None:
-    def interrupt() -> None:
-        while simulated.state is not CameraStates.EXPOSING:
+def test_interrupting_a_cell_aborts_its_exposure(address: str, simulated: SimulatedCamera) -> None:
+    codes = cells(address, "await camera.expose(40)", "(await camera.expose(0.01)).data.shape")
+    with running("-m", "tests.interop.notebook", codes) as process:
+        while simulated.state is not CameraStates.EXPOSING and process.poll() is None:
             time.sleep(0.01)
-        notebook.manager.interrupt_kernel()
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    cell = notebook.run("await camera.expose(40)")
-    thread.join()
-    assert cell.status == "error"
-    assert cell.error in {"CancelledError", "KeyboardInterrupt"}
-    assert simulated.state is CameraStates.IDLE
-    assert "(800, 1200)" in notebook.run("(await camera.expose(0.01)).data.shape").text
+        _, interrupted, after = json.loads(output(process, "\n"))
+    assert interrupted["error"] in {"CancelledError", "KeyboardInterrupt"}
+    assert simulated.count("abortexposure") == 1
+    assert "(800, 1200)" in after["text"]
