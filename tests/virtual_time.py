@@ -1,51 +1,113 @@
-"""An event loop with a clock of its own: it jumps ahead whenever nothing else is to be done.
+"""Runs tests in virtual time: the clock stands still while anything works, and waits cost nothing.
 
-Both ends of a connection must be in this loop, and no threads may be waited for. Times are then
-the same on every machine, however busy it is.
+What a test measures so depends only on what the library waits for, on any machine. All parts must
+run in one event loop: the clock knows nothing of a server in another thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, TypeVarTuple, Unpack
+from unittest import mock
+
+import anyio.to_thread
+
+from alpaca_async._device import known_facts
+from alpaca_async._workflows import clock as clock_module
+from alpaca_async._workflows import exposure as exposure_module
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
+    from concurrent.futures import Executor
 
-_SETTLE = 0.001
-"""Seconds of real time for data to arrive at the other end of a connection."""
+P = ParamSpec("P")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_ON_ITS_WAY: Final = 0.002
+"""Real seconds in which bytes pass from one socket of this process to another."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):
+class _SkippingSelector(selectors.DefaultSelector):
+    """Skips the rest of a wait in which nothing happens, instead of waiting for its end."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0
+        self.skipped = 0.0
+        self.threads = 0
+        """How many threads work for the loop: meanwhile nothing is skipped."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        events = super().select(timeout if not timeout else _SETTLE)
-        if not events and timeout:
-            self.now += timeout
-        return events
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(_ON_ITS_WAY)
+        if not ready and not self.threads:
+            self.skipped += timeout
+        return ready
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock moves to the next timer, and only when nothing else happens."""
+
     def __init__(self) -> None:
-        self._clock = _JumpingSelector()
-        super().__init__(self._clock)
+        self._skipping = _SkippingSelector()
+        super().__init__(self._skipping)
 
     def time(self) -> float:
-        return self._clock.now
+        """Return the seconds that were skipped."""
+        return self._skipping.skipped
+
+    monotonic = time
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Run a function in a thread; the clock stands still meanwhile."""
+        future = super().run_in_executor(executor, func, *args)
+        self._skipping.threads += 1
+        future.add_done_callback(self._thread_ended)
+        return future
+
+    def _thread_ended(self, _: object) -> None:
+        self._skipping.threads -= 1
+
+    def holding(self, run_sync: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return `run_sync`, which runs a function in a thread; the clock stands still then."""
+
+        async def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as it is
+            self._skipping.threads += 1
+            try:
+                return await run_sync(*arguments, **options)
+            finally:
+                self._skipping.threads -= 1
+
+        return run
 
 
-def run_in_virtual_time(scenario: Coroutine[object, object, None]) -> None:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(scenario)
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Make an asynchronous test run in a loop of its own with virtual time.
+
+    Fixtures must be synchronous: others belong to another loop.
+    """
+
+    @functools.wraps(test)
+    def run(*arguments: P.args, **fixtures: P.kwargs) -> None:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner, ExitStack() as stack:
+            loop = runner.get_loop()
+            assert isinstance(loop, VirtualTimeLoop)
+            for module in (clock_module, exposure_module):
+                stack.enter_context(mock.patch.object(module, "time", loop))
+            stack.enter_context(mock.patch.object(known_facts, "monotonic", loop.time))
+            to_thread = loop.holding(anyio.to_thread.run_sync)
+            stack.enter_context(mock.patch.object(anyio.to_thread, "run_sync", to_thread))
+            runner.run(test(*arguments, **fixtures))
+
+    return run
 
 
-async def seconds(work: Coroutine[object, object, object]) -> float:
-    """Return the duration of `work` by the clock of the loop."""
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    await work
-    return loop.time() - begun
+def now() -> float:
+    """Return the time of the running loop."""
+    return asyncio.get_running_loop().time()

@@ -7,6 +7,7 @@ import pytest
 
 from alpaca_async import (
     AlpacaClient,
+    AsyncCamera,
     DriverException,
     OperationFailed,
     OperationTimeout,
@@ -18,6 +19,7 @@ from alpaca_async._device import device as device_module
 from alpaca_async._device import patience
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import Request, ScriptedServer, ascom_error, http, value
+from tests.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
     from tests.scripted import Reply
@@ -47,10 +49,10 @@ async def test_connect_disconnect_and_connect_again_connects(
     assert simulated.count(member, "PUT") == (2 if version == 4 else 4)
 
 
-async def test_without_waiting_connecting_is_reported(client: AlpacaClient) -> None:
-    simulated = SimulatedCamera(connect_time=0.1)
-    async with SimulatorServer([simulated]) as server:
-        camera = client.camera(server.address)
+@in_virtual_time
+async def test_without_waiting_connecting_is_reported() -> None:
+    simulated = SimulatedCamera(clock=asyncio.get_running_loop().time, connect_time=0.1)
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
         await camera.connect(wait=False)
         assert await camera.get_connecting()
         assert not await camera.get_connected()
@@ -61,20 +63,20 @@ async def test_without_waiting_connecting_is_reported(client: AlpacaClient) -> N
 
 
 @pytest.mark.parametrize("version", [3, 4])
-async def test_two_tasks_that_connect_at_once_send_one_connect(
-    version: int, client: AlpacaClient
-) -> None:
-    simulated = SimulatedCamera(interface_version=version, connect_time=0.05)
-    async with SimulatorServer([simulated]) as server:
-        camera = client.camera(server.address)
+@in_virtual_time
+async def test_two_tasks_that_connect_at_once_send_one_connect(version: int) -> None:
+    simulated = SimulatedCamera(
+        clock=asyncio.get_running_loop().time, interface_version=version, connect_time=0.05
+    )
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
         await asyncio.gather(*(camera.connect() for _ in range(5)))
     assert simulated.count("connect", "PUT") + simulated.count("connected", "PUT") == 1
 
 
-async def test_one_of_two_connecting_tasks_can_be_cancelled(client: AlpacaClient) -> None:
-    simulated = SimulatedCamera(connect_time=0.2)
-    async with SimulatorServer([simulated]) as server:
-        camera = client.camera(server.address)
+@in_virtual_time
+async def test_one_of_two_connecting_tasks_can_be_cancelled() -> None:
+    simulated = SimulatedCamera(clock=asyncio.get_running_loop().time, connect_time=0.2)
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
         first, second = (asyncio.create_task(camera.connect()) for _ in range(2))
         await asyncio.sleep(0.05)
         first.cancel()
@@ -84,10 +86,10 @@ async def test_one_of_two_connecting_tasks_can_be_cancelled(client: AlpacaClient
     assert simulated.count("disconnect", "PUT") == 0
 
 
-async def test_a_cancelled_connect_is_undone(client: AlpacaClient) -> None:
-    simulated = SimulatedCamera(connect_time=0.1)
-    async with SimulatorServer([simulated]) as server:
-        camera = client.camera(server.address)
+@in_virtual_time
+async def test_a_cancelled_connect_is_undone() -> None:
+    simulated = SimulatedCamera(clock=asyncio.get_running_loop().time, connect_time=0.1)
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):
                 await camera.connect()
@@ -98,9 +100,8 @@ async def test_a_cancelled_connect_is_undone(client: AlpacaClient) -> None:
         assert simulated.connected
 
 
-async def test_a_new_connect_waits_until_a_cancelled_one_is_undone(
-    client: AlpacaClient,
-) -> None:
+@in_virtual_time
+async def test_a_new_connect_waits_until_a_cancelled_one_is_undone() -> None:
     commands: list[str] = []
 
     async def connected(request: Request) -> bytes:
@@ -110,8 +111,10 @@ async def test_a_new_connect_waits_until_a_cancelled_one_is_undone(
         await asyncio.sleep(0.1)
         return value(None)
 
-    async with ScriptedServer(old_device(connected=connected)) as server:
-        camera = client.camera(server.address)
+    async with (
+        ScriptedServer(old_device(connected=connected)) as server,
+        AsyncCamera(server.address) as camera,
+    ):
         first = asyncio.create_task(camera.connect())
         await asyncio.sleep(0.05)
         first.cancel()
@@ -122,7 +125,8 @@ async def test_a_new_connect_waits_until_a_cancelled_one_is_undone(
     assert commands == ["True", "False", "True"]
 
 
-async def test_a_cancelled_blocking_connect_is_undone(client: AlpacaClient) -> None:
+@in_virtual_time
+async def test_a_cancelled_blocking_connect_is_undone() -> None:
     commands: list[str] = []
 
     async def connected(request: Request) -> bytes:
@@ -132,34 +136,37 @@ async def test_a_cancelled_blocking_connect_is_undone(client: AlpacaClient) -> N
         await asyncio.sleep(0.2 if commands == ["True"] else 0)
         return value(None)
 
-    async with ScriptedServer(old_device(connected=connected)) as server:
+    async with (
+        ScriptedServer(old_device(connected=connected)) as server,
+        AsyncCamera(server.address) as camera,
+    ):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await client.camera(server.address).connect()
+                await camera.connect()
     assert commands == ["True", "False"]
 
 
-async def test_a_device_that_was_connected_is_not_disconnected_by_a_connect_that_fails(
-    client: AlpacaClient,
-) -> None:
+@in_virtual_time
+async def test_a_device_that_was_connected_is_not_disconnected_by_a_connect_that_fails() -> None:
     replies: dict[str, Reply] = {
         "interfaceversion": value(4),
         "connected": value(True),
         "connect": value(None),
         "connecting": value(True),
     }
-    async with ScriptedServer(replies) as server:
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(OperationTimeout):
-            await client.camera(server.address).connect(timeout=0.1)
+            await camera.connect(timeout=0.1)
     commands = [request.member for request in server.requests if request.verb == "PUT"]
     assert commands == ["connect"]
 
 
-async def test_a_connect_that_times_out_is_undone(client: AlpacaClient) -> None:
-    simulated = SimulatedCamera(connect_time=30)
-    async with SimulatorServer([simulated]) as server:
+@in_virtual_time
+async def test_a_connect_that_times_out_is_undone() -> None:
+    simulated = SimulatedCamera(clock=asyncio.get_running_loop().time, connect_time=30)
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(OperationTimeout, match=r"not connected within 0\.1 s") as caught:
-            await client.camera(server.address).connect(timeout=0.1)
+            await camera.connect(timeout=0.1)
     assert caught.value.member == "camera/0/connecting"
     assert simulated.count("disconnect", "PUT") == 1
 
@@ -202,6 +209,34 @@ async def test_a_device_of_another_type_has_the_common_members(client: AlpacaCli
     assert device.device_type == "safetymonitor"
 
 
+PLATFORM_7 = {
+    "Camera": 4,
+    "CoverCalibrator": 2,
+    "Dome": 3,
+    "FilterWheel": 3,
+    "Focuser": 4,
+    "ObservingConditions": 2,
+    "Rotator": 4,
+    "SafetyMonitor": 3,
+    "Switch": 3,
+    "Telescope": 4,
+    "Video": 2,
+}
+"""By type, the first version of the interface that has Connect, as ASCOM lists them."""
+
+
+@pytest.mark.parametrize("kind", PLATFORM_7)
+@pytest.mark.parametrize("older", [0, 1])
+async def test_each_type_has_connect_since_a_version_of_its_own(
+    kind: str, older: int, client: AlpacaClient
+) -> None:
+    version = value(PLATFORM_7[kind] - older)
+    replies = old_device(interfaceversion=version, connect=value(None), connected=value(True))
+    async with ScriptedServer(replies) as server:
+        await client.device(server.address, kind).connect()
+    assert server.count("connect") == (not older)
+
+
 async def test_a_device_without_a_version_is_treated_as_old(client: AlpacaClient) -> None:
     async with ScriptedServer(old_device(interfaceversion=BAD_REQUEST)) as server:
         await client.camera(server.address).connect()
@@ -224,54 +259,65 @@ async def test_a_refused_connect_sends_no_disconnect(client: AlpacaClient) -> No
     assert commands == ["connect", "connect"]
 
 
-async def test_a_connect_that_ends_without_a_connection_fails(
-    client: AlpacaClient, quick_grace: None
-) -> None:
-    async with ScriptedServer(old_device(connected=value(False))) as server:
+@in_virtual_time
+async def test_a_connect_that_ends_without_a_connection_fails(quick_grace: None) -> None:
+    async with (
+        ScriptedServer(old_device(connected=value(False))) as server,
+        AsyncCamera(server.address) as camera,
+    ):
         with pytest.raises(OperationFailed, match="not connected"):
-            await client.camera(server.address).connect()
+            await camera.connect()
+        assert now() == 30
 
 
+@in_virtual_time
 async def test_a_failed_undo_does_not_hide_the_error(
-    client: AlpacaClient, quick_grace: None, caplog: pytest.LogCaptureFixture
+    quick_grace: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def connected(request: Request) -> bytes:
         on = request.verb == "GET" or request.parameters["Connected"] == "True"
         return value(False) if on else ascom_error(0x500, "stuck")
 
     caplog.set_level("INFO", "alpaca_async")
-    async with ScriptedServer(old_device(connected=connected)) as server:
+    async with (
+        ScriptedServer(old_device(connected=connected)) as server,
+        AsyncCamera(server.address) as camera,
+    ):
         with pytest.raises(OperationFailed, match="not connected"):
-            await client.camera(server.address).connect()
+            await camera.connect()
     assert "stuck" in caplog.text
 
 
 @pytest.mark.parametrize("member", ["connect", "connecting"])
-async def test_other_rejections_do_not_mean_a_missing_member(
-    member: str, client: AlpacaClient
-) -> None:
+@in_virtual_time
+async def test_other_rejections_do_not_mean_a_missing_member(member: str) -> None:
     broken = http(b"crashed", "text/plain", status="500 Oops")
     replies = old_device(interfaceversion=value(4), connect=value(None), disconnect=value(None))
-    async with ScriptedServer(replies | {member: broken}) as server:
+    async with (
+        ScriptedServer(replies | {member: broken}) as server,
+        AsyncCamera(server.address) as camera,
+    ):
         with pytest.raises(RequestRejected, match="crashed"):
-            await client.camera(server.address).connect()
+            await camera.connect()
 
 
+@in_virtual_time
 async def test_a_server_that_dies_while_connecting_is_a_transport_error(
-    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def dies(_: Request) -> bytes:
         raise ConnectionResetError
 
     monkeypatch.setattr(patience, "LOSS_GRACE", 0.1)
     replies = old_device(interfaceversion=value(4), connect=dies, connecting=dies)
-    async with ScriptedServer(replies) as server:
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(TransportError):
-            await client.camera(server.address).connect()
+            await camera.connect()
     assert server.count("connect") == server.count("disconnect") == 1
 
 
-async def test_a_lost_reply_to_the_command_is_looked_after(client: AlpacaClient) -> None:
+@in_virtual_time
+async def test_a_lost_reply_to_the_command_is_looked_after() -> None:
     def lost(_: Request) -> bytes:
         raise ConnectionResetError
 
@@ -280,28 +326,32 @@ async def test_a_lost_reply_to_the_command_is_looked_after(client: AlpacaClient)
         connect=lost,
         connected=lambda _: value(server.count("connect") > 0),
     )
-    async with ScriptedServer(replies) as server:
-        await client.camera(server.address).connect(timeout=5)
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.connect(timeout=5)
     assert server.count("connect") == 1
     assert not server.count("disconnect")
 
 
+@in_virtual_time
 async def test_a_device_that_is_connected_is_not_waited_for_an_answer() -> None:
     async def never(request: Request) -> bytes:
         if request.verb == "PUT":
             await asyncio.Event().wait()
         return value(server.count("connected") > 2)
 
-    quick = Timeouts(establish=3.0, reply=0.2)
     async with (
         ScriptedServer(old_device(connected=never)) as server,
-        AlpacaClient(timeouts=quick) as client,
+        AlpacaClient(timeouts=Timeouts(reply=2.0)) as client,
     ):
-        await client.camera(server.address).connect(timeout=5)
+        camera = client.camera(server.address)
+        await camera.connect(timeout=5)
+        ours = [each for each in asyncio.all_tasks() if "_serve" not in repr(each.get_coro())]
+        assert ours == [asyncio.current_task()]
 
 
 @pytest.mark.parametrize("fault", ["lost", "garbage", "500", "404 after it worked"])
-async def test_a_poll_that_fails_changes_nothing(fault: str, client: AlpacaClient) -> None:
+@in_virtual_time
+async def test_a_poll_that_fails_changes_nothing(fault: str) -> None:
     def connecting(_: Request) -> bytes:
         number = server.count("connecting")
         if number == 3:
@@ -320,8 +370,8 @@ async def test_a_poll_that_fails_changes_nothing(fault: str, client: AlpacaClien
         connecting=connecting,
         connected=lambda _: value(server.count("connecting") >= 6),
     )
-    async with ScriptedServer(replies) as server:
-        await client.camera(server.address).connect(timeout=10)
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.connect(timeout=10)
     assert server.count("connecting") >= 6
     assert not server.count("disconnect")
 
@@ -342,12 +392,13 @@ async def test_connecting_takes_as_long_as_its_timeout_allows(version: int) -> N
     assert not server.count("disconnect")
 
 
+@in_virtual_time
 async def test_a_device_that_is_connected_some_seconds_later_is_waited_for(
-    client: AlpacaClient, quick_grace: None
+    quick_grace: None,
 ) -> None:
     replies = old_device(connected=lambda _: value(server.count("connected") > 9))
-    async with ScriptedServer(replies) as server:
-        await client.camera(server.address).connect(timeout=10)
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.connect(timeout=10)
     sent = [r.parameters["Connected"] for r in server.requests if r.verb == "PUT"]
     assert sent == ["True"]
 
@@ -363,15 +414,16 @@ async def test_a_device_that_is_connected_some_seconds_later_is_waited_for(
         (http(b"", status="500 Oops"), False),
     ],
 )
+@in_virtual_time
 async def test_a_failed_connect_undoes_only_what_it_knows_it_did(
-    reply: bytes, undone: bool, client: AlpacaClient
+    reply: bytes, undone: bool
 ) -> None:
     def connected(request: Request) -> bytes:
         return value(None) if request.verb == "PUT" else reply
 
     replies = old_device(connected=connected, connecting=value(True))
-    async with ScriptedServer(replies) as server:
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(OperationTimeout):
-            await client.camera(server.address).connect(timeout=0.1)
+            await camera.connect(timeout=0.1)
     sent = [r.parameters["Connected"] for r in server.requests if r.verb == "PUT"]
     assert sent == (["True", "False"] if undone else ["True"])

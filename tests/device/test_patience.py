@@ -15,8 +15,8 @@ from alpaca_async import (
     TransportError,
     TransportTimeout,
 )
-from alpaca_async._device import patience as patience_module
 from alpaca_async._device.patience import Patience
+from tests.virtual_time import in_virtual_time, now
 
 TRANSIENT = [
     TransportError("reset"),
@@ -67,8 +67,8 @@ async def test_a_stray_status_is_tolerated_where_a_poll_has_worked(error: Alpaca
     assert patience.tolerates(error)
 
 
-async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience_module, "LOSS_GRACE", 0.3)
+@in_virtual_time
+async def test_nobody_waits_for_more_than_ten_seconds() -> None:
     polls = 0
 
     async def poll() -> int:
@@ -78,14 +78,18 @@ async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(TransportError, match="reset"):
         await Patience().read(poll)
-    assert 2 <= polls <= 4
+    assert 10 <= now() < 10.3
+    assert 40 < polls < 60
 
 
-async def test_the_time_counts_from_the_last_poll_that_worked() -> None:
+@in_virtual_time
+async def test_the_time_counts_from_the_first_poll_that_failed_after_one_that_worked() -> None:
     patience = Patience()
-    loop = asyncio.get_running_loop()
+    await asyncio.sleep(50)
     assert patience.tolerates(TransportError("reset"))
-    patience._failing_since = loop.time() - patience_module.LOSS_GRACE
+    await asyncio.sleep(9.9)
+    assert patience.tolerates(TransportError("reset"))
+    await asyncio.sleep(0.1)
     assert not patience.tolerates(TransportError("reset"))
     patience.succeeded()
     assert patience.tolerates(TransportError("reset"))

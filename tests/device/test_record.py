@@ -9,14 +9,17 @@ import pytest
 
 from alpaca_async import (
     AlpacaClient,
+    AlpacaError,
     ExposureAborted,
     InvalidOperationException,
 )
 from alpaca_async._device.exposure_log import ExposureLog
 from alpaca_async._device.record import DeviceRecord
+from alpaca_async._fits.header_source import HeaderReader
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.conditions import until
 from tests.scripted import ScriptedServer, value
+from tests.workflows.test_exposure import Forgiving, exposing
 
 if TYPE_CHECKING:
     from alpaca_async import AsyncCamera
@@ -67,6 +70,19 @@ async def test_an_exposure_that_another_start_replaces_ends(client: AlpacaClient
     assert sent == ["startexposure", "startexposure"]
 
 
+async def test_an_exposure_that_is_replaced_before_its_image_is_fetched_has_no_image(
+    client: AlpacaClient,
+) -> None:
+    async with ScriptedServer(Forgiving(exposing())) as server:
+        camera = client.camera(server.address)
+        taken = await camera._take(0.01, True, None, 60.0, HeaderReader(None))
+        await client.camera(server.address).start_exposure(60)
+        with pytest.raises(ExposureAborted, match="another exposure was started before"):
+            await camera._fetch(taken, contiguous=True, progress=None)
+    assert not server.count("imagearray")
+    assert not server.count("abortexposure")
+
+
 async def test_a_start_that_is_refused_replaces_nothing(
     camera: AsyncCamera, other: AsyncCamera, simulated: SimulatedCamera
 ) -> None:
@@ -76,6 +92,30 @@ async def test_a_start_that_is_refused_replaces_nothing(
         await other.expose(0.1)
     assert (await first).exposure is not None
     assert not simulated.count("abortexposure", "PUT")
+
+
+async def test_an_exposure_whose_image_was_fetched_is_over(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    await camera.expose(0.01)
+    assert camera._record.exposures.latest is None
+    await camera.abort_exposure()
+    assert camera._record.exposures.stale_image_due == -float("inf")
+
+
+async def test_an_exposure_whose_download_failed_is_over(client: AlpacaClient) -> None:
+    replies = {
+        "interfaceversion": value(3),
+        "startexposure": value(None),
+        "camerastate": value(0),
+        "imageready": value(True),
+        "imagearray": value(None),
+    }
+    async with ScriptedServer(dict(replies)) as server:
+        camera = client.camera(server.address)
+        with pytest.raises(AlpacaError):
+            await camera.expose(0.01)
+    assert camera._record.exposures.latest is None
 
 
 async def test_what_one_object_sets_is_known_to_the_other(

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import logging
 import socket
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from alpaca_async._address import origin
 from alpaca_async._discovery import discovery
 from alpaca_async._discovery.discovery import port_in_reply
 from alpaca_async._discovery.interfaces import LOOPBACK, MULTICAST_GROUP, Destination
+from tests.conditions import until
+from tests.virtual_time import in_virtual_time, now
 
 from .udp import answering, naming
 
@@ -47,14 +48,13 @@ async def test_a_server_has_the_host_that_sends_the_reply_and_the_port_in_the_re
     assert server.address == "127.0.0.1:11111"
 
 
+@in_virtual_time
 async def test_the_request_is_sent_three_times_within_the_timeout() -> None:
     async with answering() as responder:
-        started = time.monotonic()
-        assert await found(responder.port, timeout=0.3) == []
-        assert 0.3 <= time.monotonic() - started < 1.0
+        assert await found(responder.port, timeout=3) == []
+        assert now() == pytest.approx(3)
     assert [request.data for request in responder.requests] == [b"alpacadiscovery1"] * 3
-    assert responder.requests[1].time - responder.requests[0].time > 0.05
-    assert responder.requests[-1].time - started < 0.3
+    assert [request.time for request in responder.requests] == pytest.approx([0, 0.75, 1.5])
 
 
 async def test_a_reply_may_come_from_any_port() -> None:
@@ -64,20 +64,21 @@ async def test_a_reply_may_come_from_any_port() -> None:
         assert await first(port) == DiscoveredServer("127.0.0.1", 11111)
 
 
+@in_virtual_time
 async def test_servers_are_yielded_as_soon_as_they_reply() -> None:
     async with (
         answering(naming(1)) as quick,
         answering(naming(2), host="127.0.0.2", port=quick.port, delay=0.4),
     ):
-        started = time.monotonic()
         arrivals: dict[int, float] = {}
         async with discover(["127.0.0.1", "127.0.0.2"], timeout=1.0, port=quick.port) as servers:
             async for server in servers:
-                arrivals[server.port] = time.monotonic() - started
-        assert time.monotonic() - started >= 1.0
-    assert arrivals[1] < 0.4 <= arrivals[2] < 1.0
+                arrivals[server.port] = now()
+        assert now() == pytest.approx(1.0)
+    assert arrivals == {1: pytest.approx(0.0), 2: pytest.approx(0.4)}
 
 
+@in_virtual_time
 async def test_a_slow_caller_gets_all_servers() -> None:
     async with answering(naming(1), naming(2), naming(3)) as responder:
         ports: list[int] = []
@@ -307,31 +308,29 @@ async def test_a_search_that_is_cancelled_while_it_opens_sockets_closes_them(
     monkeypatch.setattr(discovery, "_open_socket", slow)
     before = open_files()
     search = asyncio.create_task(found(9))
-    await asyncio.sleep(0.05)
-    assert open_files() > before
+    await until(lambda: open_files() > before)
     search.cancel()
     with pytest.raises(asyncio.CancelledError):
         await search
     assert open_files() == before
 
 
+@in_virtual_time
 async def test_leaving_the_block_closes_all_sockets_and_ends_all_tasks() -> None:
     async with answering(naming(1)) as responder:
         tasks, files = len(asyncio.all_tasks()), open_files()
-        started = time.monotonic()
         async with discover(LOCALHOST, timeout=30, port=responder.port) as servers:
             async for _ in servers:
                 assert open_files() > files
                 break
-        assert time.monotonic() - started < 5
+        assert now() == 0
         assert (len(asyncio.all_tasks()), open_files()) == (tasks, files)
 
 
 async def test_cancelling_a_search_closes_all_sockets() -> None:
     tasks, files = len(asyncio.all_tasks()), open_files()
     search = asyncio.create_task(found(9, timeout=30))
-    await asyncio.sleep(0.05)
-    assert open_files() > files
+    await until(lambda: open_files() > files)
     search.cancel()
     with pytest.raises(asyncio.CancelledError):
         await search
@@ -341,8 +340,7 @@ async def test_cancelling_a_search_closes_all_sockets() -> None:
 async def test_cancelling_a_search_again_and_again_closes_all_sockets() -> None:
     tasks, files = len(asyncio.all_tasks()), open_files()
     search = asyncio.create_task(found(9, timeout=30))
-    await asyncio.sleep(0.05)
-    assert open_files() > files
+    await until(lambda: open_files() > files)
     while not search.done():
         search.cancel()
         await asyncio.sleep(0)
@@ -367,7 +365,7 @@ async def test_an_error_on_the_socket_does_not_end_the_search() -> None:
     async with answering(b"yes") as responder:
         sock.error_received(ConnectionResetError())
         sock.send_request(Destination("127.0.0.1"), responder.port)
-        await asyncio.sleep(0.05)
+        await until(lambda: replies)
     await sock.aclose()
     assert replies == [(b"yes", "127.0.0.1")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -37,7 +36,7 @@ class Answering(asyncio.DatagramProtocol):
         self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self.requests.append(Request(data, time.monotonic()))
+        self.requests.append(Request(data, asyncio.get_running_loop().time()))
         asyncio.get_running_loop().call_later(self._delay, self._reply, addr)
 
     def _reply(self, addr: tuple[Any, ...]) -> None:

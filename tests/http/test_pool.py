@@ -8,7 +8,7 @@ import pytest
 
 from alpaca_async._http.pool import Pool
 from alpaca_async._http.transport import DirectTransport
-from tests.virtual_time import run_in_virtual_time
+from tests.virtual_time import in_virtual_time
 
 from .support import OK, MemorySink, Peer, fetch, request, serving, settle
 
@@ -244,17 +244,16 @@ async def answer_slowly(peer: Peer) -> None:
         peer.send(OK)
 
 
-def test_connections_over_a_slow_link_are_kept() -> None:
-    async def scenario() -> None:
-        async with serving(answer_slowly) as server, DirectTransport() as transport:
-            for together in (1, 1, 2, 1, 3, 3, 1):
-                await asyncio.gather(*(fetch(transport, server / "x") for _ in range(together)))
-            assert server.connections == 3
-
-    run_in_virtual_time(scenario())
+@in_virtual_time
+async def test_connections_over_a_slow_link_are_kept() -> None:
+    async with serving(answer_slowly) as server, DirectTransport() as transport:
+        for together in (1, 1, 2, 1, 3, 3, 1):
+            await asyncio.gather(*(fetch(transport, server / "x") for _ in range(together)))
+        assert server.connections == 3
 
 
-def test_a_server_that_has_become_slow_is_not_forgotten() -> None:
+@in_virtual_time
+async def test_a_server_that_has_become_slow_is_not_forgotten() -> None:
     """What is usual follows the last replies, so that a link may become slow."""
     delays = iter([0.0] * 20)
 
@@ -264,13 +263,10 @@ def test_a_server_that_has_become_slow_is_not_forgotten() -> None:
             await asyncio.sleep(next(delays, 0.3))
             peer.send(OK)
 
-    async def scenario() -> None:
-        async with serving(answer) as server, DirectTransport() as transport:
-            for _ in range(40):
-                await fetch(transport, server / "x")
-            before = server.connections
-            for _ in range(2):
-                await asyncio.gather(*(fetch(transport, server / "x") for _ in range(2)))
-            assert server.connections == before + 1
-
-    run_in_virtual_time(scenario())
+    async with serving(answer) as server, DirectTransport() as transport:
+        for _ in range(40):
+            await fetch(transport, server / "x")
+        before = server.connections
+        for _ in range(2):
+            await asyncio.gather(*(fetch(transport, server / "x") for _ in range(2)))
+        assert server.connections == before + 1

@@ -224,6 +224,14 @@ def test_any_error_text_is_accepted(text: bytes) -> None:
     assert not caught.value.message.endswith("\0")
 
 
+@pytest.mark.parametrize("data_start", [-1, 0, 43, 44, 45, 48, 100])
+def test_the_text_of_an_error_begins_where_the_header_says(data_start: int) -> None:
+    padding = b"\0" * (data_start - HEADER_SIZE)
+    with pytest.raises(AscomError) as caught:
+        decode_imagebytes(header(error_number=0x500, data_start=data_start) + padding + b"no USB")
+    assert caught.value.message == "no USB"
+
+
 def test_an_error_in_an_unknown_version_is_malformed() -> None:
     with pytest.raises(MalformedResponse) as caught:
         decode_imagebytes(header(error_number=1, metadata_version=9))

@@ -141,6 +141,7 @@ def test_an_unknown_enum_value_keeps_its_number_and_its_type() -> None:
         (check_int, True, TypeError),
         (check_int, 1.5, TypeError),
         (check_int, 2**31, ValueError),
+        (check_int, -(2**31) - 1, ValueError),
         (check_float, "1", TypeError),
         (check_float, False, TypeError),
         (check_float, math.nan, ValueError),
@@ -152,6 +153,11 @@ def test_an_unknown_enum_value_keeps_its_number_and_its_type() -> None:
 def test_a_wrong_argument_is_named(check: Any, wrong: object, error: type[Exception]) -> None:  # noqa: ANN401
     with pytest.raises(error, match="thing must"):
         check("thing", wrong)
+
+
+@pytest.mark.parametrize("bound", [-(2**31), -1, 0, 2**31 - 1])
+def test_every_number_of_32_bits_is_an_int(bound: int) -> None:
+    assert check_int("thing", bound) == bound
 
 
 def test_a_limit_is_a_duration_or_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -16,13 +17,17 @@ EXTRAS = ("PIL", "astropy", "pytest", "rich", "starlette", "typer", "uvicorn")
 
 COST = f"""
 import sys, time
+begun = time.process_time()
 import httpx, numpy
+yardstick = time.process_time() - begun
 before = set(sys.modules)
 begun = time.process_time()
 import alpaca_async
-print(time.process_time() - begun)
+print((time.process_time() - begun) / yardstick)
 print(*(name for name in {EXTRAS} if name in sys.modules and name not in before))
 """
+MAX_COST = 1.5
+"""Of the time that numpy and httpx take; an extra alone would take more."""
 
 STRICT = """
 import asyncio, sys
@@ -63,13 +68,13 @@ def run(*arguments: str, flags: Sequence[str] = ()) -> subprocess.CompletedProce
 
 
 def test_the_core_is_imported_quickly_and_without_extras() -> None:
-    """In CPU time, the best of several runs, without the time of numpy and httpx."""
+    """Measured by the CPU time of numpy and httpx, so on any machine; the best of several runs."""
     costs: list[float] = []
-    while min(costs, default=1.0) >= 0.150 and len(costs) < 10:
-        seconds, extras = run(COST).stdout.split("\n")[:2]
+    while min(costs, default=math.inf) >= MAX_COST and len(costs) < 10:
+        cost, extras = run(COST).stdout.split("\n")[:2]
         assert extras == ""
-        costs.append(float(seconds))
-    assert min(costs) < 0.150
+        costs.append(float(cost))
+    assert min(costs) < MAX_COST
 
 
 def test_strict_mode_reports_no_warning(tmp_path: Path) -> None:

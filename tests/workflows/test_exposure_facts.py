@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import fields
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alpaca_async import AlpacaClient, CameraInfo, CameraSettings
+from alpaca_async import AlpacaClient, AsyncCamera, CameraInfo, CameraSettings
 from alpaca_async._device import known_facts
 from alpaca_async._device.cached_facts import READ_EACH_TIME
-from alpaca_async._workflows import exposure as exposure_module
 from alpaca_async._workflows import exposure_facts
 from tests.conditions import until
 from tests.link import Link
 from tests.scripted import Request, ScriptedServer, ascom_error, http, value
-from tests.virtual_time import run_in_virtual_time, seconds
+from tests.virtual_time import in_virtual_time, now
 
 from .test_exposure import Forgiving, exposing
 
@@ -303,24 +301,20 @@ class Complete(dict[str, "Reply"]):
         return value((TEXTS | OTHERS).get(member, 1))
 
 
-def test_a_link_of_300_ms_delays_no_image_by_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+@in_virtual_time
+async def test_a_link_of_300_ms_delays_no_image_by_facts() -> None:
     took: list[float] = []
     unknown: list[int] = []
-
-    async def scenario() -> None:
-        clock = SimpleNamespace(monotonic=asyncio.get_running_loop().time)
-        monkeypatch.setattr(exposure_module, "time", clock)
-        async with (
-            ScriptedServer(Complete()) as server,
-            Link(server.address, 0.3) as link,
-            AlpacaClient() as client,
-        ):
-            camera = client.camera(link.address)
-            for duration in (*[0.1] * 12, 1.0):
-                took.append(await seconds(camera.expose(duration, contiguous=False)))
-                unknown.append(len(camera._record._unknown))
-
-    run_in_virtual_time(scenario())
+    async with (
+        ScriptedServer(Complete()) as server,
+        Link(server.address, 0.3) as link,
+        AsyncCamera(link.address) as camera,
+    ):
+        for duration in (*[0.1] * 12, 1.0):
+            begun = now()
+            await camera.expose(duration)
+            took.append(now() - begun)
+            unknown.append(len(camera._record._unknown))
     assert took[0] <= 2.0, took
     assert max(took[1:-1]) <= 1.0, took
     assert took[-1] <= 2.0, took
@@ -328,14 +322,12 @@ def test_a_link_of_300_ms_delays_no_image_by_facts(monkeypatch: pytest.MonkeyPat
     assert unknown[-1] == 0
 
 
-def test_the_temperature_comes_with_the_poll_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        async with ScriptedServer(Complete()) as server, AlpacaClient() as client:
-            exposure = facts_of(await client.camera(server.address).expose(1.0, contiguous=False))
-        assert (exposure.ccd_temperature, exposure.cooler_power) == (-10.0, 40.0)
-        assert server.count("ccdtemperature") == server.count("coolerpower") == 0
-
-    run_in_virtual_time(scenario())
+@in_virtual_time
+async def test_the_temperature_comes_with_the_poll_where_it_can() -> None:
+    async with ScriptedServer(Complete()) as server, AsyncCamera(server.address) as camera:
+        exposure = facts_of(await camera.expose(1.0))
+    assert (exposure.ccd_temperature, exposure.cooler_power) == (-10.0, 40.0)
+    assert server.count("ccdtemperature") == server.count("coolerpower") == 0
 
 
 def test_every_fact_has_a_reader() -> None:

@@ -26,6 +26,7 @@ from alpaca_async._workflows import framing as framing_module
 from alpaca_async._workflows.frame import Axis, Limits, plan
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import ScriptedServer, ascom_error, http, value
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -466,35 +467,36 @@ async def test_a_sensor_without_a_size_is_not_blamed_on_the_caller(
     assert {request.verb for request in server.requests} == {"GET"}
 
 
-async def test_a_late_command_is_not_executed_after_it_was_undone(
-    client: AlpacaClient,
-) -> None:
+@in_virtual_time
+async def test_a_late_command_is_not_executed_after_it_was_undone() -> None:
     width = 100
 
     async def change(parameters: Mapping[str, str]) -> bytes:
         nonlocal width
         if parameters["NumX"] == "10":
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(3)
         width = int(parameters["NumX"])
         return value(None)
 
     def num_x(request: Request) -> Answer:
         return change(request.parameters) if request.verb == "PUT" else value(width)
 
-    async with ScriptedServer(replies(numx=num_x)) as server:
-        task = asyncio.create_task(client.camera(server.address).set_frame(num_x=10))
-        await until(lambda: [r for r in server.requests if r.verb == "PUT"])
+    members = replies(numx=num_x)
+    async with ScriptedServer(members) as server, AsyncCamera(server.address) as camera:
+        task = asyncio.create_task(camera.set_frame(num_x=10))
+        await asyncio.sleep(1)
         task.cancel()
         await asyncio.wait([task])
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(9)
     assert task.cancelled()
     assert width == 100
 
 
+@pytest.mark.parametrize("member", ["cameraxsize", "cameraysize", "maxbinx", "maxbiny"])
 async def test_a_camera_that_does_not_report_its_limits_raises_its_error(
-    client: AlpacaClient,
+    member: str, client: AlpacaClient
 ) -> None:
-    async with ScriptedServer(replies(cameraysize=ascom_error(0x400, "no idea"))) as server:
+    async with ScriptedServer(replies(**{member: ascom_error(0x400, "no idea")})) as server:
         with pytest.raises(NotImplementedException, match="no idea"):
             await client.camera(server.address).set_frame(num_x=10)
 

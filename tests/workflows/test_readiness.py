@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 
-from alpaca_async import InvalidValueException
+from alpaca_async import AsyncCamera, InvalidValueException
 from alpaca_async._device.readiness import LAG_LIMIT, Readiness, ReadinessHistory
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import ScriptedServer, ascom_error, http, imagebytes, value
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from alpaca_async import AlpacaClient, AsyncCamera
     from tests.scripted import Reply, Request
 
 FRAMES: Final = int(os.environ.get("ALPACA_SOAK", "60")) // 4
@@ -75,27 +75,23 @@ class Forgiving(dict[str, "Reply"]):
 
 @pytest.mark.timeout(60 + FRAMES)
 @pytest.mark.parametrize("version", [3, 4])
-async def test_every_frame_is_new(version: int, client: AlpacaClient) -> None:
-    durations = (0.0, 0.01, 0.05, 0.1)
-    await asyncio.gather(*(check_frames(client, version, each) for each in durations))
-
-
-async def check_frames(client: AlpacaClient, version: int, duration: float) -> None:
+@pytest.mark.parametrize("duration", [0.0, 0.01, 0.05, 0.1])
+@in_virtual_time
+async def test_every_frame_is_new(version: int, duration: float) -> None:
     lagging = LaggingCamera(version)
-    async with ScriptedServer(Forgiving(lagging.replies)) as server:
-        camera = client.camera(server.address)
+    replies = Forgiving(lagging.replies)
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
         for number in range(1, FRAMES + 1):
             image = await camera.expose(duration)
             assert set(image.data.flat) == {number}
     assert lagging.frames == FRAMES
 
 
-async def test_an_exposure_that_was_started_by_hand_is_waited_for_as_well(
-    client: AlpacaClient,
-) -> None:
+@in_virtual_time
+async def test_an_exposure_that_was_started_by_hand_is_waited_for_as_well() -> None:
     lagging = LaggingCamera(3)
-    async with ScriptedServer(Forgiving(lagging.replies)) as server:
-        camera = client.camera(server.address)
+    replies = Forgiving(lagging.replies)
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
         for number in range(1, 6):
             await camera.start_exposure(0.01)
             await camera.wait_image_ready()
@@ -103,15 +99,18 @@ async def test_an_exposure_that_was_started_by_hand_is_waited_for_as_well(
 
 
 @pytest.mark.parametrize("version", [3, 4])
-async def test_a_prompt_camera_is_soon_polled_no_more_than_before(
-    version: int, client: AlpacaClient
-) -> None:
+@in_virtual_time
+async def test_a_prompt_camera_is_soon_polled_no_more_than_before(version: int) -> None:
     simulated = SimulatedCamera(
-        width=32, height=24, readout_time=0.03, interface_version=version, initially_connected=True
+        width=32,
+        height=24,
+        readout_time=0.03,
+        interface_version=version,
+        initially_connected=True,
+        clock=asyncio.get_running_loop().time,
     )
-    async with SimulatorServer([simulated]) as server:
-        camera = client.camera(server.address)
-        while not camera._record.exposures._readiness.trusted:
+    async with SimulatorServer([simulated]) as server, AsyncCamera(server.address) as camera:
+        for _ in range(3):
             await camera.expose(0.05)
         member = "devicestate" if version == 4 else "imageready"
         polled: list[str] = []
@@ -133,6 +132,9 @@ async def test_limits_that_are_known_are_checked_before_any_request(
     with pytest.raises(ValueError, match=r"0.001 s is below ExposureMin, 0.002 s"):
         await camera.start_exposure(0.001)
     assert not simulated.requests
+    for within in (0.0, 0.002, 3600.0):
+        await camera.start_exposure(within, light=within > 0)
+        await camera.abort_exposure()
 
 
 def test_a_camera_is_trusted_when_it_was_prompt_often_enough() -> None:

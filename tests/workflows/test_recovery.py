@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -24,16 +23,19 @@ from alpaca_async import (
     find_cameras,
 )
 from alpaca_async._device import patience
-from alpaca_async._workflows import recovery, waiting
+from alpaca_async._workflows import recovery
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
+from tests.conditions import until
 from tests.discovery.udp import answering, naming
 from tests.relay import Relay
-from tests.scripted import ScriptedServer, http, value
+from tests.scripted import ScriptedServer, ascom_error, http, value
+from tests.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from alpaca_async import Image
+    from tests.scripted import Request
 
 ID = "the camera of this night"
 WIDTH, HEIGHT = 640, 480
@@ -138,19 +140,21 @@ async def test_a_frame_that_the_camera_already_had_is_restored_as_well(
     assert settings_of(simulated) == wanted
 
 
-async def test_while_the_camera_is_gone_calls_fail_at_once_and_do_not_search(
-    camera: AsyncCamera, relay: Relay
-) -> None:
-    relay.cut()
-    begun = time.monotonic()
-    for call in (camera.get_gain(), camera.set_gain(1), camera.expose(5), camera.connect()):
-        with pytest.raises(TransportError):
-            await call
-    assert time.monotonic() - begun < 2
-    await relay.mend()
-    before = relay.connections
-    await asyncio.sleep(0.2)
-    assert relay.connections == before
+@in_virtual_time
+async def test_while_the_camera_is_gone_calls_fail_at_once_and_do_not_search() -> None:
+    async with SimulatorServer([new_camera()]) as server, Relay(server.address) as relay:
+        async with AsyncCamera(relay.address) as camera:
+            await camera.get_name()
+            relay.cut()
+            begun = now()
+            for call in (camera.get_gain(), camera.set_gain(1), camera.expose(5), camera.connect()):
+                with pytest.raises(TransportError):
+                    await call
+            assert now() == begun
+            await relay.mend()
+            before = relay.connections
+            await asyncio.sleep(60)
+            assert relay.connections == before
 
 
 async def test_reconnect_waits_until_the_camera_is_back(camera: AsyncCamera, relay: Relay) -> None:
@@ -162,14 +166,20 @@ async def test_reconnect_waits_until_the_camera_is_back(camera: AsyncCamera, rel
     await back
 
 
-async def test_a_camera_that_does_not_come_back_is_a_timeout(
-    camera: AsyncCamera, relay: Relay
-) -> None:
-    relay.cut()
-    begun = time.monotonic()
-    with pytest.raises(OperationTimeout, match=r"did not come back within 0\.2 s") as caught:
-        await camera.reconnect(Reconnect(timeout=0.2, interval=0.02))
-    assert 0.2 <= time.monotonic() - begun < 1.0
+@in_virtual_time
+async def test_a_camera_that_does_not_come_back_is_a_timeout() -> None:
+    asked: list[float] = []
+
+    def refuse(_: Request) -> bytes:
+        asked.append(now())
+        return ascom_error(0x500, "no USB")
+
+    async with ScriptedServer({"connected": refuse}) as server:
+        async with AsyncCamera(server.address) as camera:
+            with pytest.raises(OperationTimeout, match=r"did not come back within 20 s") as caught:
+                await camera.reconnect(Reconnect(timeout=20, interval=3))
+            assert now() == 20
+    assert asked == pytest.approx(list(range(0, 20, 3)))
     assert (caught.value.server, caught.value.member) == (camera.server, "camera/0/connected")
 
 
@@ -530,22 +540,25 @@ async def test_an_exposure_that_could_not_be_polled_is_aborted_and_repeated(
     assert (starts(simulated), simulated.count("abortexposure")) == (2, 1)
 
 
-async def test_an_exposure_that_a_restart_between_two_polls_ended_is_repeated(
-    camera: AsyncCamera, relay: Relay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(waiting, "_IDLE_GRACE", 0.05)
-    for _ in range(40):
-        await camera.get_camera_state()
-    restarted = new_camera(initially_connected=True)
-    async with SimulatorServer([restarted]) as server:
-        sequence = asyncio.create_task(taken(camera, SOON, count=1, duration=0.4))
-        await until(lambda: camera._record.exposures.has_waiters)
-        await asyncio.sleep(0.2)  # no request is sent meanwhile
-        relay.target = server.address
+@in_virtual_time
+async def test_an_exposure_that_a_restart_between_two_polls_ended_is_repeated() -> None:
+    clock = asyncio.get_running_loop().time
+    old, new = (new_camera(initially_connected=True, clock=clock) for _ in range(2))
+    async with (
+        SimulatorServer([old]) as server,
+        SimulatorServer([new]) as restarted,
+        Relay(server.address) as relay,
+        AsyncCamera(relay.address) as camera,
+    ):
+        for _ in range(40):
+            await camera.get_camera_state()
+        sequence = asyncio.create_task(taken(camera, SOON, count=1, duration=30))
+        await asyncio.sleep(10)
+        relay.target = restarted.address
         relay.cut()
         await relay.mend()
         assert len(await sequence) == 1
-    assert starts(restarted) == 1
+    assert starts(new) == 1
 
 
 @pytest.mark.parametrize("leave", ["cancelled", "failed"])
@@ -577,13 +590,6 @@ async def test_an_exposure_that_could_not_be_polled_is_aborted_if_reconnecting_f
     sequence.cancel()
     await asyncio.wait([sequence])
     assert (starts(simulated), simulated.count("abortexposure")) == (1, 1)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until `condition` holds."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.005)
 
 
 async def test_what_comes_before_an_exposure_is_repeated_with_it(

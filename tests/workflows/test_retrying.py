@@ -21,10 +21,12 @@ from alpaca_async import (
     OperationFailed,
     OperationTimeout,
     Reconnect,
+    TransportError,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.conditions import until
 from tests.scripted import ScriptedServer, ascom_error, http, imagebytes, value
+from tests.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -129,6 +131,39 @@ async def test_one_bad_exposure_does_not_end_the_night(
     assert "the exposure is repeated" in caplog.text
 
 
+async def commands(client: AlpacaClient, replies: dict[str, Reply]) -> list[str]:
+    """Return what is sent to take the images 1 and 3 with one retry."""
+    async with ScriptedServer(replies) as server:
+        images = await frames(client.camera(server.address), count=2, retries=1)
+    assert [int(image.data[0, 0]) for image in images] == [1, 3]
+    return [each.member for each in server.requests if each.verb == "PUT"]
+
+
+async def test_the_image_before_is_not_taken_for_that_of_a_refused_exposure(
+    client: AlpacaClient,
+) -> None:
+    failing = FailingCamera({2: "refuse"})
+
+    def start(request: Request) -> bytes:
+        reply = failing._start(request)
+        failing._ready = failing.starts == 2
+        return reply
+
+    sent = await commands(client, Members({**failing.replies(), "startexposure": start}))
+    assert sent == ["startexposure", "startexposure", "abortexposure", "startexposure"]
+
+
+async def test_an_image_that_is_lost_in_its_download_is_taken_again(client: AlpacaClient) -> None:
+    failing = FailingCamera({2: "cut"})
+
+    def download(request: Request) -> bytes:
+        failing._ready = not failing._image_broken
+        return failing._download(request)
+
+    sent = await commands(client, Members({**failing.replies(), "imagearray": download}))
+    assert sent == ["startexposure", "startexposure", "abortexposure", "startexposure"]
+
+
 async def test_an_image_whose_download_failed_is_downloaded_again(client: AlpacaClient) -> None:
     failing = FailingCamera({2: "cut"})
     async with ScriptedServer(failing.replies()) as server:
@@ -197,15 +232,130 @@ async def test_retrying_and_reconnecting_compose(client: AlpacaClient) -> None:
     assert [int(image.data[0, 0]) for image in images] == [1, 3, 5, 6]
 
 
-async def test_a_camera_that_is_busy_after_an_abort_is_awaited(client: AlpacaClient) -> None:
-    failing = FailingCamera({}, flush=0.5)
+async def test_a_loss_is_a_failure_like_others_if_there_is_no_reconnecting(
+    client: AlpacaClient,
+) -> None:
+    failing = FailingCamera({})
+    replies = failing.replies()
+
+    def lost_once(_: Request) -> bytes:
+        replies["startexposure"] = failing._start
+        raise ConnectionResetError
+
+    replies["startexposure"] = lost_once
+    async with ScriptedServer(replies) as server:
+        images = await frames(client.camera(server.address), count=2, retries=1)
+    assert [int(image.data[0, 0]) for image in images] == [1, 2]
+    assert [len(each.exposure.failures) for each in images if each.exposure] == [1, 0]
+
+
+async def test_a_failure_that_is_no_loss_does_not_reconnect(client: AlpacaClient) -> None:
+    async def prepare() -> None:
+        raise AssertionError("the camera was never lost")
+
+    failing = FailingCamera({2: "error"})
     async with ScriptedServer(failing.replies()) as server:
-        camera = client.camera(server.address)
+        how = Reconnect(prepare=prepare)
+        images = await frames(client.camera(server.address), count=3, retries=1, reconnect=how)
+    assert [int(image.data[0, 0]) for image in images] == [1, 3, 4]
+
+
+async def test_a_camera_that_cannot_tell_whether_it_has_the_image_ends_the_sequence(
+    client: AlpacaClient,
+) -> None:
+    failing = FailingCamera({1: "cut"})
+    replies = failing.replies()
+
+    def download(request: Request) -> bytes:
+        replies["imageready"] = ascom_error(0x500, "cable off")
+        return failing._download(request)
+
+    replies["imagearray"] = download
+    async with ScriptedServer(replies) as server:
+        with pytest.raises(DriverException, match="cable off"):
+            await frames(client.camera(server.address), count=2, retries=5)
+    assert failing.starts == 1
+
+
+@in_virtual_time
+async def test_a_camera_that_is_gone_after_a_failure_ends_the_sequence_after_ten_seconds() -> None:
+    failing = FailingCamera({1: "refuse"})
+    replies = failing.replies()
+
+    def gone(_: Request) -> bytes:
+        raise ConnectionResetError
+
+    def start(request: Request) -> bytes:
+        replies["camerastate"] = replies["abortexposure"] = gone
+        return failing._start(request)
+
+    replies["startexposure"] = start
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TransportError, match="camerastate"):
+            await frames(camera, count=2, retries=5)
+        assert 10 <= now() < 11
+    assert failing.starts == 1
+
+
+async def test_an_image_of_an_unknown_exposure_is_aborted(client: AlpacaClient) -> None:
+    """The reply to StartExposure is lost: an image that is ready afterwards may be any."""
+    failing = FailingCamera({})
+    replies = failing.replies()
+
+    def lost_once(_: Request) -> bytes:
+        replies["startexposure"] = failing._start
+        failing._ready = True
+        raise ConnectionResetError
+
+    replies["startexposure"] = lost_once
+    replies["abortexposure"] = ascom_error(0x500, "not now")
+    async with ScriptedServer(replies) as server:
+        how = Reconnect(interval=0.02)
+        images = await frames(client.camera(server.address), count=1, reconnect=how)
+        sent = [each.member for each in server.requests]
+    assert [int(image.data[0, 0]) for image in images] == [1]
+    commands = ("startexposure", "abortexposure")
+    sent = [member for member in sent if member in commands]
+    assert sent == ["startexposure", "abortexposure", "abortexposure", "startexposure"]
+
+
+@in_virtual_time
+async def test_a_camera_that_is_busy_after_an_abort_is_awaited() -> None:
+    failing = FailingCamera({}, flush=20)
+    async with ScriptedServer(failing.replies()) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await camera.expose(60)
         image = await camera.expose(0.05)
+        assert 20 <= now() < 21
     assert int(image.data[0, 0]) == 2
+
+
+@in_virtual_time
+async def test_a_camera_that_is_busy_for_a_minute_after_an_abort_is_asked_all_the_same() -> None:
+    failing = FailingCamera({}, flush=300)
+    async with ScriptedServer(failing.replies()) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await camera.expose(60)
+        with pytest.raises(InvalidOperationException):
+            await camera.expose(0.05)
+        assert 60 <= now() < 61
+
+
+@in_virtual_time
+async def test_a_camera_that_was_aborted_before_another_exposure_is_not_awaited() -> None:
+    failing = FailingCamera({})
+    async with ScriptedServer(failing.replies()) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await camera.expose(60)
+        await camera.expose(0.05)
+        failing.state = CameraStates.EXPOSING
+        begun = now()
+        with pytest.raises(InvalidOperationException):
+            await camera.expose(0.05)
+        assert now() == begun
 
 
 async def test_a_refusal_without_an_abort_before_it_is_raised(client: AlpacaClient) -> None:
