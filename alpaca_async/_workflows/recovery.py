@@ -186,6 +186,7 @@ class Recovering(Exposing, Framing):
         Only what was set is read. A command whose reply is lost is not repeated blindly: what the
         camera has is read again first.
         """
+        changes: list[tuple[str, object]] = []
         async with self._record.frame_turns():
             for _ in range(_RESTORE_ROUNDS):
                 changes = await self._differences(dict(self._record.set_values), patience)

@@ -99,7 +99,8 @@ class Sequencing(Retrying):
         if reconnect is not None:
             self._check_reconnect(reconnect)
         sequence = _Sequence(
-            camera=self,
+            expose=self._expose_for,
+            skip=self._skip,
             next_request=_requests(duration, check_bool("light", light)),
             count=count,
             pause=check_duration("pause", pause),
@@ -149,7 +150,8 @@ class Sequencing(Retrying):
 class _Sequence:
     """The arguments of `exposures`, and how far the sequence is."""
 
-    camera: Sequencing
+    expose: Callable[[_Sequence, ExposureRequest], Awaitable[Image]]
+    skip: Callable[[int, AlpacaError], Awaitable[None]]
     next_request: Callable[[], Awaitable[ExposureRequest | None]]
     count: int | None
     pause: float
@@ -166,13 +168,13 @@ class _Sequence:
         """Return the next image; None after the last one."""
         while (request := await self._next()) is not None:
             try:
-                return await self.camera._expose_for(self, request)  # noqa: SLF001 - of this module
+                return await self.expose(self, request)
             except ExposureAborted:
                 raise
             except AlpacaError as error:
                 if not self.skips:
                     raise
-                await self.camera._skip(self.number, error)  # noqa: SLF001 - as above
+                await self.skip(self.number, error)
         return None
 
     async def _next(self) -> ExposureRequest | None:
