@@ -544,6 +544,8 @@ async def test_cancelled_at_any_moment_the_camera_is_idle_and_takes_the_next_exp
 ) -> None:
     dice = random.Random(7)
     await camera.expose(0.01)
+    await camera.get_info()  # late facts would be read meanwhile
+    await camera.get_settings()
     tasks_before = len(asyncio.all_tasks())
     for _ in range(60):
         starts, aborts = (simulated.count(m) for m in ("startexposure", "abortexposure"))
