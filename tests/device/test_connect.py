@@ -62,6 +62,25 @@ async def test_without_waiting_connecting_is_reported() -> None:
         assert await camera.get_connecting()
 
 
+@pytest.mark.parametrize("connected", [True, False])
+@in_virtual_time
+async def test_an_older_device_is_connecting_while_a_command_of_this_client_is_answered(
+    connected: bool,
+) -> None:
+    async def slow(request: Request) -> bytes:
+        await asyncio.sleep(1 if request.verb == "PUT" else 0)
+        return value(connected if request.verb == "GET" else None)
+
+    members = old_device(connected=slow)
+    async with ScriptedServer(members) as server, AsyncCamera(server.address) as camera:
+        assert not await camera.get_connecting()
+        command = asyncio.create_task(camera.connect() if connected else camera.disconnect())
+        await asyncio.sleep(0.5)
+        assert await camera.get_connecting()
+        await command
+        assert not await camera.get_connecting()
+
+
 @pytest.mark.parametrize("version", [3, 4])
 @in_virtual_time
 async def test_two_tasks_that_connect_at_once_send_one_connect(version: int) -> None:
