@@ -12,6 +12,7 @@ from alpaca_async import Timeouts, TransportTimeout
 from tests.http.support import serving
 from tests.http.test_transport import full_backlog
 from tests.scripted import Request, value
+from tests.virtual_time import in_virtual_time
 
 from .catalogue import (
     ABORTED,
@@ -260,6 +261,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
+@in_virtual_time
 async def test_time(
     fault: Fault, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from alpaca_async import (
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes, value
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -55,6 +56,7 @@ def authorizations(server: ScriptedServer) -> set[str | None]:
 
 
 @pytest.mark.parametrize("wire", ["ours", "httpx"])
+@in_virtual_time
 async def test_credentials_are_sent_with_every_kind_of_request(wire: str) -> None:
     replies = {
         "gain": value(1),
@@ -71,6 +73,7 @@ async def test_credentials_are_sent_with_every_kind_of_request(wire: str) -> Non
     assert authorizations(server) == {f"Basic {TOKEN}"}
 
 
+@in_virtual_time
 async def test_each_server_gets_its_own_credentials_and_no_other() -> None:
     servers = [ScriptedServer({"gain": value(1)}) for _ in range(3)]
     async with servers[0] as first, servers[1] as second, servers[2] as stranger:
@@ -83,6 +86,7 @@ async def test_each_server_gets_its_own_credentials_and_no_other() -> None:
     assert authorizations(stranger) == {None}
 
 
+@in_virtual_time
 async def test_a_password_for_https_is_not_sent_over_http() -> None:
     async with ScriptedServer({"gain": value(1)}) as server:
         async with AlpacaClient(auth={f"https://{server.address}": LOGIN}) as client:
@@ -92,6 +96,7 @@ async def test_a_password_for_https_is_not_sent_over_http() -> None:
 
 @pytest.mark.parametrize("wire", ["ours", "httpx"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@in_virtual_time
 async def test_credentials_do_not_follow_a_redirect(wire: str, status: int) -> None:
     async with ScriptedServer({"gain": value(1), "imagearray": value(1)}) as thief:
         target = f"Location: http://{thief.address}/api/v1/camera/0/gain\r\n"
@@ -106,6 +111,7 @@ async def test_credentials_do_not_follow_a_redirect(wire: str, status: int) -> N
     assert not thief.requests
 
 
+@in_virtual_time
 async def test_the_simulated_server_refuses_requests_without_the_password() -> None:
     async with SimulatorServer([SimulatedCamera()], auth=LOGIN) as server:
         for auth in (None, ("observer", "wrong")):
@@ -165,6 +171,7 @@ CALLS: dict[str, Callable[[AsyncCamera], Awaitable[object]]] = {
 @pytest.mark.parametrize("wire", ["ours", "httpx"])
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("answer", BAD_ANSWERS)
+@in_virtual_time
 async def test_no_failure_shows_the_credentials(
     answer: str, call: str, wire: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -230,6 +237,7 @@ def test_a_client_with_a_password_is_neither_pickled_nor_copied() -> None:
         pickle.dumps(client.camera("pi"))
 
 
+@in_virtual_time
 async def test_an_image_error_from_a_debugging_driver_is_redacted() -> None:
     def answer(request: Request) -> bytes:
         text = f"why {request.headers['authorization']}?".encode()
@@ -243,6 +251,7 @@ async def test_an_image_error_from_a_debugging_driver_is_redacted() -> None:
     assert TOKEN not in repr(caught.value.args)
 
 
+@in_virtual_time
 async def test_values_are_not_redacted() -> None:
     async with ScriptedServer({"name": value("correct-horse"), "gain": value(7)}) as server:
         async with AlpacaClient(auth=LOGIN) as client:
@@ -284,6 +293,7 @@ def hostile_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path
     return tmp_path
 
 
+@in_virtual_time
 async def test_the_environment_changes_nothing(
     hostile_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +309,7 @@ async def test_the_environment_changes_nothing(
     assert authorizations(server) == {None}
 
 
+@in_virtual_time
 async def test_the_proxy_of_the_test_above_is_used_by_a_lent_client(
     hostile_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

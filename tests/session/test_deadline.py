@@ -12,6 +12,7 @@ from alpaca_async import AlpacaClient, AsyncCamera, Timeouts, TransportTimeout
 from alpaca_async._session.deadline import ReplyDeadline
 from alpaca_async._session.error_mapping import Attempt
 from tests.scripted import Request, ScriptedServer, http
+from tests.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,12 +35,14 @@ async def drip(_: Request) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("injected", [False, True])
 @pytest.mark.parametrize("call", CALLS)
+@in_virtual_time
 async def test_a_reply_that_drips_ends_after_its_own_time(call: str, injected: bool) -> None:
     limits = Timeouts(establish=30.0, reply=0.2)
     async with httpx.AsyncClient() as own, ScriptedServer({"gain": drip}) as server:
         async with AlpacaClient(http=own if injected else None, timeouts=limits) as client:
             with pytest.raises(TransportTimeout, match=r"0\.2 s \(Timeouts\.reply\)") as caught:
-                await asyncio.wait_for(CALLS[call](client.camera(server.address)), 10)
+                await CALLS[call](client.camera(server.address))
+            assert now() == pytest.approx(0.2)
     assert caught.value.outcome_unknown == (call == "put")
 
 
@@ -49,6 +52,7 @@ async def wait_in(deadline: ReplyDeadline, event: str) -> None:
         await asyncio.Event().wait()
 
 
+@in_virtual_time
 async def test_the_time_counts_from_the_moment_when_the_request_is_sent() -> None:
     deadline = ReplyDeadline(None, NEVER, 0.01)
     async with deadline:
@@ -57,11 +61,13 @@ async def test_the_time_counts_from_the_moment_when_the_request_is_sent() -> Non
         await asyncio.sleep(0.05)
 
 
+@in_virtual_time
 async def test_a_sent_request_has_the_time_of_a_reply() -> None:
     with pytest.raises(TimeoutError):
         await wait_in(ReplyDeadline(None, NEVER, 0.01), SENT)
 
 
+@in_virtual_time
 async def test_without_a_report_there_is_the_sum_of_both() -> None:
     with pytest.raises(TimeoutError):
         await wait_in(ReplyDeadline(None, 0.005, 0.005), "connection.connect_tcp.started")

@@ -23,6 +23,7 @@ from alpaca_async import (
     TransportTimeout,
 )
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -73,6 +74,7 @@ async def assert_freed(call: Callable[[], Awaitable[object]], kind: type[AlpacaE
 
 @pytest.mark.parametrize("injected", [False, True])
 @pytest.mark.parametrize("kind", REPLIES)
+@in_virtual_time
 async def test_an_error_of_a_reply_is_freed_with_its_last_reference(
     kind: type[AlpacaError], injected: bool
 ) -> None:
@@ -90,6 +92,7 @@ async def test_an_error_of_a_reply_is_freed_with_its_last_reference(
     ids=["JSON", "ImageBytes"],
 )
 @pytest.mark.parametrize("ending", ["silence", "end"])
+@in_virtual_time
 async def test_an_error_of_an_image_is_freed_with_its_last_reference(
     content: tuple[bytes, str], ending: str
 ) -> None:
@@ -109,6 +112,7 @@ async def test_an_error_of_an_image_is_freed_with_its_last_reference(
         await assert_freed(client.camera(server.address).get_image, expected)
 
 
+@in_virtual_time
 async def test_a_timeout_is_freed_with_its_last_reference() -> None:
     async def silence(_: Request) -> bytes:
         await asyncio.sleep(30)

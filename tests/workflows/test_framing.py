@@ -18,11 +18,9 @@ from alpaca_async import (
     MalformedResponse,
     NotImplementedException,
     RequestRejected,
-    Timeouts,
     TransportTimeout,
 )
 from alpaca_async._workflows import frame as frame_module
-from alpaca_async._workflows import framing as framing_module
 from alpaca_async._workflows.frame import Axis, Limits, plan
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.scripted import ScriptedServer, ascom_error, http, value
@@ -407,23 +405,19 @@ class _Missing(dict[str, "Reply"]):
         return self._reply
 
 
-async def test_a_command_without_an_answer_is_undone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@in_virtual_time
+async def test_a_command_without_an_answer_is_undone(caplog: pytest.LogCaptureFixture) -> None:
     async def silence() -> bytes:
-        await asyncio.sleep(10)
+        await asyncio.Event().wait()
         return b""
 
     def num_x(request: Request) -> Answer:
         return silence() if request.verb == "PUT" else value(100)
 
-    monkeypatch.setattr(framing_module, "_RESTORE_LIMIT", 0.05)
-    async with (
-        ScriptedServer(replies(numx=num_x)) as server,
-        AlpacaClient(timeouts=Timeouts(reply=0.1)) as client,
-    ):
+    members = replies(numx=num_x)
+    async with ScriptedServer(members) as server, AsyncCamera(server.address) as camera:
         with pytest.raises(TransportTimeout):
-            await client.camera(server.address).set_frame(num_x=10)
+            await camera.set_frame(num_x=10)
         sent = [r.parameters["NumX"] for r in server.requests if r.verb == "PUT"]
     assert sent == ["10", "100"]
     assert "could not be restored" in caplog.text
