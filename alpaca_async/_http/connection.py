@@ -246,11 +246,14 @@ class Connection(asyncio.BufferedProtocol):
     def _after_read(self, reply: Reply) -> None:
         if reply.complete:
             self._complete(reply)
-        elif reply.unread > _UNREAD_LIMIT:
+        elif self._should_pause(reply):
             self._reading.pause(Pause.UNREAD)
         if reply.should_wake:
             reply.should_wake = False
             self._wake()
+
+    def _should_pause(self, reply: Reply) -> bool:
+        return reply.unread > _UNREAD_LIMIT
 
     def _complete(self, reply: Reply) -> None:
         """Become idle, or close if the connection cannot be reused."""
@@ -339,6 +342,10 @@ class TlsConnection(Connection):
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return our own buffer; a sink gets a copy."""
         return self._scratch
+
+    def _should_pause(self, reply: Reply) -> bool:
+        """Whether to pause: not at the end, of which uvloop would lose what it has decrypted."""
+        return super()._should_pause(reply) and not reply.nearly_complete
 
 
 class Body(httpx.AsyncByteStream):

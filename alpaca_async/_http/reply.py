@@ -252,6 +252,11 @@ class Reply:
         return self._framing is not None and self._framing.complete and not self._broken
 
     @property
+    def nearly_complete(self) -> bool:
+        """Whether the rest of the body fits into one read; false if its length is unknown."""
+        return isinstance(self._framing, _FixedLength) and self._framing.remaining <= READ_LIMIT
+
+    @property
     def done(self) -> bool:
         """Whether the reply has ended: complete, or broken off."""
         return self.complete or self._broken
