@@ -17,13 +17,11 @@ from alpaca_async._http.reading import Pause, Reading
 from alpaca_async._http.transport import DirectTransport
 from tests.loops import on_each_loop, run
 
-from .support import MemorySink, fetch, serving
+from .support import MemorySink, fetch
 from .test_tls import new_identity
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-
-    from .support import Peer
 
 MIB: Final = 1 << 20
 SIZE: Final = 24 * MIB
@@ -178,25 +176,3 @@ def test_an_iteration_decrypts_little(loop: str) -> None:
         sink = run(main(url), loop)
     assert len(sink.content) == SIZE
     assert max(sink.nbytes.values()) <= 2 * MIB  # all of the last MiB, lest its end be lost
-
-
-@on_each_loop
-def test_the_end_of_a_body_over_tls_is_read_though_the_server_closes(loop: str) -> None:
-    """Decrypted bytes that nobody has taken when the server closes must not get lost."""
-    identity = new_identity()
-    trusting = ssl.create_default_context(cadata=identity.authority.cert_pem.bytes().decode())
-    body = bytes(range(256)) * 4096
-
-    async def send_and_close(peer: Peer) -> None:
-        await peer.request()
-        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
-        peer.send(head + body)
-
-    async def main() -> bytes:
-        async with (
-            serving(send_and_close, ssl=identity.server) as server,
-            DirectTransport(verify=trusting) as transport,
-        ):
-            return await fetch(transport, server.url)
-
-    assert run(main(), loop) == body
