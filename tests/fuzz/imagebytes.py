@@ -6,6 +6,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import httpx
 import numpy as np
 
 from alpaca_async import AlpacaError, AscomError, decode_imagebytes
@@ -138,6 +139,9 @@ def _received(rng: Random, data: bytes, *, rows: bool) -> NDArray[Any] | AlpacaE
         array, _ = sink.result()
     except AlpacaError as error:
         return error
+    except httpx.RemoteProtocolError:  # a length that counts only the pixels promised more
+        assert sink.truncation_error is not None
+        return sink.truncation_error
     return array.swapaxes(0, 1) if rows and not sink.in_ascom_order else array
 
 
