@@ -103,9 +103,17 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
             stack.enter_context(mock.patch.object(known_facts, "monotonic", loop.time))
             to_thread = loop.holding(anyio.to_thread.run_sync)
             stack.enter_context(mock.patch.object(anyio.to_thread, "run_sync", to_thread))
-            runner.run(test(*arguments, **fixtures))
+            runner.run(_to_the_end(test(*arguments, **fixtures)))
 
     return run
+
+
+async def _to_the_end(test: Coroutine[Any, Any, None]) -> None:
+    """Run `test`, and let the loop close what it has left to close."""
+    try:
+        await test
+    finally:
+        await asyncio.sleep(1)
 
 
 def now() -> float:
