@@ -65,6 +65,7 @@ async def test_count_images_come_in_order(camera: AsyncCamera, simulated: Simula
     async with camera.exposures(0.01, count=3, light=False) as frames:
         images = [image async for image in frames]
     assert len(images) == 3
+    assert all(image.data.flags.c_contiguous for image in images)
     begun = [image.exposure.started for image in images if image.exposure]
     assert begun == sorted(begun)
     assert durations_of(simulated) == [(0.01, "False")] * 3
