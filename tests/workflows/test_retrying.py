@@ -196,12 +196,13 @@ async def test_an_exposure_that_never_succeeds_can_be_skipped(client: AlpacaClie
     assert [int(image.data[0, 0]) for image in images] == [1, 4, 5]
 
 
-async def test_a_camera_is_made_ready_again_after_a_skipped_exposure(client: AlpacaClient) -> None:
-    failing = FailingCamera({2: "error"}, flush=0.1)
+async def test_a_camera_is_aborted_after_an_image_that_is_skipped(client: AlpacaClient) -> None:
+    failing = FailingCamera({2: "cut"})
     async with ScriptedServer(failing.replies()) as server:
         images = await frames(client.camera(server.address), count=3, on_failure="skip")
     assert [int(image.data[0, 0]) for image in images] == [1, 3]
-    assert server.count("abortexposure") >= 1
+    sent = [each.member for each in server.requests if each.verb == "PUT"]
+    assert sent == ["startexposure", "startexposure", "abortexposure", "startexposure"]
 
 
 async def test_without_retries_nothing_is_repeated(client: AlpacaClient) -> None:
