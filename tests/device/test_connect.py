@@ -8,6 +8,7 @@ import pytest
 from alpaca_async import (
     AlpacaClient,
     AsyncCamera,
+    AsyncDevice,
     DriverException,
     OperationFailed,
     OperationTimeout,
@@ -254,6 +255,15 @@ async def test_each_type_has_connect_since_a_version_of_its_own(
     async with ScriptedServer(replies) as server:
         await client.device(server.address, kind).connect()
     assert server.count("connect") == (not older)
+
+
+@in_virtual_time
+async def test_a_device_may_take_half_a_minute_to_connect() -> None:
+    members = old_device(connected=value(False))
+    async with ScriptedServer(members) as server, AsyncDevice(server.address, "dome") as dome:
+        with pytest.raises(OperationTimeout, match="not connected within 30 s"):
+            await dome.connect()
+        assert now() == 30
 
 
 async def test_a_device_without_a_version_is_treated_as_old(client: AlpacaClient) -> None:

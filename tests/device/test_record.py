@@ -163,6 +163,74 @@ def test_a_restart_is_seen_in_numbers_that_begin_anew() -> None:
     assert record.restarts == 1
 
 
+def record_with_facts() -> DeviceRecord:
+    record = DeviceRecord()
+    record.info.add("name", "ours", record.info.version)
+    record.settings.add("gain", 7, record.settings.version)
+    record.has_device_state = True
+    record.missing_members = frozenset({"cooler_on"})
+    return record
+
+
+def known_facts(record: DeviceRecord) -> tuple[object, ...]:
+    info, settings = record.info.known, record.settings.known
+    return (info.name, settings.gain, record.has_device_state, record.missing_members)
+
+
+KNOWN = ("ours", 7, True, frozenset({"cooler_on"}))
+NO_SETTINGS = ("ours", None, True, frozenset({"cooler_on"}))
+NOTHING = (None, None, None, frozenset[str]())
+
+
+@pytest.mark.parametrize(
+    ("last", "number", "restarts"),
+    [(1000, 500, 0), (1000, 499, 1), (0, 1, 0), (3, 1, 0), (4, 1, 1), (1000, 0, 0), (1, 1000, 0)],
+)
+def test_a_number_below_half_of_the_last_one_is_a_restart(
+    last: int, number: int, restarts: int
+) -> None:
+    record = record_with_facts()
+    record.answered(last)
+    record.answered(number)
+    assert record.restarts == restarts
+    assert known_facts(record) == (NOTHING if restarts else KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("member", "known"),
+    [
+        *[(member, NOTHING) for member in ("Connect", "Disconnect", "Connected")],
+        *[(m, KNOWN) for m in ("StartExposure", "StopExposure", "AbortExposure", "PulseGuide")],
+        *[(member, NO_SETTINGS) for member in ("Gain", "BinX", "Action", "SetCCDTemperature")],
+    ],
+)
+def test_a_command_makes_forget_what_it_may_have_changed(
+    member: str, known: tuple[object, ...]
+) -> None:
+    record = record_with_facts()
+    record.command_sent(member)
+    assert known_facts(record) == known
+
+
+def test_a_device_that_has_moved_keeps_what_is_still_valid() -> None:
+    former, record = record_with_facts(), record_with_facts()
+    former.set_values, record.set_values = {"Gain": 7, "BinX": 2}, {"Gain": 1, "NumX": 9}
+    assert former.is_first_warning("clock")
+    assert record.is_first_warning("signs")
+    record.adopt(former)
+    assert record.set_values == {"Gain": 7, "BinX": 2, "NumX": 9}
+    assert record.exposures is former.exposures
+    assert record.deliveries is former.deliveries
+    assert record.warnings == {"clock", "signs"}
+    assert known_facts(record) == NOTHING
+
+
+def test_each_topic_has_one_first_warning() -> None:
+    record = DeviceRecord()
+    firsts = [record.is_first_warning(topic) for topic in ("clock", "signs", "clock", "signs")]
+    assert firsts == [True, True, False, False]
+
+
 def test_an_abort_ends_all_exposures_that_may_run_and_none_that_begins_later() -> None:
     log = ExposureLog()
     first, second = log.start(0.0, 10.0), log.start(0.0, 12.0)
