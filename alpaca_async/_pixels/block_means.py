@@ -69,4 +69,4 @@ def _sum_type(dtype: np.dtype[Any], factor: int) -> np.dtype[Any]:
     """Return a type that holds the sum of `factor` pixels."""
     if dtype.itemsize > 2 or factor > 1 << 15:  # noqa: PLR2004 - 16 bits
         return np.dtype(np.float64)
-    return _INTEGER_SUM_TYPES[dtype.kind]
+    return _INTEGER_SUM_TYPES.get(dtype.kind, np.dtype(np.float64))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def full_scale(image: ImageLike) -> float:
     """Return the value of a saturated pixel, infinity if it is unknown."""
     stated = image.exposure and image.exposure.info.max_adu
-    if stated:
+    if stated and stated > 0:  # some drivers state -1 for unknown
         return stated
     dtype = image.data.dtype
     digital = dtype.kind in "iu" and dtype.itemsize <= 2  # noqa: PLR2004 - as AD converters

@@ -2,140 +2,182 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+import math
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .star_candidates import candidates
+from .star_cells import cell_means, filter_skies, remove_hot_pixels
+from .star_grids import CELL_SIZE, CellGrid, PixelGrid
+from .star_size import MAX_SKY, Star, measure
+from .star_sky import SIGMA_PER_MAD, noise_level, sky_level
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-_TILE_SIZE: Final = 32
-"""Rows and columns of a tile; only the brightest pixel of each tile is a candidate."""
-_SAMPLE_STEP: Final = 4
-"""The background of a tile is estimated from every fourth row and column."""
-_WINDOW_RADIUS: Final = 16
-"""The window of a star extends this many pixels from its brightest pixel."""
-_BORDER: Final = 2
-"""The width of the window's border, whose median is the background of a star."""
-_CENTROID_RADIUS: Final = 4
-"""The centroid of a star is computed within this distance of its brightest pixel."""
-_SIGMA_PER_MAD: Final = 1.4826
-"""Standard deviation of normally distributed noise, in median absolute deviations."""
-_MIN_SIGMAS: Final = 10.0
-"""The minimum height of a star above its background, in standard deviations of the noise."""
-_MIN_NEIGHBOUR_RATIO: Final = 0.1
-"""The minimum mean of the eight neighbours, as a fraction of the peak: rejects hot pixels."""
+    from .star_candidates import Candidate
+    from .star_grids import Grid
+
 _MAX_STARS: Final = 50
-_MAX_CANDIDATES: Final = 500
+_MAX_ATTEMPTS: Final = 300
+_MAX_FAILURES: Final = 60
+"""So many boxes of one size are tried in vain: a nebula is bright, and nothing in it is a star."""
+_FAINT_SIGMAS: Final = 3.0
+_MUCH_LARGER: Final = 4
+_MAX_PIXEL_BOX: Final = 4
+"""Stars in boxes of up to so many cells are measured in pixels, larger ones in cells."""
+_MAX_NOISE_ERROR: Final = 0.025
+"""The largest error of the median that may come from noise, as a fraction of the median."""
+_MAX_SPREAD_ERROR: Final = 0.08
+"""The largest that may come from stars that differ, as they do all over a field."""
+_ERROR_OF_MEDIAN: Final = 1.25
+"""The error of the median of normally distributed values, in errors of their mean."""
+_ERROR_PER_NOISE: Final = 0.4
+"""The error of a diameter, as a fraction of it, for a noise-to-signal ratio of 1."""
 
 
-def half_flux_diameters(pixels: NDArray[Any], full_scale: float) -> list[float]:
+@np.errstate(all="ignore")  # what is not finite, or too large for float32, is no star
+def half_flux_diameters(
+    pixels: NDArray[Any],
+    full_scale: float,
+    period: tuple[int, int] = (1, 1),
+    check: Callable[[], object] = lambda: None,
+) -> list[float]:
     """Return the diameters, in pixels, of at most the 50 brightest stars.
 
-    `pixels` has the shape `(height, width)`. Saturated stars, stars at the border and hot pixels
-    are left out.
+    `pixels` has the shape `(height, width)` or `(height, width, planes)`, `period` is the number
+    of rows and columns after which the filters of a mosaic repeat. Stars that are saturated, or
+    at the border, or too faint are left out. There are none if the median of all would not be
+    right within 5 %.
     """
-    if abs(pixels.strides[0]) < abs(pixels.strides[1]):
-        return half_flux_diameters(pixels.T, full_scale)  # transposing keeps the diameters
-    diameters: list[float] = []
-    for row, column, noise in _candidates(pixels, full_scale):
-        diameter = _diameter(_window(pixels, row, column), noise, full_scale)
-        if diameter is not None:
-            diameters.append(diameter)
-        if len(diameters) == _MAX_STARS:
+    if abs(pixels.strides[0]) < abs(pixels.strides[1]):  # read memory sequentially
+        turned = pixels.swapaxes(0, 1)  # this keeps the diameters
+        return half_flux_diameters(turned, full_scale, (period[1], period[0]), check)
+    if min(pixels.shape) < 1 or min(pixels.shape[:2]) < CELL_SIZE:
+        return []
+    usable: list[Star] = []
+    for star in _find_stars(pixels, period, check):
+        if not _is_saturated(star, pixels, full_scale):
+            usable.append(star)
+        if len(usable) == _MAX_STARS:
             break
-    return diameters
+    diameters = [2 * star.half_flux_radius for star in usable]
+    return diameters if diameters and _is_certain(usable) else []
 
 
-def _candidates(pixels: NDArray[Any], full_scale: float) -> Iterator[tuple[int, int, float]]:
-    """Yield row, column and the noise of the frame for each candidate, highest first."""
-    down, across = pixels.shape[0] // _TILE_SIZE, pixels.shape[1] // _TILE_SIZE
-    if not down or not across:
+def _is_certain(stars: list[Star]) -> bool:
+    """Return whether the median half-flux radius of the stars means something."""
+    radii = np.array([star.half_flux_radius for star in stars])
+    spread = SIGMA_PER_MAD * np.median(np.abs(radii / np.median(radii) - 1))
+    noise = _ERROR_PER_NOISE / np.median([star.signal_to_noise for star in stars])
+    per_star = _ERROR_OF_MEDIAN / math.sqrt(len(stars))
+    return bool(noise * per_star <= _MAX_NOISE_ERROR and spread * per_star <= _MAX_SPREAD_ERROR)
+
+
+def _find_stars(
+    pixels: NDArray[Any], period: tuple[int, int], check: Callable[[], object]
+) -> Iterator[Star]:
+    """Yield the stars, the most significant first, in units of pixels."""
+    pixel_grid, cell_grid = _grids(pixels, period, check)
+    light = cell_grid.light
+    noise = noise_level(light)
+    if not noise > 0:
         return
-    tiles = pixels[: down * _TILE_SIZE, : across * _TILE_SIZE].reshape(
-        down, _TILE_SIZE, across, _TILE_SIZE
-    )
-    heights, noise = _peak_heights(tiles, full_scale)
-    order = np.argsort(heights, axis=None)[::-1][:_MAX_CANDIDATES]
-    for index in order[heights.flat[order] > _MIN_SIGMAS * noise]:
-        tile_row, tile_column = divmod(int(index), across)
-        tile = tiles[tile_row, :, tile_column]
-        row, column = divmod(int(tile.argmax()), _TILE_SIZE)
-        yield tile_row * _TILE_SIZE + row, tile_column * _TILE_SIZE + column, noise
+    found: list[Star] = []
+    failed: list[Candidate] = []
+    for candidate in candidates(light, noise):
+        if len(found) + len(failed) >= _MAX_ATTEMPTS:
+            return
+        if _is_tried_enough(candidate, failed) or _is_known(candidate, found):
+            continue
+        check()
+        star = _measure(pixel_grid if candidate.box <= _MAX_PIXEL_BOX else cell_grid, candidate)
+        if (
+            star is None
+            or _is_sky_uneven(star, pixel_grid.sky)
+            or any(_overlap(star, other) for other in found)
+            or (_is_faint(star, noise) and _is_piece(candidate, failed))
+        ):
+            failed.append(candidate)
+            continue
+        found.append(star)
+        yield star
 
 
-@np.errstate(invalid="ignore")  # NaN is never a candidate
-def _peak_heights(tiles: NDArray[Any], full_scale: float) -> tuple[NDArray[np.float64], float]:
-    """Return the height of each tile's brightest pixel above its background, and the noise."""
-    down, _, across, _ = tiles.shape
-    rows = tiles.max(axis=1)  # the longest stride first: faster
-    brightest = rows.max(axis=2).astype(float)
-    sample = (
-        tiles[:, ::_SAMPLE_STEP, :, ::_SAMPLE_STEP].transpose(0, 2, 1, 3).reshape(down, across, -1)
-    )
-    sky = np.median(sample.astype(float), axis=2)
-    noise = _SIGMA_PER_MAD * float(np.nanmedian(np.abs(sample - sky[..., np.newaxis])))
-    heights = np.where(brightest < full_scale, brightest - sky, 0)
-    return np.where(heights > 0, heights, 0), noise
+def _is_tried_enough(candidate: Candidate, failed: list[Candidate]) -> bool:
+    return sum(other.box == candidate.box for other in failed) >= _MAX_FAILURES
 
 
-def _window(pixels: NDArray[Any], row: int, column: int) -> NDArray[np.float64]:
-    top, left = max(row - _WINDOW_RADIUS, 0), max(column - _WINDOW_RADIUS, 0)
-    window = pixels[top : row + _WINDOW_RADIUS + 1, left : column + _WINDOW_RADIUS + 1]
-    return window.astype(np.float64)
+def _is_faint(star: Star, noise: float) -> bool:
+    """Return whether the star is hardly brighter than the noise of a pixel."""
+    return star.brightness < _FAINT_SIGMAS * noise * CELL_SIZE
 
 
-def _diameter(window: NDArray[np.float64], noise: float, full_scale: float) -> float | None:
-    """Return the half-flux diameter of the star in the middle, None if it is not a star."""
-    middle = slice(_WINDOW_RADIUS - 1, _WINDOW_RADIUS + 2)
-    if window.shape != (2 * _WINDOW_RADIUS + 1,) * 2 or not window.max() < full_scale:
-        return None
-    signal = window - _border_median(window)
-    peak = signal[_WINDOW_RADIUS, _WINDOW_RADIUS]
-    neighbours = (signal[middle, middle].sum() - peak) / 8
-    if peak < signal[middle, middle].max() or neighbours < _MIN_NEIGHBOUR_RATIO * peak:
-        return None
-    distances = _distances(signal)
-    inside = distances <= _star_radius(signal, distances, noise, peak)
-    return _half_flux_radius(distances[inside], signal[inside]) * 2
+def _is_piece(candidate: Candidate, failed: list[Candidate]) -> bool:
+    """Return whether a box is within a much larger one that could not be measured.
 
-
-def _border_median(window: NDArray[np.float64]) -> float:
-    border = np.ones(window.shape, dtype=bool)
-    border[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
-    return float(np.median(window[border]))
-
-
-def _distances(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the distance of each pixel from the centroid."""
-    rows, columns = np.mgrid[
-        -_WINDOW_RADIUS : _WINDOW_RADIUS + 1, -_WINDOW_RADIUS : _WINDOW_RADIUS + 1
-    ].astype(float)
-    core = np.where(np.hypot(rows, columns) <= _CENTROID_RADIUS, signal.clip(0), 0)
-    row, column = ((core * positions).sum() / core.sum() for positions in (rows, columns))
-    distances: NDArray[np.float64] = np.hypot(rows - row, columns - column)
-    return distances
-
-
-def _star_radius(
-    signal: NDArray[np.float64], distances: NDArray[np.float64], noise: float, peak: float
-) -> float:
-    """Return the radius at which the star fades into the noise."""
-    rings = distances.astype(int).ravel()
-    flux = np.bincount(rings, signal.ravel()).astype(np.float64)
-    brightness = flux / np.maximum(np.bincount(rings), 1)
-    threshold = max(noise / 2, peak / 500)
-    radii = range(min(len(brightness), _WINDOW_RADIUS))
-    return float(
-        next((radius for radius in radii if brightness[radius] < threshold), _WINDOW_RADIUS)
+    A piece of a bright ring does not fade where the ring goes on. A piece of a faint one does.
+    """
+    return any(
+        candidate.box * _MUCH_LARGER <= other.box
+        and max(abs(candidate.row - other.row), abs(candidate.column - other.column)) < other.box
+        for other in failed
     )
 
 
-def _half_flux_radius(distances: NDArray[np.float64], signal: NDArray[np.float64]) -> float:
-    order = np.argsort(distances)
-    flux: NDArray[np.float64] = signal[order].cumsum()
-    # Half of a pixel's own flux counts as within its distance from the centre.
-    within = flux - signal[order] / 2
-    return cast("float", np.interp(float(flux[-1]) / 2, within, distances[order]))
+def _grids(
+    pixels: NDArray[Any], period: tuple[int, int], check: Callable[[], object]
+) -> tuple[PixelGrid, CellGrid]:
+    means = cell_means(pixels, check)
+    sky = sky_level(means)
+    light = means - sky
+    unknown = ~np.isfinite(light)
+    if unknown.any():
+        light[unknown] = np.nan
+    check()
+    filters = filter_skies(pixels)
+    remove_hot_pixels(light, pixels, filters)
+    return PixelGrid(pixels, period, sky, filters), CellGrid(light)
+
+
+def _measure(grid: Grid, candidate: Candidate) -> Star | None:
+    """Return the star in a box in units of pixels, None if there is none."""
+    to_grid = CELL_SIZE / grid.scale
+    row, column, box = (to_grid * length for length in candidate[1:])
+    star = measure(grid, row, column, box)
+    return star and star.scaled(grid.scale)
+
+
+def _is_known(candidate: Candidate, found: list[Star]) -> bool:
+    """Return whether the candidate is a part of a star that was found, or a box around it."""
+    row, column, box = (length * CELL_SIZE for length in candidate[1:])
+    return any(
+        math.hypot(row - star.row, column - star.column) < star.radius
+        or max(abs(row - star.row), abs(column - star.column)) < box / 2
+        for star in found
+    )
+
+
+def _is_sky_uneven(star: Star, sky: NDArray[np.float32]) -> bool:
+    """Return whether the star may be part of one that is so large that it was taken for sky."""
+    row, column, reach = (length / CELL_SIZE for length in (star.row, star.column, 2 * star.radius))
+    rows, columns = (
+        slice(max(0, int(middle - reach)), int(middle + reach) + 1) for middle in (row, column)
+    )
+    return bool(np.ptp(sky[rows, columns]) > MAX_SKY * star.brightness)
+
+
+def _overlap(one: Star, other: Star) -> bool:
+    distance = math.hypot(one.row - other.row, one.column - other.column)
+    return distance < max(one.radius, other.radius)
+
+
+def _is_saturated(star: Star, pixels: NDArray[Any], full_scale: float) -> bool:
+    """Return whether more pixels are saturated than there are hot ones in a usual camera."""
+    top, left = (max(0, int(middle - star.radius)) for middle in (star.row, star.column))
+    bottom, right = (int(middle + star.radius) + 1 for middle in (star.row, star.column))
+    part = pixels[top:bottom, left:right]
+    return int(np.count_nonzero(part >= full_scale)) > 1 + part.size // 1000
