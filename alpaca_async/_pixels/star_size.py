@@ -23,8 +23,8 @@ MAX_SKY: Final = 0.25
 Around a bright part of a large star is the rest of it."""
 _MIN_SIGNAL_TO_NOISE: Final = 8.0
 _SECTORS: Final = 8
-_MIN_SECTOR: Final = 0.55
-"""The least median of the light of all sectors, in their means: trails and pairs have less."""
+_MIN_FAINT_HALF: Final = 0.25
+"""The least share of the light in the fainter half of the sectors, half of it if all are equal."""
 _FINE_STEPS: Final = 17
 """The radius of a small aperture is divided into so many steps ..."""
 _MAX_FINE: Final = 5
@@ -120,8 +120,8 @@ def _error_of_light(aperture: Aperture, redundancy: float) -> float:
 def _is_round(angles: NDArray[np.float64], light: NDArray[np.float64], error: float) -> bool:
     """Return whether the light is on all sides."""
     sectors = (angles * (_SECTORS / (2 * np.pi)) + _SECTORS).astype(np.intp) % _SECTORS
-    median = np.median(np.bincount(sectors, light, _SECTORS))
-    return bool(median > (_MIN_SECTOR * light.sum() - 2 * error) / _SECTORS)
+    faint_half = np.sort(np.bincount(sectors, light, _SECTORS))[: _SECTORS // 2].sum()
+    return bool(faint_half > _MIN_FAINT_HALF * light.sum() - error)
 
 
 def _radius_of_half(distances: NDArray[np.float64], light: NDArray[np.float64]) -> float:

@@ -222,6 +222,53 @@ def test_trails_are_no_stars(width: int) -> None:
     assert half_flux_diameters(expose(light), 65535) == []
 
 
+@pytest.mark.parametrize("length", [12, 20, 30, 50])
+@pytest.mark.parametrize("slope", [0.0, 0.4, 1.0])
+def test_streaks_are_no_stars(length: int, slope: float) -> None:
+    light = np.zeros((300, 400))
+    for row, column in ((80, 80), (80, 250), (200, 90), (200, 260)):
+        for step in range(length):
+            top = row + round(slope * step)
+            light[top : top + 2, column + step] += 3000
+    assert half_flux_diameters(expose(light), 65535) == []
+
+
+@pytest.mark.parametrize("distance", [12, 16])
+def test_two_stars_are_not_measured_as_one(distance: int) -> None:
+    star = Star(radius=2)
+    light = np.zeros((200, 200))
+    add(light, star, 100, 100, 5000)
+    add(light, star, 100, 100 + distance, 5000)
+    found = median(expose(light))
+    assert found is None or is_right(found, star)
+
+
+def test_stars_that_are_somewhat_longer_than_wide_are_measured() -> None:
+    rows, columns = np.mgrid[-20:21, -20:21]
+    oval = 5000 * np.exp(-(rows**2 / 2 + columns**2 / (2 * 1.6**2)) / 2.0)
+    light = np.zeros((200, 300))
+    for column in (60, 150, 240):
+        light[80:121, column - 20 : column + 21] += oval
+    assert len(half_flux_diameters(expose(light), 65535)) == 3
+
+
+@pytest.mark.parametrize("seed", [2, 9, 10])
+def test_pieces_of_faint_rings_are_not_mistaken_for_stars(seed: int) -> None:
+    star = Star(radius=40, obstruction=0.6)
+    rng = np.random.default_rng(seed)
+    light = np.zeros((700, 900))
+    for _ in range(12):
+        add(light, star, rng.uniform(60, 640), rng.uniform(60, 840), 1.15 * SKY_NOISE)
+    found = median(expose(light, seed=seed))
+    assert found is None or is_right(found, star)
+
+
+def test_one_star_needs_more_light_than_many() -> None:
+    star = Star(radius=3, obstruction=0.35)
+    assert median(expose(starlight(star, 80, (150, 150), 1))) is None
+    assert is_right(median(expose(starlight(star, 80, (400, 500)))), star)
+
+
 @pytest.mark.parametrize("radius", [2, 10, 40])
 def test_saturated_stars_are_left_out(radius: float) -> None:
     star = Star(radius=radius, obstruction=0.35)

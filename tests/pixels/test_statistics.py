@@ -100,7 +100,10 @@ async def test_nan_and_infinity_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "max_adu", "expected"),
-    [("<u2", None, 2), ("u1", None, 0), ("<u2", 4095, 3), ("<i4", None, 0), ("<i4", 65535, 2)],
+    [
+        *(("<u2", None, 2), ("u1", None, 0), ("<u2", 4095, 3), ("<i4", None, 0), ("<i4", 65535, 2)),
+        *(("<u2", -1, 2), ("<u2", 0, 2)),
+    ],
 )
 async def test_saturated_pixels_are_counted(dtype: str, max_adu: int | None, expected: int) -> None:
     values = [0, 4094, 4095, 65535, 65535] if dtype != "u1" else [0, 1, 2, 3, 254]
