@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
+from tests.serving import Connections
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -20,10 +22,10 @@ class Link:
         self._target = target
         self._round_trip = round_trip
         self._handshake = handshake
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections(self._relay)
 
     async def __aenter__(self) -> Self:
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._listener = await asyncio.start_server(self._connections.accept, "127.0.0.1", 0)
         self.address = f"127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
         return self
 
@@ -34,14 +36,7 @@ class Link:
         traceback: TracebackType | None,
     ) -> None:
         self._listener.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._relay(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._connections.aclose()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(self._round_trip if self._handshake else 0)

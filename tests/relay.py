@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
+from tests.serving import Connections
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -21,7 +23,7 @@ class Relay:
         """Call `cut` after so many more bytes of replies."""
         self.is_cut = asyncio.Event()
         self._listener: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections(self._relay)
 
     @property
     def address(self) -> str:
@@ -38,12 +40,13 @@ class Relay:
         traceback: TracebackType | None,
     ) -> None:
         self.cut()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.aclose()
 
     async def mend(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)  # `cut` has cancelled them
-        await asyncio.sleep(0)  # the loop closes their sockets in its next iteration
-        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        await self._connections.aclose()  # `cut` has aborted them
+        self._listener = await asyncio.start_server(
+            self._connections.accept, "127.0.0.1", self.port
+        )
         self.port = self._listener.sockets[0].getsockname()[1]
         self.is_cut.clear()
 
@@ -52,14 +55,8 @@ class Relay:
         self.cut_after = None
         if self._listener is not None:
             self._listener.close()
-        for task in self._tasks:
-            task.cancel()
+        self._connections.abort()
         self.is_cut.set()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._relay(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

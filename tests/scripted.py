@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.serving import Connections
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -76,7 +78,8 @@ def imagebytes(
 class ScriptedServer:
     """Listens on 127.0.0.1; `replies` maps a member to bytes, or to a function of the request.
 
-    A reply that raises `ConnectionError` closes the connection, `ConnectionResetError` resets it.
+    A reply that raises `ConnectionError` closes the connection, `ConnectionResetError` resets it;
+    a member without a reply closes it, too.
     """
 
     replies: dict[str, Reply]
@@ -84,8 +87,8 @@ class ScriptedServer:
     address: str = ""
 
     async def __aenter__(self) -> Self:
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._connections = Connections(self._serve)
+        self._server = await asyncio.start_server(self._connections.accept, "127.0.0.1", 0)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
@@ -96,25 +99,21 @@ class ScriptedServer:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._connections.aclose()
 
     def count(self, member: str) -> int:
         """Return how many requests for `member` arrived."""
         return sum(request.member == member for request in self.requests)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 request = await _read_request(reader)
                 self.requests.append(request)
-                reply = self.replies[request.member]
+                try:
+                    reply = self.replies[request.member]
+                except KeyError:
+                    break
                 answer = reply(request) if callable(reply) else reply
                 first = b""
                 async for piece in _pieces(answer):

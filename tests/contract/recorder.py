@@ -12,6 +12,8 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
+from tests.serving import Connections
+
 from .table import ENVELOPE, MANAGEMENT, OPERATIONS, Operation, ValueType
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class Recorder:
         self.port = 0
         self.connected = True
         self._ids = count(1)
-        self._connections: set[asyncio.Task[Any]] = set()
+        self._connections = Connections(self._serve)
 
     @property
     def address(self) -> str:
@@ -121,7 +123,7 @@ class Recorder:
         return f"127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connections.accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -132,25 +134,19 @@ class Recorder:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._connections.aclose()
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
         try:
             while True:
                 request = await _read_request(reader)
                 self.requests.append(request)
                 writer.write(self._answer(request))
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass  # the client is done, or the test
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client is done
         finally:
-            self._connections.discard(task)
             writer.close()
 
     def _answer(self, request: Request) -> bytes:
