@@ -28,6 +28,7 @@ from alpaca_async._protocol.values import (
 from alpaca_async._session.operations import Operation
 from alpaca_async._session.session import Session
 
+from .attribute_errors import AttributeErrors
 from .record import DeviceRecord
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _READ_BACK_LIMIT: Final = 0.5
 """Seconds within which a device reports what was set."""
 
 
-class DeviceVerbs:
+class DeviceVerbs(AttributeErrors):
     """The address of a device, and the requests that all its members are made of."""
 
     def __init__(

@@ -186,6 +186,12 @@ def check_errors(
         assert_type(late.outcome_unknown, bool)
 
 
+def check_forgotten_await(camera: aa.AsyncCamera) -> None:
+    # mypy would report a comment that suppresses nothing.
+    if camera.get_can_pulse_guide():  # type: ignore[truthy-bool]  # pyright: ignore[reportUnnecessaryComparison]
+        pass
+
+
 async def check_files(image: aa.Image) -> None:
     assert_type(await fits.save(image, "m42.fits", overwrite=True), Path)
     assert_type(await preview.save(image, "m42.png"), Path)
