@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from ._enums import CameraStates, SensorType
+from ._tables import ShownAsTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CameraInfo:
+class CameraInfo(ShownAsTable):
     """The constant facts of a camera; None for what it does not implement."""
 
     name: str | None = None
@@ -51,7 +52,7 @@ class CameraInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CameraSettings:
+class CameraSettings(ShownAsTable):
     """The settings of a camera, and what depends on them; None for what it does not implement."""
 
     bin_x: int | None = None
@@ -76,7 +77,7 @@ class CameraSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CameraStatus:
+class CameraStatus(ShownAsTable):
     """A snapshot of a camera's state; None for what it does not, or cannot now, report."""
 
     camera_state: CameraStates | None = None

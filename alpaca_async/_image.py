@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -13,6 +14,7 @@ from anyio.from_thread import check_cancelled
 
 from ._files import in_thread
 from ._pixels.statistics import histogram, statistics
+from ._tables import html_table
 
 if TYPE_CHECKING:
     import os
@@ -72,6 +74,12 @@ class Image:
         from . import preview  # noqa: PLC0415 - not needed by all
 
         return preview.cell_output(self)
+
+    def _repr_html_(self) -> str:
+        """Return the picture and a table of facts for the output of a notebook's cell."""
+        picture = b64encode(self._repr_png_()).decode()
+        table = html_table("Image", _facts(self))
+        return f'<img alt="the image" src="data:image/png;base64,{picture}">{table}'
 
     async def save_fits(
         self,
@@ -138,3 +146,30 @@ class Image:
         from . import preview  # noqa: PLC0415 - not needed by all
 
         return await preview.save(self, path, max_size=max_size, stretch=stretch)
+
+
+def _facts(image: Image) -> dict[str, Any]:
+    """Return what identifies an image, for people."""
+    facts: dict[str, Any] = {
+        "size": " x ".join(map(str, image.metadata.shape)),
+        "dtype": image.data.dtype,
+    }
+    if (exposure := image.exposure) is None:
+        return facts
+    settings = exposure.settings
+    facts |= {
+        "camera": exposure.info.name,
+        "started": f"{exposure.started:%Y-%m-%d %H:%M:%S} UTC",
+        "duration": f"{exposure.duration:g} s" + ("" if exposure.light else ", dark"),
+        "binning": settings.bin_x and f"{settings.bin_x} x {settings.bin_y}",
+        "gain": settings.gain,
+        "offset": settings.offset,
+        "temperature": _celsius(exposure.ccd_temperature),
+    }
+    return {
+        name: value for name, value in {**facts, **exposure.header}.items() if value is not None
+    }
+
+
+def _celsius(temperature: float | None) -> str | None:
+    return None if temperature is None else f"{temperature:.1f} °C"

@@ -41,8 +41,8 @@ _SUFFIXES: Final[dict[str, Format]] = {
     ".webp": "webp",
 }
 _RGB: Final = 3
-_CELL_SIZE: Final = 1024
-"""Pixels of the longer side."""
+_CELL_SIZE: Final = 640
+"""Pixels of the longer side of a picture in a notebook, which keeps it in its file."""
 
 
 async def save(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from alpaca_async._tables import ShownAsTable
+
 from .mosaic import mosaic_of
 from .saturation import full_scale
 from .stars import half_flux_diameters
@@ -29,7 +31,7 @@ _LARGE_SCALE: Final = 2.0**64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageStatistics:
+class ImageStatistics(ShownAsTable):
     """Statistics of the pixels of an image, of all planes together.
 
     Values are in ADU unless stated otherwise. NaN and infinity are ignored; without any other

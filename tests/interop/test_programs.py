@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -102,9 +103,23 @@ def test_a_notebook_shows_the_picture(address: str) -> None:
     )
     _, image, task, series = json.loads(python("-m", "tests.interop.notebook", codes))
     assert image["status"] == "ok", image
-    assert "image/png" in image["kinds"]
-    assert "image/png" in task["kinds"]
+    for cell in (image, task):
+        assert {"image/png", "text/html"} <= set(cell["kinds"])
     assert series["text"].count("(800, 1200)") == 2
+
+
+@needs("ipykernel")
+def test_the_cells_of_the_how_to_run(address: str) -> None:
+    page = (ROOT / "docs/how-to/use-a-notebook.md").read_text(encoding="utf-8")
+    codes = re.findall(r"```ipython\n(.*?)```", page, re.DOTALL)
+    placed = [code.replace("192.168.1.20:11111", address) for code in codes]
+    shown = json.loads(python("-m", "tests.interop.notebook", json.dumps(placed)))
+    assert [(cell["status"], cell["error"]) for cell in shown] == [("ok", "")] * 8
+    image, statistics, info, progress, _, state, mean, _ = shown
+    assert all("text/html" in cell["kinds"] for cell in (image, statistics, info))
+    assert "exposing" in progress["text"]
+    assert "IDLE" in state["text"]
+    assert float(re.sub(r"np.float64|[()]", "", mean["text"])) > 0
 
 
 @needs("ipykernel")

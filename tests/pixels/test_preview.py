@@ -444,4 +444,14 @@ def test_a_notebook_gets_a_small_picture() -> None:
     found = Image(np.zeros((2000, 3000), "<u2"), METADATA)._repr_png_()
     picture = PIL.Image.open(io.BytesIO(found))
     assert picture.format == "PNG"
-    assert picture.size == (1000, 666)  # blocks of whole pixels, at most 1024
+    assert picture.size == (600, 400)  # blocks of whole pixels, at most 640
+
+
+def test_a_notebook_gets_the_picture_with_its_facts() -> None:
+    exposure = replace(MOSAIC, info=CameraInfo(name="<C>"), ccd_temperature=0.0)
+    found = Image(np.zeros((2000, 3000), "<u2"), METADATA, exposure)._repr_html_()
+    assert found.startswith('<img alt="the image" src="data:image/png;base64,')
+    for fact in ("&lt;C&gt;", "0.0 °C", "uint16"):
+        assert f"<td>{fact}</td>" in found
+    assert "gain" not in found
+    assert Image(np.zeros((4, 4), "<u2"), METADATA)._repr_html_().count("<tr>") == 2
