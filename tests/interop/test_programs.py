@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -71,6 +72,34 @@ def test_a_qt_program_exposes_and_cancels(address: str) -> None:
         "cancelled": True,
         "state": 0,
     }
+
+
+@needs("pyobs")
+def test_a_pyobs_module_exposes_and_aborts(
+    address: str, simulated: SimulatedCamera, tmp_path: Path
+) -> None:
+    printed = python("-m", "tests.interop.pyobs_program", address, str(tmp_path))
+    found = json.loads(printed.splitlines()[-1])  # pyobs prints, too
+    assert found == {
+        "light": "/cache/object-0001.fits",
+        "dark": "/cache/dark-0002.fits",
+        "aborted": "AbortedError",
+        "cancelled": "CancelledError",
+        "bad binning": "InvalidArgumentError",
+        "bad gain": "InvalidArgumentError",
+    }
+    files: Any = import_module("astropy.io.fits")
+    header = files.getheader(tmp_path / "object-0001.fits")
+    assert (header["NAXIS1"], header["NAXIS2"]) == (100, 50)
+    assert (header["GAIN"], header["XBINNING"], header["XORGSUBF"]) == (100, 2, 100)
+    assert simulated.count("abortexposure") == 2
+    assert simulated.get_set_point() == -5.0
+    assert simulated.state is CameraStates.IDLE
+
+
+def test_the_pyobs_module_is_short() -> None:
+    module = ROOT / "docs/examples/pyobs/alpaca_camera.py"
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_the_asyncio_console_awaits_a_camera(address: str) -> None:
