@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ iers.conf.auto_max_age = None
 FILENAMES = "/cache/{IMAGETYP}-{FRAMENUM|string:04d}.fits"
 
 
-async def error_of(awaitable: Any) -> str:  # noqa: ANN401 - pyobs is not typed here
+async def error_of(awaitable: Awaitable[object]) -> str:
     """Return the type of the error that an awaitable raises."""
-    results: list[Any] = await asyncio.gather(awaitable, return_exceptions=True)
-    return type(results[0]).__name__
+    (result,) = await asyncio.gather(awaitable, return_exceptions=True)
+    return type(result).__name__
 
 
 async def main(address: str, folder: str) -> dict[str, object]:
