@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -38,13 +37,27 @@ def running_loop() -> AbstractEventLoop:
         raise AsyncioRequired from None
 
 
-def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> None:
-    """Call `callback` in `loop`: at once if that is the running loop, never if it is closed."""
-    if loop is running_loop():
+def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> bool:
+    """Call `callback` in `loop`, at once if that is the running loop.
+
+    Returns whether it is called: not if the loop is closed.
+    """
+    if loop is _current_loop():
         callback()
-        return
-    with suppress(RuntimeError):  # the loop is closed
+        return True
+    try:
         loop.call_soon_threadsafe(callback)
+    except RuntimeError:  # the loop is closed
+        return False
+    return True
+
+
+def _current_loop() -> AbstractEventLoop | None:
+    """Return the running event loop; none runs where a coroutine is closed that nobody awaits."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class PerLoop(Generic[T]):
@@ -86,55 +99,69 @@ class PerLoop(Generic[T]):
 
 
 class Turns:
-    """A first-in-first-out lock across event loops: `async with turns():` admits one task."""
+    """A first-in-first-out lock across event loops: `async with turns():` admits one task.
+
+    The first in the queue holds the lock. Tasks of a loop that is closed lose their places when
+    the next task comes or leaves.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken = False
-        self._waiting: deque[tuple[AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._lock = threading.RLock()
+        """Reentrant: the garbage collector may close an abandoned task while the lock is held."""
+        self._queue: deque[_Turn] = deque()
 
-    @asynccontextmanager
-    async def __call__(self) -> AsyncGenerator[None]:
-        """Acquire the lock for the block."""
-        await self._acquire()
-        try:
-            yield
-        finally:
-            self._release()
+    def __call__(self) -> _Turn:
+        """Return the context that holds the lock."""
+        return _Turn(self)
 
-    async def _acquire(self) -> None:
-        loop = running_loop()
-        entry = (loop, loop.create_future())
+    def join(self, turn: _Turn) -> None:
+        """Add to the queue."""
         with self._lock:
-            if not self._taken:
-                self._taken = True
+            self._queue.append(turn)
+            self._grant_first()
+
+    def leave(self, turn: _Turn) -> None:
+        """Remove from the queue; the next may have become the first."""
+        with self._lock:
+            self._remove(turn)
+            self._grant_first()
+
+    def _remove(self, turn: _Turn) -> None:
+        with suppress(ValueError):  # it was removed already
+            self._queue.remove(turn)
+
+    def _grant_first(self) -> None:
+        """Admit the first in the queue whose loop is not closed."""
+        while self._queue:
+            first = self._queue[0]
+            if call_in(first.loop, first.grant):
                 return
-            self._waiting.append(entry)
+            self._remove(first)
+
+
+class _Turn:
+    """A task's place in the queue, and the context for which it holds the lock.
+
+    A class: a generator would not hear that the task was closed while it waited.
+    """
+
+    def __init__(self, turns: Turns) -> None:
+        self.loop = running_loop()
+        self._turns = turns
+        self._granted = self.loop.create_future()
+
+    async def __aenter__(self) -> None:
+        self._turns.join(self)
         try:
-            await entry[1]
-        except asyncio.CancelledError:
-            if not self._withdraw(entry):
-                self._release()  # granted at the same moment as cancelled
+            await self._granted
+        except BaseException:
+            self._turns.leave(self)
             raise
 
-    def _withdraw(self, entry: tuple[AbstractEventLoop, asyncio.Future[None]]) -> bool:
-        with self._lock:
-            if entry not in self._waiting:
-                return False
-            self._waiting.remove(entry)
-            return True
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self)
 
-    def _release(self) -> None:
-        with self._lock:
-            while self._waiting and self._waiting[0][0].is_closed():
-                self._waiting.popleft()
-            if not self._waiting:
-                self._taken = False
-                return
-            loop, future = self._waiting.popleft()
-        call_in(loop, partial(_grant, future))
-
-
-def _grant(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
+    def grant(self) -> None:
+        """Let the task go on, unless it was let already or was cancelled."""
+        if not self._granted.done():
+            self._granted.set_result(None)
