@@ -82,6 +82,9 @@ class AsyncDevice(DeviceVerbs):
         If the attempt fails, times out or is cancelled, the device is disconnected again, but only
         if it had reported that it was not connected. An `AscomError` does not disconnect it.
 
+        The command is sent once. The server of an older device that understands only `true`, not
+        `True`, looks like a slow one: the next call then sends `true`, which is remembered.
+
         Raises:
             OperationTimeout: the device was not connected within `timeout` seconds; this
                 also limits the reply to the command, instead of `Timeouts.reply`.
@@ -196,15 +199,29 @@ class AsyncDevice(DeviceVerbs):
 
     async def _connect_and_wait(self) -> None:
         was_connected = await self._is_connected()
+        spelling = self._record.spelling
+        spelling.begin_attempt()
         try:
             await self._send_connect()
+            if was_connected and await self._has_disconnected():
+                was_connected = False
+                spelling.use_other()
+                await self._send_connect()
             await self._wait_until_connected()
         except AscomError:
             raise
         except BaseException:
             if was_connected is False:  # else another client may be exposing
+                spelling.attempt_failed()
                 await finish(self._undo_connect())
             raise
+        if was_connected is False:
+            spelling.attempt_succeeded()
+
+    async def _has_disconnected(self) -> bool:
+        """Whether the command to connect has disconnected the device: it was taken for false."""
+        uncertain = self._record.spelling.is_uncertain
+        return uncertain and await self._reads_back("Connected", True) is False
 
     async def _send_connect(self) -> None:
         """Send the command; return when it is answered, or when the device is connected.
@@ -268,7 +285,9 @@ class AsyncDevice(DeviceVerbs):
         await self._set_connected(connected, limit)
 
     async def _set_connected(self, connected: bool, limit: float) -> None:
-        await self._call("Connected", {"Connected": connected}, timeout=limit)
+        spelling = self._record.spelling
+        text = spelling.text_to_connect() if connected else spelling.text(False)
+        await self._call("Connected", {"Connected": text}, timeout=limit)
 
     async def _is_platform_7(self) -> bool:
         try:
@@ -286,9 +305,12 @@ class AsyncDevice(DeviceVerbs):
         """
         reported = await self._wait_while_connecting()
         patience = Patience()
+        began = asyncio.get_running_loop().time()
         for pause in pauses(_CONNECTED_GRACE if reported else math.inf):
             if await patience.read(self.get_connected):
                 return
+            if not reported and asyncio.get_running_loop().time() - began >= _CONNECTED_GRACE:
+                self._record.spelling.doubt()
             await asyncio.sleep(pause)
         failure = OperationFailed("the device accepted the command, but is not connected")
         raise failure.at(self._server, self._member("connected"))
@@ -296,13 +318,14 @@ class AsyncDevice(DeviceVerbs):
     async def _wait_while_connecting(self) -> bool:
         """Wait while Connecting is true; return whether it ever was."""
         patience = Patience()
+        rest = pauses()
         poll = self._is_connecting  # which takes 4xx for a member that is missing
-        for number, pause in enumerate(pauses()):
-            if not await patience.read(poll):
-                return number > 0
+        reported = False
+        while await patience.read(poll):
+            reported = True
             poll = partial(self._get, "Connecting", bool)
-            await asyncio.sleep(pause)
-        raise AssertionError("the pauses never end")
+            await asyncio.sleep(next(rest))
+        return reported
 
     async def _is_connecting(self) -> bool:
         try:

@@ -9,6 +9,7 @@ from alpaca_async._facts import CameraInfo, CameraSettings
 from alpaca_async._loops import PerLoop, Turns
 from alpaca_async._tasks import SingleFlight
 
+from .boolean_spelling import BooleanSpelling
 from .exposure_log import ExposureLog
 from .fact_reader import FactReader
 from .known_facts import KnownFacts, RetryPauses
@@ -38,8 +39,7 @@ class DeviceRecord:
         self.missing_members: frozenset[str] = frozenset()
         self.set_values: dict[str, object] = {}
         """The value that was set last, by member."""
-        self.lowercase_booleans: bool | None = None
-        """Whether the server understands `true` but not `True`; None until that is known."""
+        self.spelling = BooleanSpelling()
         self.warnings: frozenset[str] = frozenset()
         """The topics of the warnings that were logged: each is logged once."""
         self.odd_frames: frozenset[tuple[int, int, int | None, int | None]] = frozenset()

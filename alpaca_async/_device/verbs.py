@@ -135,7 +135,7 @@ class DeviceVerbs(AttributeErrors):
     async def _set_bool(self, member: str, value: bool) -> None:
         """Write a boolean; read it back until it is known how the server spells booleans."""
         await self._set(member, value)
-        if self._record.lowercase_booleans is None:
+        if self._record.spelling.lowercase is None:
             await self._learn_booleans(member, value)
 
     async def _learn_booleans(self, member: str, value: bool) -> None:
@@ -143,14 +143,15 @@ class DeviceVerbs(AttributeErrors):
 
         Some compare the text with `true`: for them `True` is false, and a success.
         """
+        spelling = self._record.spelling
         taken = await self._reads_back(member, value)
         if taken is False:
-            self._record.lowercase_booleans = True
+            spelling.lowercase = True
             await self._set(member, value)
             if not await self._reads_back(member, value):
-                self._record.lowercase_booleans = None  # the device is slow, or refuses silently
+                spelling.lowercase = None  # the device is slow, or refuses silently
         elif taken:
-            self._record.lowercase_booleans = False
+            spelling.lowercase = False
 
     async def _reads_back(self, member: str, value: bool) -> bool | None:
         """Whether the member has, or soon gets, this value; None if it cannot be read."""
@@ -192,10 +193,9 @@ class DeviceVerbs(AttributeErrors):
 
     def _spelled(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """Return `fields` with the booleans as the server spells them."""
-        if not self._record.lowercase_booleans:
-            return fields
+        text = self._record.spelling.text
         return {
-            name: str(value).lower() if isinstance(value, bool) else value
+            name: text(value) if isinstance(value, bool) else value
             for name, value in fields.items()
         }
 

@@ -89,7 +89,7 @@ async def client() -> AsyncIterator[AlpacaClient]:
 @pytest.fixture
 def camera(client: AlpacaClient, recorder: Recorder) -> AsyncCamera:
     camera = client.camera(recorder.address, DEVICE_NUMBER)
-    camera._record.lowercase_booleans = False  # else the first boolean is read back
+    camera._record.spelling.lowercase = False  # else the first boolean is read back
     return camera
 
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -15,6 +16,7 @@ from alpaca_async import (
     RequestRejected,
     Timeouts,
     TransportError,
+    TransportTimeout,
 )
 from alpaca_async._device import device as device_module
 from alpaca_async._device import patience
@@ -23,8 +25,11 @@ from tests.scripted import Request, ScriptedServer, ascom_error, http, value
 from tests.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.scripted import Reply
 
+T = TypeVar("T")
 BAD_REQUEST = http(b"no such member", "text/plain", status="400 Bad Request")
 
 
@@ -345,6 +350,63 @@ async def test_a_server_that_dies_while_connecting_is_a_transport_error(
     assert server.count("connect") == server.count("disconnect") == 1
 
 
+async def test_a_command_that_cannot_be_sent_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "LOSS_GRACE", 0.1)
+    async with AsyncCamera("127.0.0.1:1") as camera:
+        monkeypatch.setattr(camera, "_is_platform_7", at_once(False))
+        monkeypatch.setattr(camera, "_is_connected", at_once(None))
+        with pytest.raises(TransportError, match="camera/0/connected: ") as caught:
+            await camera.connect()
+    assert not caught.value.outcome_unknown
+
+
+def at_once(result: T) -> Callable[[], Awaitable[T]]:
+    async def answer() -> T:
+        return result
+
+    return answer
+
+
+@in_virtual_time
+async def test_a_server_that_answers_nothing_while_it_connects_is_waited_for() -> None:
+    """It answers neither the command nor a poll before the device is connected."""
+    connected = asyncio.Event()
+
+    async def busy(request: Request) -> bytes:
+        if server.count("connected") > 1:
+            await connected.wait()
+        return value(None if request.verb == "PUT" else connected.is_set())
+
+    async with (
+        ScriptedServer(old_device(connected=busy)) as server,
+        AlpacaClient(timeouts=Timeouts(reply=2.0)) as client,
+    ):
+        asyncio.get_running_loop().call_later(20, connected.set)
+        await client.camera(server.address).connect()
+        assert 20 <= now() < 25
+    sent = [r.parameters["Connected"] for r in server.requests if r.verb == "PUT"]
+    assert sent == ["True"]
+
+
+@in_virtual_time
+async def test_a_late_reply_to_a_poll_is_not_the_timeout_of_the_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never(_: Request) -> bytes:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(patience, "LOSS_GRACE", 0.1)
+    async with (
+        ScriptedServer(old_device(interfaceversion=never)) as server,
+        AlpacaClient(timeouts=Timeouts(reply=2.0)) as client,
+    ):
+        with pytest.raises(TransportTimeout, match="interfaceversion"):
+            await client.camera(server.address).connect(timeout=30)
+
+
 @in_virtual_time
 async def test_a_lost_reply_to_the_command_is_looked_after() -> None:
     def lost(_: Request) -> bytes:
@@ -456,3 +518,144 @@ async def test_a_failed_connect_undoes_only_what_it_knows_it_did(
             await camera.connect(timeout=0.1)
     sent = [r.parameters["Connected"] for r in server.requests if r.verb == "PUT"]
     assert sent == (["True", "False"] if undone else ["True"])
+
+
+class ComparingServer:
+    """A Platform 6 device whose server takes these texts for true, and any other for false."""
+
+    def __init__(self, *true: str, takes: float = 0.0, connected: bool = False) -> None:
+        self.sent: list[str] = []
+        self._true = true
+        self._takes = takes
+        self._since = 0.0 if connected else math.inf
+
+    def replies(self, **others: Reply) -> dict[str, Reply]:
+        return old_device(connected=self._connected, **others)
+
+    def _connected(self, request: Request) -> bytes:
+        if request.verb == "GET":
+            return value(now() >= self._since)
+        text = request.parameters["Connected"]
+        self.sent.append(text)
+        if text not in self._true:
+            self._since = math.inf
+        elif self._since == math.inf:
+            self._since = now() + self._takes
+        return value(None)
+
+
+@in_virtual_time
+async def test_the_next_attempt_uses_the_other_spelling_and_it_is_remembered() -> None:
+    device = ComparingServer("true", takes=3)
+    async with (
+        ScriptedServer(device.replies()) as server,
+        AsyncCamera(server.address) as camera,
+    ):
+        with pytest.raises(OperationTimeout):
+            await camera.connect()
+        assert device.sent == ["True", "False"]
+        await camera.connect()
+        await camera.disconnect()
+        assert not await camera.get_connected()
+        await camera.connect()
+        assert await camera.get_connected()
+        assert camera._record.spelling.lowercase
+    assert device.sent == ["True", "False", "true", "false", "true"]
+
+
+@in_virtual_time
+async def test_a_slow_device_gets_one_command_in_each_attempt() -> None:
+    device = ComparingServer("True", "true", takes=50)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        for _ in range(3):
+            with pytest.raises(OperationTimeout):
+                await camera.connect()
+        assert device.sent == ["True", "False", "true", "False", "True", "False"]
+        await camera.connect(timeout=60)
+        assert len(device.sent) == 7
+
+
+@in_virtual_time
+async def test_a_device_that_takes_fifty_seconds_gets_one_command() -> None:
+    device = ComparingServer("True", takes=50)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        await camera.connect(timeout=60)
+        assert now() >= 50
+    assert device.sent == ["True"]
+
+
+@in_virtual_time
+async def test_disconnecting_needs_no_spelling() -> None:
+    """Whatever a server takes for true, `False` is something else."""
+    device = ComparingServer("true", connected=True)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        await camera.disconnect()
+        assert not await camera.get_connected()
+    assert device.sent == ["False"]
+
+
+@in_virtual_time
+async def test_a_spelling_that_has_connected_is_kept() -> None:
+    device = ComparingServer("True", takes=10)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        await camera.connect()
+        await camera.disconnect()
+        for _ in range(2):
+            with pytest.raises(OperationTimeout):
+                await camera.connect(timeout=5)
+        await camera.connect()
+        assert camera._record.spelling.lowercase is None  # other members may compare differently
+    assert device.sent == ["True", "False"] * 3 + ["True"]
+
+
+@in_virtual_time
+async def test_an_attempt_that_was_given_up_soon_changes_no_spelling() -> None:
+    device = ComparingServer("True", takes=10)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await camera.connect()
+        await camera.connect()
+    assert device.sent == ["True", "False", "True"]
+
+
+@in_virtual_time
+async def test_a_connected_device_that_connecting_disconnects_is_connected_at_once() -> None:
+    device = ComparingServer("true", connected=True)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        await camera.connect()
+        assert await camera.get_connected()
+        assert now() < 2
+        await camera.connect()
+    assert device.sent == ["True", "true", "true"]
+
+
+@in_virtual_time
+async def test_a_connected_device_gets_no_second_command() -> None:
+    device = ComparingServer("True", connected=True)
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        await camera.connect()
+    assert device.sent == ["True"]
+
+
+@in_virtual_time
+async def test_what_another_member_has_shown_is_used_to_connect() -> None:
+    device = ComparingServer("true")
+    async with ScriptedServer(device.replies()) as server, AsyncCamera(server.address) as camera:
+        camera._record.spelling.lowercase = True
+        await camera.connect()
+    assert device.sent == ["true"]
+
+
+@in_virtual_time
+async def test_a_device_that_reports_connecting_has_understood(quick_grace: None) -> None:
+    device = ComparingServer("True", takes=40)
+    polls = value(True)
+    async with (
+        ScriptedServer(device.replies(connecting=polls)) as server,
+        AsyncCamera(server.address) as camera,
+    ):
+        for _ in range(2):
+            with pytest.raises(OperationTimeout):
+                await camera.connect()
+    assert device.sent == ["True", "False"] * 2

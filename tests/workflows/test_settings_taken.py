@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async import CoolingPace, OperationFailed
-from tests.scripted import ScriptedServer, ascom_error, value
+from tests.scripted import ScriptedServer, ascom_error, http, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +159,24 @@ async def test_a_device_that_takes_neither_form_is_no_lesson(client: AlpacaClien
         camera = client.camera(server.address)
         await camera.set_cooler_on(True)
     assert cooler.texts == ["True", "true"]
-    assert camera._record.lowercase_booleans is None
+    assert camera._record.spelling.lowercase is None
+
+
+@pytest.mark.parametrize("reply", [ascom_error(0x500, "no"), http(b"", status="500 Oops")])
+async def test_a_device_that_cannot_tell_is_no_lesson(reply: bytes, client: AlpacaClient) -> None:
+    sent: list[str] = []
+
+    def cooler(request: Request) -> bytes:
+        if request.verb == "GET":
+            return reply
+        sent.append(request.parameters["CoolerOn"])
+        return value(None)
+
+    async with ScriptedServer(Members({"cooleron": cooler})) as server:
+        camera = client.camera(server.address)
+        await camera.set_cooler_on(True)
+        assert camera._record.spelling.lowercase is None
+    assert sent == ["True"]
 
 
 async def test_a_cooler_of_such_a_server_cools(client: AlpacaClient) -> None:
