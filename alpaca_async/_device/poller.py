@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import TYPE_CHECKING
 
 from alpaca_async._tasks import wait_for_end
@@ -67,9 +66,11 @@ class Poller:
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
+        number = 0
         try:
             async with self._operation:
-                for number in itertools.count(1):
+                while True:
+                    number += 1
                     self._latest = number, await self._read()
                     self._notify()
                     due = max(due + self._interval, loop.time())

@@ -23,8 +23,6 @@ _PIXEL_VARIANCE: Final = 1 / 12
 _HOT_SIGMAS: Final = 8.0
 _MAX_HOT_NEIGHBOURS: Final = 0.1
 """The mean of a hot pixel's neighbours is less than this fraction of it."""
-_MIN_SIZE: Final = 3
-"""Fewer rows or columns have no pixel between others."""
 
 
 class Window(NamedTuple):
@@ -143,8 +141,6 @@ def _tiled(
 
 def _remove_hot_pixels(values: NDArray[np.float64]) -> None:
     """Replace pixels that are far brighter than all around them by the mean of those."""
-    if min(values.shape) < _MIN_SIZE:
-        return
     inner = values[1:-1, 1:-1]
     around = (_box_sums(values, (3, 3)) - inner) / 8
     sample = values[::2, ::2]

@@ -145,8 +145,7 @@ class ClientSender:
         Not every transport emits trace events. So the request counts as sent from the start, until
         a transport reports that it is still connecting.
         """
-        if (trace := request.extensions.get("trace")) is not None:
-            await trace("send_request_headers.started", {})
+        await request.extensions["trace"]("send_request_headers.started", {})
         if self._http.is_closed:
             raise TransportError("the client is closed")
         with _WrappingErrors():

@@ -49,12 +49,9 @@ class Listener:
 
     def start(self) -> None:
         """Accept new connections."""
-        if self._socket is None:
-            self._socket = _bind(self._address)
-            self._socket.listen(_BACKLOG)
-            self._starting = asyncio.get_running_loop().create_task(
-                self._start_server(self._socket)
-            )
+        self._socket = _bind(self._address)
+        self._socket.listen(_BACKLOG)
+        self._starting = asyncio.get_running_loop().create_task(self._start_server(self._socket))
 
     def stop(self) -> None:
         """Refuse new connections; existing ones stay open."""
