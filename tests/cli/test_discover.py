@@ -42,6 +42,14 @@ def test_a_table_does_not_wrap_addresses_and_ids() -> None:
     assert camera.unique_id in shown.getvalue()
 
 
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_gets_a_table(run: Run, server: SimulatorServer) -> None:
+    shown = run("discover", "127.0.0.1", "-t", 0.2, "--port", server.discovery_port).stdout
+    heading, *rows = shown.splitlines()
+    assert all(name in heading for name in ("address", "camera", "name", "unique id"))
+    assert [server.address in row for row in rows] == [True, True]
+
+
 def test_json_has_the_same_facts(run: Run, server: SimulatorServer) -> None:
     where = ("127.255.255.255", "--timeout", 0.2, "--port", server.discovery_port)
     first, second = json.loads(run("discover", *where, "--json").stdout)

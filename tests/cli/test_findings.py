@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from alpaca_async.cli import _bench
 from alpaca_async.cli._findings import findings
 from alpaca_async.cli._probe import Calls, Frames, Measurements
 
@@ -59,6 +60,9 @@ def test_the_slowest_part_of_a_frame_is_named(frames: dict[str, object], part: s
 def test_a_download_without_parallel_calls_has_no_finding() -> None:
     frames = replace(_FRAMES, calls_meanwhile=None)
     assert findings(replace(_QUICK, frames=frames)) == ["nothing is slow"]
+    titles = [title for title, *_ in _bench._frames(frames)]
+    assert "frame" in titles
+    assert "parallel call" not in titles
 
 
 @pytest.mark.parametrize(

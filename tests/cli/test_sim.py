@@ -214,6 +214,14 @@ def test_a_port_in_use_is_one_line(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (2, message)
 
 
+def test_an_address_of_another_computer_is_one_line(run: Run) -> None:
+    result = run("sim", "--host", "192.0.2.1", "--port", 0)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("alpaca-async: ")
+    assert result.stderr.count("\n") == 1
+    assert "in use" not in result.stderr
+
+
 @pytest.mark.parametrize("size", ["big", "0x5", "5x0", "-1x5", "5x"])
 def test_an_impossible_size_is_one_line(run: Run, size: str) -> None:
     result = run("sim", "--size", size)

@@ -146,6 +146,32 @@ async def test_a_record_is_kept_for_as_long_as_an_object_needs_it(client: Alpaca
     assert len(client._shared) <= 1
 
 
+async def test_a_camera_of_a_client_closes_no_connections(
+    server: SimulatorServer, client: AlpacaClient
+) -> None:
+    async with client.camera(server.address) as borrowed:
+        await borrowed.get_name()
+    assert await borrowed.get_name()
+
+
+async def test_a_camera_that_is_found_where_it_was_keeps_what_is_known(
+    server: SimulatorServer, client: AlpacaClient
+) -> None:
+    camera = client.camera(server.address)
+    info = await camera.get_info()
+    camera._move_to(camera.server, camera.device_number)
+    assert await camera.get_info() is info
+
+
+async def test_facts_of_the_former_address_are_no_longer_read(
+    server: SimulatorServer, camera: AsyncCamera
+) -> None:
+    source = camera._fact_source()
+    camera._move_to("http://127.0.0.1:9", 0)
+    assert await source.read("gain") is False
+    assert not camera._record.retry_pauses.has_failed("gain")
+
+
 async def test_objects_share_one_attempt_to_connect(client: AlpacaClient) -> None:
     simulated = SimulatedCamera(width=32, height=24, connect_time=0.1)
     async with SimulatorServer([simulated]) as server:

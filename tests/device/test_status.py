@@ -93,6 +93,19 @@ async def test_missing_members_are_skipped_and_others_read_instead() -> None:
     assert server.count("imageready") == 4
 
 
+async def test_a_member_whose_server_fails_is_not_missing() -> None:
+    replies = Forgiving(
+        interfaceversion=value(2),
+        camerastate=value(0),
+        ccdtemperature=http(b"", status="500 Oops"),
+    )
+    async with ScriptedServer(replies) as server, AlpacaClient() as client:
+        camera = client.camera(server.address)
+        assert (await camera.get_status()).ccd_temperature is None
+        replies["ccdtemperature"] = value(-10.0)
+        assert (await camera.get_status()).ccd_temperature == -10.0
+
+
 @pytest.mark.parametrize("version", [2, 4])
 async def test_a_missing_camera_is_an_error_and_is_asked_again(version: int) -> None:
     unknown = http(b"there is no camera 0", status="400 Bad Request")

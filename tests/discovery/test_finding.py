@@ -12,6 +12,7 @@ from alpaca_async import (
     AlpacaClient,
     FoundCamera,
     OperationFailed,
+    Timeouts,
     TransportError,
     find_camera,
     find_cameras,
@@ -124,6 +125,37 @@ async def test_two_servers_without_reply_numbers_are_two() -> None:
         ports = [int(each.address.rpartition(":")[2]) for each in (east, west)]
         async with answering(*map(naming, ports)) as responder:
             assert await found_at(responder.port) == sorted([east.address, west.address])
+
+
+@in_virtual_time
+async def test_a_server_that_does_not_tell_in_time_whether_it_is_another_is_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    device = {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": 0, "UniqueID": "slow"}
+
+    def once(server: list[ScriptedServer]) -> Reply:
+        async def answer(_: Request) -> bytes:
+            if server[0].count("configureddevices") > 1:
+                await asyncio.Event().wait()
+            return value([device], ServerTransactionID=1)
+
+        return answer
+
+    servers: list[list[ScriptedServer]] = [[], []]
+    east, west = (ScriptedServer({"configureddevices": once(each)}) for each in servers)
+    servers[0].append(east)
+    servers[1].append(west)
+    async with east, west:
+        ports = [int(each.address.rpartition(":")[2]) for each in (east, west)]
+        async with (
+            answering(*map(naming, ports)) as responder,
+            AlpacaClient(timeouts=Timeouts(reply=60)) as client,
+            find_cameras(LOCALHOST, timeout=1, port=responder.port, client=client) as cameras,
+        ):
+            found = sorted([camera.address async for camera in cameras])
+    assert found == sorted([east.address, west.address])
+    assert "may be another address of" in caplog.text
 
 
 async def test_two_cameras_of_one_server_with_the_same_id_are_both_found() -> None:

@@ -64,6 +64,22 @@ async def test_a_coroutine_that_cancels_itself_is_cancelled() -> None:
         await finish(give_up())
 
 
+async def test_a_cancelled_caller_waits_for_work_that_is_cancelled_as_well() -> None:
+    ended = asyncio.Event()
+
+    async def give_up() -> None:
+        await asyncio.sleep(0.02)
+        ended.set()
+        raise asyncio.CancelledError
+
+    caller = asyncio.create_task(finish(give_up()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert ended.is_set()
+
+
 async def test_the_first_error_comes_when_all_have_ended() -> None:
     ended = list[int]()
 

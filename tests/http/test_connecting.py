@@ -16,8 +16,10 @@ import pytest
 from alpaca_async._http import connecting
 from alpaca_async._http.connecting import Address, connect
 from alpaca_async._http.connection import Connection
+from alpaca_async._http.scheduler import ReadScheduler
 from alpaca_async._http.transport import DirectTransport
 from tests.loops import on_each_loop, run
+from tests.virtual_time import in_virtual_time, now
 
 from .support import fetch, serving
 from .test_transport import full_backlog
@@ -203,6 +205,36 @@ def test_connections_cancelled_while_they_are_made_leave_the_pool(
     run(main(), loop)
 
 
+class Owner:
+    """Keeps the connections that were made and not removed."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+
+    def add(self, connection: Connection) -> None:
+        self.connections.add(connection)
+
+    def put_idle(self, connection: Connection) -> None:
+        raise AssertionError(f"{connection} served nothing")
+
+    def remove(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+
+
+async def test_a_connection_that_is_made_after_it_was_given_up_is_closed() -> None:
+    """uvloop may make one whose connecting was cancelled before."""
+    loop = asyncio.get_running_loop()
+    ours, peer = socket.socketpair()
+    peer.setblocking(False)
+    owner = Owner()
+    connection = Connection(owner, ReadScheduler(), loop, ours.dup())
+    connection.close()
+    await loop.create_connection(lambda: connection, sock=ours)
+    assert await asyncio.wait_for(loop.sock_recv(peer, 1), 20) == b""
+    assert not owner.connections
+    peer.close()
+
+
 @on_each_loop
 def test_connecting_can_be_cancelled_in_every_iteration(loop: str) -> None:
     """Cancel after 0, 1, 2, ... iterations, until a request is done by then."""
@@ -232,6 +264,75 @@ def test_connecting_can_be_cancelled_in_every_iteration(loop: str) -> None:
             return done
 
     run(main(), loop)
+
+
+class Attempts:
+    """Stands for the connecting of sockets: each address takes its time, and may then refuse."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *outcomes: tuple[float, bool]) -> None:
+        self.sockets = [socket.socket() for _ in outcomes]
+        self.cancelled: list[int] = []
+        self.takes_to_cancel = 0.0
+        self._outcomes = outcomes
+        hosts = [(V4, (str(number), 80)) for number in range(len(outcomes))]
+        resolving(monkeypatch, hosts)
+        monkeypatch.setattr(connecting, "_connect_to", self._connect)
+
+    async def _connect(self, address: Address) -> socket.socket:
+        number = int(address.host)
+        seconds, connects = self._outcomes[number]
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self.cancelled.append(number)
+            await asyncio.sleep(self.takes_to_cancel)
+            if not connects:
+                raise
+        if not connects:
+            raise ConnectionRefusedError(111, f"{number} refuses")
+        return self.sockets[number]
+
+    def close(self) -> None:
+        for each in self.sockets:
+            each.close()
+
+
+@in_virtual_time
+async def test_an_address_that_answers_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(monkeypatch, (2, False), (3, True), (9, False))
+    assert await connect("pi", 80) is attempts.sockets[1]
+    assert now() == pytest.approx(3.25)
+    assert attempts.cancelled == [2]
+    attempts.close()
+
+
+@in_virtual_time
+async def test_a_connection_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(monkeypatch, (0.3, True), (9, True))
+    assert await connect("pi", 80) is attempts.sockets[0]
+    assert attempts.cancelled == [1]
+    assert attempts.sockets[1].fileno() == -1
+    attempts.close()
+
+
+@pytest.mark.parametrize("when", ["before one connects", "after one has connected"])
+@in_virtual_time
+async def test_cancelled_while_the_others_are_closed_no_connection_is_left(
+    when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = Attempts(monkeypatch, (1, True), (9, False))
+    attempts.takes_to_cancel = 5
+    connection = asyncio.create_task(connect("pi", 80))
+    if when == "before one connects":
+        await asyncio.sleep(0.5)
+        connection.cancel()
+    await asyncio.sleep(1.5)
+    connection.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connection
+    assert attempts.sockets[0].fileno() == -1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    attempts.close()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")

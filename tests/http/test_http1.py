@@ -536,3 +536,18 @@ def test_a_request_needs_a_host_header() -> None:
 
 def test_the_target_extension_is_used() -> None:
     assert serialise(request(extensions={"target": b"*"}), b"").startswith(b"GET * HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("rest", [0, 1, READ_LIMIT, READ_LIMIT + 1])
+def test_a_reply_is_nearly_complete_if_one_read_gets_the_rest(rest: int) -> None:
+    reply = Reply("GET")
+    assert not reply.nearly_complete  # the length is not known yet
+    reply.feed(head(b"Content-Length: %d" % (1 + rest)) + b"x")
+    assert reply.nearly_complete == (rest <= READ_LIMIT)
+
+
+@pytest.mark.parametrize("header", [CHUNKED, b"Connection: close"])
+def test_a_reply_of_unknown_length_is_never_nearly_complete(header: bytes) -> None:
+    reply = Reply("GET")
+    reply.feed(head(header) + b"3\r\nabc\r\n")
+    assert not reply.nearly_complete

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alpaca_async._enums import SensorType
-from alpaca_async._pixels import statistics
+from alpaca_async._pixels import star_candidates, stars, statistics
 from alpaca_async._pixels.mosaic import Mosaic, mosaic_of
 from alpaca_async._pixels.stars import half_flux_diameters
 
@@ -205,6 +205,21 @@ def test_the_stars_of_a_crowded_field_are_measured_one_by_one() -> None:
     found = half_flux_diameters(expose(light), 65535)
     assert len(found) == 50
     assert is_right(float(np.median(found)), star)
+
+
+def test_only_so_many_boxes_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    light = np.zeros((200, 600))
+    for column, peak in ((100, 3000), (250, 9000), (400, 6000), (500, 1000)):
+        add(light, Star(radius=3), 100, column, peak)
+    monkeypatch.setattr(stars, "_MAX_ATTEMPTS", 2)
+    found = list(stars._find_stars(expose(light), (1, 1), lambda: None))
+    assert [round(star.column, -1) for star in found] == [250, 400]
+
+
+def test_of_many_values_the_brightest_are_kept() -> None:
+    means = np.array([[7, 1, 9], [3, 8, 2]], np.float32)
+    kept = star_candidates._brightest(means, np.array([0, 2, 3, 5]), 2)
+    assert sorted(kept.tolist()) == [0, 2]
 
 
 def test_a_star_in_a_small_subframe_is_measured() -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
+from alpaca_async.testing import (
+    FaultProxy,
+    SimulatedCamera,
+    SimulatorServer,
+    _listener,
+    _message,
+    run_in_thread,
+)
+from alpaca_async.testing._faults import _http
 
 from .conftest import Wire, http_client
 
@@ -176,6 +184,28 @@ async def test_an_invalid_reply_of_the_server_resets_the_client(reply: bytes) ->
 async def test_an_invalid_request_ends_the_connection(proxy: FaultProxy, request_: bytes) -> None:
     with contextlib.suppress(ConnectionResetError):
         assert await raw(proxy.address, request_) == b""
+
+
+async def test_a_form_that_is_too_large_ends_the_connection(proxy: FaultProxy) -> None:
+    size = _message._MAX_FORM + 1
+    head = f"PUT {GAIN} HTTP/1.1\r\nContent-Length: {size}\r\n\r\n"
+    with contextlib.suppress(ConnectionResetError):
+        assert await raw(proxy.address, head.encode() + bytes(size)) == b""
+    assert proxy.count() == 0
+
+
+async def test_what_follows_a_request_without_a_reply_is_discarded(proxy: FaultProxy) -> None:
+    proxy.add("silence")
+    assert await raw(proxy.address, f"GET {GAIN} HTTP/1.1\r\n\r\n".encode() + bytes(100)) == b""
+
+
+async def test_an_endless_head_has_a_limit(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_http, "_MAX_FILLERS", 3)
+    proxy.add("endless_head")
+    reply = await raw(proxy.address, f"GET {GAIN} HTTP/1.1\r\n\r\n".encode())
+    assert reply == b"HTTP/1.1 200 OK\r\n" + 3 * _http._FILLER
 
 
 async def test_expect_100_continue_is_answered(through: Wire, proxy: FaultProxy) -> None:
@@ -394,6 +424,19 @@ async def test_a_closed_port_stays_reserved(proxy: FaultProxy) -> None:
     proxy.add("refuse")
     with pytest.raises(OSError, match="in use"), socket.socket() as other:
         other.bind(("127.0.0.1", proxy.port))
+
+
+async def test_a_closed_port_can_be_opened_again_where_none_can_be_reserved(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_listener, "_CAN_RESERVE_PORT", False)
+    async with FaultProxy(wire.server.address) as proxy, http_client(proxy) as client:
+        with proxy.add("refuse"):
+            with socket.socket() as other:
+                other.bind(("127.0.0.1", proxy.port))
+            with pytest.raises(httpx.ConnectError):
+                await client.get(GAIN)
+        assert (await client.get(GAIN)).status_code == 200
 
 
 async def test_single_connections_can_be_reset(through: Wire, proxy: FaultProxy) -> None:

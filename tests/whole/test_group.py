@@ -74,6 +74,17 @@ def addresses(server: SimulatorServer) -> list[CameraAddress]:
     return [CameraAddress(server.address, number) for number in range(len(server.cameras))]
 
 
+async def test_a_group_can_be_closed_at_any_time(few: SimulatorServer) -> None:
+    group = CameraGroup(addresses(few))
+    await group.aclose()
+    for _ in range(2):
+        async with group:
+            assert all(outcome.error is None for outcome in await group.connect())
+            await group.aclose()
+            with pytest.raises(TransportError, match="closed"):
+                await group.cameras[0].get_name()
+
+
 async def test_48_cameras_start_together_and_three_failures_do_not_affect_the_others(
     mixed: SimulatorServer,
 ) -> None:

@@ -11,8 +11,10 @@ from alpaca_async import (
     AsyncCamera,
     CoolingPace,
     CoolingProgress,
+    DriverException,
     InvalidOperationException,
     InvalidValueException,
+    NotConnectedException,
     NotImplementedException,
     OperationTimeout,
 )
@@ -261,3 +263,24 @@ async def test_a_ramp_that_ends_by_an_error_holds_the_temperature_and_says_so(
     assert simulated.cooler.on
     assert simulated.cooler.set_point == pytest.approx(14.7, abs=0.4)
     assert "a temperature ramp ended early" in caplog.text
+
+
+@in_virtual_time
+async def test_a_cooler_whose_power_cannot_be_read_ends_the_ramp() -> None:
+    async with behind_a_proxy() as (simulated, proxy, camera):
+        proxy.add("not_connected", member="coolerpower", after=2)
+        with pytest.raises(NotConnectedException, match="coolerpower"):
+            await camera.cool_to(-20, rate=10)
+    assert simulated.cooler.set_point == pytest.approx(simulated.get_ccd_temperature(), abs=0.5)
+
+
+@in_virtual_time
+async def test_a_cooler_that_refuses_to_turn_off_is_asked_once() -> None:
+    async with behind_a_proxy() as (_, proxy, camera):
+        await camera.set_cooler_on(True)
+        with (
+            proxy.add("driver_error", member="cooleron", verb="PUT") as refusal,
+            pytest.raises(DriverException, match="cooleron"),
+        ):
+            await camera.warm_up()
+    assert refusal.hits == 1

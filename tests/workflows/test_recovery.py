@@ -16,9 +16,11 @@ from alpaca_async import (
     IncompleteImage,
     InvalidValueException,
     NotConnectedException,
+    OperationFailed,
     OperationTimeout,
     Reconnect,
     RequestRejected,
+    Timeouts,
     TransportError,
     find_cameras,
 )
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from alpaca_async import Image
-    from tests.scripted import Request
+    from tests.scripted import Reply, Request
 
 ID = "the camera of this night"
 WIDTH, HEIGHT = 640, 480
@@ -702,3 +704,52 @@ async def test_what_could_not_be_set_is_still_wanted(client: AlpacaClient) -> No
         simulated.reset_settings()
         await camera.reconnect()
     assert simulated.num_x == 32
+
+
+async def test_a_camera_that_silently_keeps_another_value_is_given_up() -> None:
+    """Each round sends once what is missing."""
+
+    async with (
+        ScriptedServer(forgetful := Forgetful(gain=200)) as server,
+        AsyncCamera(server.address) as camera,
+    ):
+        await camera.set_gain(200)
+        forgetful["gain"] = lambda request: value(0 if request.verb == "GET" else None)
+        with pytest.raises(OperationFailed, match="the camera does not take Gain"):
+            await camera.reconnect(SOON)
+    sent = [each for each in server.requests if (each.verb, each.member) == ("PUT", "gain")]
+    assert len(sent) == 1 + recovery._RESTORE_ROUNDS
+
+
+@in_virtual_time
+async def test_a_value_that_is_not_answered_once_is_read_again() -> None:
+    lost = 0
+
+    async def gain(request: Request) -> bytes:
+        nonlocal lost
+        if request.verb == "GET" and not lost:
+            lost += 1
+            await asyncio.Event().wait()
+        return value(200)
+
+    async with (
+        ScriptedServer(Forgetful(gain=200)) as server,
+        AlpacaClient(timeouts=Timeouts(reply=1.0)) as client,
+    ):
+        camera = client.camera(server.address)
+        await camera.set_gain(200)
+        server.replies["gain"] = gain
+        await camera.reconnect(SOON)
+    assert lost == 1
+    assert server.count("gain") == 3
+
+
+class Forgetful(dict[str, "Reply"]):
+    """The replies of a connected camera with a gain."""
+
+    def __init__(self, gain: int) -> None:
+        members: dict[str, Reply] = {"interfaceversion": value(3), "connected": value(True)}
+        super().__init__(members | {"gain": value(gain)})
+
+    def __missing__(self, member: str) -> Reply:
+        return ascom_error(0x400, f"no {member}")

@@ -306,6 +306,36 @@ async def test_a_camera_that_is_gone_after_a_failure_ends_the_sequence_after_ten
     assert failing.starts == 1
 
 
+@pytest.mark.parametrize("attempts", [0, 1])
+@in_virtual_time
+async def test_a_camera_that_is_lost_after_a_failure_is_waited_for(attempts: int) -> None:
+    """Here it aborts a refused exposure when it is lost; one loss may be followed up."""
+    failing = FailingCamera({1: "refuse"})
+    replies = failing.replies()
+
+    def gone(_: Request) -> bytes:
+        raise ConnectionResetError
+
+    def start(request: Request) -> bytes:
+        if not failing.starts:
+            replies["camerastate"] = gone
+        return failing._start(request)
+
+    async def prepare() -> None:
+        replies["camerastate"] = lambda _: value(int(failing.state))
+
+    replies["startexposure"] = start
+    how = Reconnect(interval=0.02, attempts=attempts, prepare=prepare)
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        taking = frames(camera, count=1, retries=1, reconnect=how)
+        if attempts:
+            (image,) = await taking
+            assert int(image.data[0, 0]) == 2
+        else:
+            with pytest.raises(TransportError, match="camerastate"):
+                await taking
+
+
 async def test_an_image_of_an_unknown_exposure_is_aborted(client: AlpacaClient) -> None:
     """The reply to StartExposure is lost: an image that is ready afterwards may be any."""
     failing = FailingCamera({})
@@ -393,3 +423,16 @@ async def test_a_camera_that_a_dead_process_left_exposing_can_be_taken_over() ->
             assert (await camera.expose(0.01)).exposure is not None
             await camera.connect(abort=True)
     assert simulated.count("abortexposure", "PUT") == 1
+
+
+async def test_a_camera_that_does_not_tell_its_state_after_an_abort_is_not_waited_for(
+    client: AlpacaClient,
+) -> None:
+    failing = FailingCamera({1: "refuse"})
+    replies = failing.replies() | {"camerastate": ascom_error(0x500, "no state")}
+    async with ScriptedServer(replies) as server:
+        images = await frames(client.camera(server.address), count=1, retries=1)
+        asked = server.requests
+    assert [int(image.data[0, 0]) for image in images] == [2]
+    sent = [each.member for each in asked if each.verb == "PUT"]
+    assert sent == ["startexposure", "abortexposure", "startexposure"]
