@@ -309,7 +309,7 @@ class AsyncDevice(DeviceVerbs):
         for pause in pauses(_CONNECTED_GRACE if reported else math.inf):
             if await patience.read(self.get_connected):
                 return
-            if not reported and asyncio.get_running_loop().time() - began >= _CONNECTED_GRACE:
+            if asyncio.get_running_loop().time() - began >= _CONNECTED_GRACE:
                 self._record.spelling.doubt()
             await asyncio.sleep(pause)
         failure = OperationFailed("the device accepted the command, but is not connected")

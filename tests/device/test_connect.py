@@ -305,6 +305,19 @@ async def test_a_connect_that_ends_without_a_connection_fails(quick_grace: None)
 
 
 @in_virtual_time
+async def test_a_device_that_has_finished_connecting_must_soon_be_connected() -> None:
+    replies = old_device(
+        connected=value(False),
+        connecting=lambda _: value(server.count("connecting") < 3),
+    )
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(OperationFailed, match="accepted the command, but is not") as caught:
+            await camera.connect()
+        assert now() < 5
+    assert not isinstance(caught.value, OperationTimeout)
+
+
+@in_virtual_time
 async def test_a_failed_undo_does_not_hide_the_error(
     quick_grace: None, caplog: pytest.LogCaptureFixture
 ) -> None:
