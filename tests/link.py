@@ -35,8 +35,7 @@ class Link:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.close()
-        await self._connections.aclose()
+        await self._connections.close(self._listener)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(self._round_trip if self._handshake else 0)

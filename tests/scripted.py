@@ -98,8 +98,7 @@ class ScriptedServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.close()
-        await self._connections.aclose()
+        await self._connections.close(self._server)
 
     def count(self, member: str) -> int:
         """Return how many requests for `member` arrived."""

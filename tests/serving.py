@@ -32,6 +32,20 @@ class Connections:
             task.cancel()
             writer.transport.abort()
 
+    async def close(self, server: asyncio.Server) -> None:
+        """Close `server` and all its connections.
+
+        It stops to accept first: asyncio of Python 3.11 leaves a socket open that it has accepted
+        but not yet reported when the server closes.
+        """
+        loop = asyncio.get_running_loop()
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
+        for _ in range(3):  # rounds of the loop until a connection is reported
+            await asyncio.sleep(0)
+        server.close()
+        await self.aclose()
+
     async def aclose(self) -> None:
         """Abort all connections, also those that arrive meanwhile, and wait for their ends."""
         await asyncio.sleep(0)

@@ -37,6 +37,8 @@ class DeviceRecord:
         """How many restarts of the server were detected."""
         self.has_device_state: bool | None = None
         self.missing_members: frozenset[str] = frozenset()
+        self.not_in_device_state: frozenset[str] = frozenset()
+        """The fields of `CameraStatus` that an exposure needed and DeviceState did not have."""
         self.set_values: dict[str, object] = {}
         """The value that was set last, by member."""
         self.spelling = BooleanSpelling()
@@ -108,7 +110,7 @@ class DeviceRecord:
         self.info.forget()
         self.retry_pauses.forget()
         self.has_device_state = None
-        self.missing_members = frozenset()
+        self.missing_members = self.not_in_device_state = frozenset()
         self.forget_settings()
 
     def forget_settings(self) -> None:

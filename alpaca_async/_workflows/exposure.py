@@ -29,6 +29,8 @@ from .true_settings import Checking
 from .waiting import ImageWait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alpaca_async._device.exposure_log import StartedExposure
     from alpaca_async._facts import CameraStatus
     from alpaca_async._fits.header_source import HeaderSource
@@ -127,6 +129,25 @@ class Exposing(Imaging, Checking, Idling):
     ) -> TakenExposure:
         """Expose until the image is ready. `_fetch` must follow: it ends the reading of facts."""
         ready_timeout = check_limit("ready_timeout", ready_timeout)
+        facts = self._new_facts()
+        try:
+            return await self._start_and_wait(
+                facts, duration, light, progress, ready_timeout, keywords
+            )
+        except BaseException:
+            await facts.cancel()
+            raise
+
+    async def _start_and_wait(
+        self,
+        facts: ExposureFacts,
+        duration: float,
+        light: bool,
+        progress: ProgressCallback | None,
+        ready_timeout: float,
+        keywords: HeaderReader,
+    ) -> TakenExposure:
+        """Start, and wait for the image; abort if that fails."""
         start = await self._start_when_idle(duration, light)
         if start.exposure.aborted:
             # The server may have handled the other abort before the start.
@@ -134,14 +155,13 @@ class Exposing(Imaging, Checking, Idling):
             aborted = ExposureAborted("the exposure was aborted while it started")
             raise aborted.at(self._server, self._member("startexposure"))
         try:
-            return await self._wait_beside_facts(
-                start, duration, light, progress, ready_timeout, keywords
-            )
+            await self._wait_beside_facts(facts, start, duration, progress, ready_timeout, keywords)
         except ExposureAborted:
             raise
         except (Exception, asyncio.CancelledError):
             await finish(self._abort())
             raise
+        return TakenExposure(start, duration, light, keywords, facts)
 
     async def _fetch(
         self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
@@ -186,6 +206,7 @@ class Exposing(Imaging, Checking, Idling):
         duration: float,
         timeout: float,
         progress: ProgressCallback | None,
+        before_pause: Callable[[], None] | None = None,
     ) -> CameraStatus | None:
         """Wait for an image; return the last status if it is known from one request."""
         log = self._record.exposures
@@ -196,6 +217,7 @@ class Exposing(Imaging, Checking, Idling):
             duration=duration,
             timeout=timeout,
             progress=progress,
+            before_pause=before_pause,
             stale_image_due=log.stale_image_due,
         )
         log.join(wait)
@@ -243,29 +265,26 @@ class Exposing(Imaging, Checking, Idling):
 
     async def _wait_beside_facts(
         self,
+        facts: ExposureFacts,
         start: _Start,
         duration: float,
-        light: bool,
         progress: ProgressCallback | None,
         ready_timeout: float,
         keywords: HeaderReader,
-    ) -> TakenExposure:
+    ) -> None:
         """Wait for the image, while tasks read the facts of the exposure."""
         # Some drivers answer StartExposure only when the exposure is over.
         left = 0.0 if start.exposure.stopped or start.lasted >= duration else duration
         pause = max(min(_FACTS_PAUSE, duration / 2) - start.lasted, 0.0)
-        facts = self._begin_facts(keywords, pause=pause, left=left)
-        try:
-            if start.exposure.stopped:
-                # The server may have handled the other stop before the start.
-                with suppress(AscomError):
-                    await self.stop_exposure()
-            status = await self._wait(start.exposure, left, ready_timeout, progress)
-        except BaseException:
-            await facts.cancel()
-            raise
+        self._begin_facts(facts, keywords, pause=pause, left=left, round_trip=start.lasted)
+        if start.exposure.stopped:
+            # The server may have handled the other stop before the start.
+            with suppress(AscomError):
+                await self.stop_exposure()
+        status = await self._wait(
+            start.exposure, left, ready_timeout, progress, facts.suspension.interrupt_once
+        )
         self._take_facts_from(status, facts)
-        return TakenExposure(start, duration, light, keywords, facts)
 
     def _warn_about_clock(self, exposure: Exposure) -> None:
         """Log once for each camera that its times are not used."""

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from alpaca_async._device.cached_facts import READ_EACH_TIME
 from alpaca_async._device.status import Reporting
 from alpaca_async._errors import AlpacaError, TransportTimeout
+from alpaca_async._facts import CameraSettings
 from alpaca_async._tasks import wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from alpaca_async._device.cached_facts import Reader
-    from alpaca_async._facts import CameraInfo, CameraSettings, CameraStatus
+    from alpaca_async._device.fact_reader import Suspension
+    from alpaca_async._facts import CameraInfo, CameraStatus
     from alpaca_async._fits.header_source import HeaderReader
 
 _GRACE: Final = 2.0
@@ -32,10 +34,15 @@ logger = logging.getLogger("alpaca_async")
 
 
 class ExposureFacts:
-    """The facts of one exposure, each read in a task. Whoever has it ends the tasks by `cancel`."""
+    """The facts of one exposure, each read in a task. Whoever has it ends the tasks by `cancel`.
 
-    def __init__(self, settings_before: CameraSettings) -> None:
-        self.settings_before = settings_before
+    Meanwhile facts of the camera are read only where that delays nothing: `suspension` keeps
+    them back until the last facts of the exposure are being read.
+    """
+
+    def __init__(self, suspension: Suspension) -> None:
+        self.suspension = suspension
+        self.settings_before = CameraSettings()
         """The settings that were known before the exposure started."""
         self.values: dict[str, Any] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -69,6 +76,7 @@ class ExposureFacts:
 
     async def cancel(self) -> None:
         """End all tasks; what they read can be begun again."""
+        self.suspension.end()
         await self._cancel([name for name, task in self._tasks.items() if not task.done()])
 
     async def _cancel(self, names: Collection[str]) -> None:
@@ -88,24 +96,41 @@ class ExposureFacts:
 class Describing(Reporting):
     """A camera that reads the facts of its exposures."""
 
-    def _begin_facts(self, keywords: HeaderReader, *, pause: float, left: float) -> ExposureFacts:
+    def _new_facts(self) -> ExposureFacts:
+        """Return the facts of an exposure that is about to start; begin no others from now on."""
+        return ExposureFacts(self._record.fact_readers.get().suspend())
+
+    def _begin_facts(
+        self,
+        facts: ExposureFacts,
+        keywords: HeaderReader,
+        *,
+        pause: float,
+        left: float,
+        round_trip: float,
+    ) -> None:
         """Begin to read the facts of an exposure that ends in `left` seconds.
 
         Gain and offset are read at its end: only that shows whether another program changed them.
+        Facts of the camera are read until a `round_trip` before that.
         """
-        facts = ExposureFacts(self._record.settings.known)
+        facts.settings_before = self._record.settings.known
+        facts.suspension.interrupt(left - round_trip)
         facts.begin(_HEADER, keywords.run, pause)
         facts.begin(_CAMERA, self._wait_for_camera_facts, pause)
-        if self._record.has_device_state is False:
-            self._begin(facts, self._readers_during(), pause)
+        self._begin(facts, self._readers_of_single_members(), pause)
         self._begin(facts, self._readers_at_end(), left)
-        return facts
 
     def _take_facts_from(self, status: CameraStatus | None, facts: ExposureFacts) -> None:
         """Take what the last poll has brought: then it is not read again."""
+        if status is None:
+            return
         for name in self._readers_during():
-            if (value := getattr(status, name, None)) is not None:
+            if (value := getattr(status, name)) is not None:
                 facts.values.setdefault(name, value)
+                self._record.not_in_device_state -= {name}
+            else:
+                self._record.not_in_device_state |= {name}
 
     def _begin_last_facts(self, facts: ExposureFacts) -> None:
         """Begin to read what is known after the exposure.
@@ -114,6 +139,7 @@ class Describing(Reporting):
         """
         facts.image_is_ready()
         self._begin(facts, self._own_readers())
+        facts.suspension.end()
 
     async def _finish_facts(self, facts: ExposureFacts) -> dict[str, Any]:
         """Return the fields of `Exposure` that are known soon after the image is ready."""
@@ -180,6 +206,13 @@ class Describing(Reporting):
             "ccd_temperature": self.get_ccd_temperature,
             "cooler_power": self.get_cooler_power,
         }
+
+    def _readers_of_single_members(self) -> dict[str, Reader]:
+        """Return what reads, during the exposure, what no poll will bring."""
+        readers = self._readers_during()
+        if self._record.has_device_state is False:
+            return readers
+        return {name: readers[name] for name in readers.keys() & self._record.not_in_device_state}
 
     def _readers_at_end(self) -> dict[str, Reader]:
         return {"gain": self.get_gain, "offset": self.get_offset}

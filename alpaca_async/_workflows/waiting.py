@@ -56,7 +56,8 @@ class ImageWait:
     """Waits for one image of `camera`, which cannot be ready before `duration` seconds from now.
 
     `read_device_state` reads the status in one request; it returns None if that is not possible:
-    then ImageReady and CameraState decide. `stale_image_due` is when an aborted exposure would
+    then ImageReady and CameraState decide. `before_pause` is called when the image was not ready,
+    before the pause until the next poll. `stale_image_due` is when an aborted exposure would
     have been over, by the loop's clock. Some cameras show its image then, even during another
     exposure: a stale image.
     """
@@ -70,6 +71,7 @@ class ImageWait:
         duration: float,
         timeout: float,
         progress: ProgressCallback | None,
+        before_pause: Callable[[], None] | None = None,
         stale_image_due: float = -math.inf,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -84,6 +86,7 @@ class ImageWait:
         self._duration = duration
         self._timeout = timeout
         self._progress = progress
+        self._before_pause = before_pause
         self._state: CameraStates | None = None
         self._idle_since: float | None = None
         self._patience = Patience()
@@ -160,6 +163,8 @@ class ImageWait:
             if now >= deadline:
                 raise self._located(OperationTimeout(f"no image within {self._timeout:g} s"))
             self._report("reading", None, None)
+            if self._before_pause is not None:
+                self._before_pause()
             await asyncio.sleep(min(pause, deadline - now))
             pause = min(pause * 2, max(_MIN_LONGEST_PAUSE, (now - self._started) * _LONGEST_PAUSE))
 
