@@ -62,8 +62,9 @@ class Framing(CachedFacts):
 
         Only values that differ from the camera's are sent, in an order in which no intermediate
         frame exceeds the sensor. If the camera refuses a value, or the caller is cancelled, the
-        former frame is restored before the error is raised. Calls for the same camera wait for
-        each other.
+        former frame is restored before the error is raised. If the camera has another frame then,
+        a warning is logged, and the error has it as a note. Calls for the same camera wait for each
+        other.
 
         What was sent is read back, and sent again where the camera did not take it.
 
@@ -146,9 +147,11 @@ class Framing(CachedFacts):
                 await self._send(plan(await self._read_frame(), wanted), sent)
             if sent:
                 await self._verify(wanted, sent)
-        except BaseException:
-            if sent:
-                await finish(self._restore(former, sent))
+        except BaseException as error:
+            if sent and (problem := await finish(self._restore(former, sent))):
+                problem = f"set_frame asked for {_listed(wanted)}; {problem}"
+                logger.warning("%r: %s", self, problem)
+                error.add_note(problem)
             self._record.set_values = set_before
             raise
         for axis in wanted:  # also those that were equal and not sent
@@ -203,19 +206,34 @@ class Framing(CachedFacts):
                     sent.pop()
                 raise
 
-    async def _restore(self, former: Frame, sent: list[Change]) -> None:
-        """Undo `sent` in reverse order, then correct what the camera changed by itself."""
+    async def _restore(self, former: Frame, sent: list[Change]) -> str:
+        """Undo `sent` in reverse order, then correct what the camera changed by itself.
+
+        Returns why the camera may have another frame afterwards; nothing if it has the former one.
+        """
         undoing = [Change(c.member, c.former, c.value) for c in reversed(sent)]
         try:
             async with asyncio.timeout(_RESTORE_LIMIT):
                 await self._send(undoing, [])
                 await self._send(plan(await self._read_frame(), former), [])
-        except (AlpacaError, TimeoutError) as error:
-            logger.warning("%r: the former frame could not be restored: %s", self, error)
+                expected = former[0].members | former[1].members
+                missing = await self._missing(expected)
+        except TimeoutError as error:
+            reason = str(error) or f"no reply within {_RESTORE_LIMIT:g} s"
+        except AlpacaError as error:
+            reason = str(error)
+        else:
+            reason = _described(missing, expected)
+        return reason and f"the former frame could not be restored: {reason}"
 
 
 def _described(missing: Mapping[str, int], expected: Mapping[str, int]) -> str:
     return ", ".join(f"{m} {expected[m]} (it is {number})" for m, number in missing.items())
+
+
+def _listed(frame: Frame) -> str:
+    members = frame[0].members | frame[1].members
+    return ", ".join(f"{member} {number}" for member, number in members.items())
 
 
 def _checked(name: str, value: int | None) -> int | None:

@@ -100,6 +100,40 @@ async def test_what_the_camera_never_takes_is_an_error_and_the_frame_is_restored
     assert frame.actual["numx"] == 640
 
 
+async def test_a_frame_that_is_not_restored_is_reported(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server divides NumX by the binning, also when the former NumX is restored."""
+
+    def take(server: FrameServer, member: str, number: int) -> None:
+        if member != "starty":
+            divide_by_binning(server, member, number)
+
+    frame = FrameServer(take)
+    frame.actual.update(binx=2, biny=2, numx=320, numy=240)
+    frame.reported = frame.actual
+    async with ScriptedServer(frame.replies) as server:
+        with pytest.raises(OperationFailed, match="did not take NumX 200") as caught:
+            await client.camera(server.address).set_frame(num_x=200, num_y=100, start_y=10)
+    problem = (
+        "set_frame asked for BinX 2, StartX 0, NumX 200, BinY 2, StartY 10, NumY 100;"
+        " the former frame could not be restored: NumX 320 (it is 160)"
+    )
+    assert caught.value.__notes__ == [problem]
+    assert problem in caplog.text
+
+
+async def test_a_frame_that_is_restored_is_no_reason_to_warn(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = FrameServer(ignore_binning)
+    async with ScriptedServer(frame.replies) as server:
+        with pytest.raises(OperationFailed) as caught:
+            await client.camera(server.address).set_frame(bin_x=2, bin_y=2)
+    assert not hasattr(caught.value, "__notes__")
+    assert "restored" not in caplog.text
+
+
 async def test_a_camera_that_takes_all_is_asked_once(client: AlpacaClient) -> None:
     def take(server: FrameServer, member: str, number: int) -> None:
         server.reported[member] = number
