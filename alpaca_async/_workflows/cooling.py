@@ -136,7 +136,7 @@ class Cooling(ICameraV4):
         limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
         goal = None if temperature is None else check_float("temperature", temperature)
         async with self._operation("ccdtemperature"):
-            if not await self.get_cooler_on():
+            if not await Patience().read(self.get_cooler_on):
                 return
             if goal is None:
                 goal = await optional(self.get_heat_sink_temperature)

@@ -255,6 +255,19 @@ async def test_polls_may_get_lost_for_ten_seconds(member: str, lost: float, surv
             assert cooler.sent == [-10.0, -10.0]
 
 
+@in_virtual_time
+async def test_the_first_reply_of_a_warm_up_may_get_lost() -> None:
+    cooler = ScriptedCooler(lambda _: 20.0)
+    cooler.on = True
+    reply = cooler.replies["cooleron"]
+    cooler.replies["cooleron"] = lambda request: (
+        LOST if now() < 5 else reply(request) if callable(reply) else reply
+    )
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        await camera.warm_up(20)
+    assert not cooler.on
+
+
 @pytest.mark.parametrize("taken", [True, False])
 @in_virtual_time
 async def test_a_set_point_whose_reply_was_lost_is_read_and_sent_again_if_it_was_not_taken(
