@@ -3,6 +3,7 @@
 Cools, takes frames and warms up, while a proxy injects every fault that a client can recover from,
 and the camera refuses, fails, hangs, stays busy after an abort, and loses its server now and then.
 All frames have to come, each of them new; the cooler has to be off and the sensor warm at the end.
+The library's log has to contain every injected fault that a client can notice: see `night_log`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -28,8 +28,11 @@ from alpaca_async import (
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 
 from .loops import run
+from .night_log import Findings, NightLog
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from alpaca_async import AsyncCamera, Image
 
 NETWORK_FAULTS: Final[dict[str, float]] = {
@@ -69,10 +72,14 @@ class UnreliableCamera(SimulatedCamera):
     """A simulated camera whose exposures go wrong now and then, and that flushes after aborts."""
 
     def prepare(self, seed: int) -> None:
-        self.injected: Counter[str] = Counter()
+        self.faults: list[tuple[str, int]] = []
+        """Each fault of an exposure, with the client's transaction id of its StartExposure."""
+        self.flushes = 0
+        """How often the camera was busy after an abort."""
         self.accepted = 0
         self._busy_until = 0.0
         self._hanging = False
+        self._start_number = 0
         self._random = random.Random(seed)  # noqa: S311 - not for security
 
     @property
@@ -85,6 +92,12 @@ class UnreliableCamera(SimulatedCamera):
     def get_image_ready(self) -> bool:
         """Return whether an image is ready; never while the camera hangs."""
         return super().get_image_ready() and not self._hanging
+
+    def record(self, verb: str, member: str, parameters: Mapping[str, str]) -> None:
+        """Remember the transaction id of a StartExposure."""
+        super().record(verb, member, parameters)
+        if member == "startexposure":
+            self._start_number = int(parameters["ClientTransactionID"])
 
     def start_exposure(self, duration: float, light: bool) -> None:
         """Start, unless it is this exposure's fate to go wrong."""
@@ -102,7 +115,7 @@ class UnreliableCamera(SimulatedCamera):
     def abort_exposure(self) -> None:
         """Discard the exposure, and flush."""
         if self.state is not CameraStates.IDLE:
-            self.injected["busy after an abort"] += 1
+            self.flushes += 1
             self._busy_until = self.now + FLUSH
         self._hanging = False
         super().abort_exposure()
@@ -110,7 +123,7 @@ class UnreliableCamera(SimulatedCamera):
     def _draw(self) -> str:
         for fate, probability in CAMERA_FAULTS.items():
             if self._random.random() < probability:
-                self.injected[fate] += 1
+                self.faults.append((fate, self._start_number))
                 return fate
         return ""
 
@@ -123,8 +136,9 @@ class NightReport:
     seconds: float = 0.0
     digests: list[str] = field(default_factory=list[str])
     repeated: int = 0
-    injected: Counter[str] = field(default_factory=Counter[str])
-    log_lines: int = 0
+    faults: Findings = field(default_factory=Findings)
+    waited_out: int = 0
+    """How often the camera was busy after an abort: the library waits, and nothing fails."""
     cooler_on: bool = True
     temperature: float = 0.0
 
@@ -137,29 +151,26 @@ class NightReport:
                 "a frame came twice": len(set(self.digests)) != len(self.digests),
                 "the cooler is on": self.cooler_on,
                 f"the sensor has {self.temperature:.1f} degrees": self.temperature < WARM,
+                f"not in the log: {dict(self.faults.missing)}": self.faults.missing.total() > 0,
             }.items()
             if failed
         ]
 
     def __str__(self) -> str:
-        faults = "\n".join(f"{count:8} {name}" for name, count in sorted(self.injected.items()))
+        found = self.faults
+        kinds = sorted(found.logged | found.unnoticeable | found.missing)
+        faults = "\n".join(
+            f"{found.logged[kind]:8} {found.unnoticeable[kind]:14} {found.missing[kind]:8} {kind}"
+            for kind in kinds
+        )
         return (
-            f"{faults}\n{len(self.digests):8} frames, all different: "
-            f"{len(set(self.digests)) == len(self.digests)}\n{self.repeated:8} exposures repeated\n"
-            f"{self.log_lines:8} lines in the log\n"
+            f"  logged   unnoticeable  missing fault\n{faults}\n"
+            f"{self.waited_out:8} times busy after an abort\n"
+            f"{len(self.digests):8} frames, {len(set(self.digests))} of them different\n"
+            f"{self.repeated:8} exposures repeated\n"
             f"cooler {'on' if self.cooler_on else 'off'} at {self.temperature:.1f} degrees"
             f" after {self.seconds:.0f} s"
         )
-
-
-class _Counting(logging.Handler):
-    """Counts the lines of the library's log."""
-
-    lines = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Count a line."""
-        self.lines += bool(record)
 
 
 def night(frames: int, seed: int, loop: str) -> NightReport:
@@ -174,10 +185,11 @@ def night(frames: int, seed: int, loop: str) -> NightReport:
     )
     camera.prepare(seed)
     report = NightReport(frames)
-    handler = _Counting()
+    log = NightLog()
     logger = logging.getLogger("alpaca_async")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    level = logger.level
+    logger.addHandler(log)
+    logger.setLevel(logging.DEBUG)
     try:
         with (
             run_in_thread(SimulatorServer([camera])) as server,
@@ -185,12 +197,13 @@ def night(frames: int, seed: int, loop: str) -> NightReport:
         ):
             for name, probability in NETWORK_FAULTS.items():
                 proxy.add(name, probability=probability, **OPTIONS.get(name, {}))
-            run(_Night(camera, proxy, report, seed).run(), loop)
-            report.injected += Counter(event.fault for event in proxy.events)
+            run(_Night(camera, proxy, report, seed, log).run(), loop)
+            log.find_network_faults(proxy.events, report.faults)
     finally:
-        logger.removeHandler(handler)
-    report.injected += camera.injected
-    report.log_lines = handler.lines
+        logger.removeHandler(log)
+        logger.setLevel(level)
+    log.find_camera_faults(camera.faults, report.faults)
+    report.waited_out = camera.flushes
     report.cooler_on, report.temperature = camera.cooler.on, camera.cooler.temperature
     return report
 
@@ -199,8 +212,15 @@ class _Night:
     """One night with one camera."""
 
     def __init__(
-        self, simulated: UnreliableCamera, proxy: FaultProxy, report: NightReport, seed: int
+        self,
+        simulated: UnreliableCamera,
+        proxy: FaultProxy,
+        report: NightReport,
+        seed: int,
+        log: NightLog,
     ) -> None:
+        self._log = log
+        self._restart_line: int | None = None
         self._simulated = simulated
         self._proxy = proxy
         self._report = report
@@ -222,16 +242,25 @@ class _Night:
                     if self._random.random() < RESTART:
                         await self._restart()
             await self._warm_up(camera, how)
+            self._note_restart()
         self._report.seconds = monotonic() - begun
 
+    def _note_restart(self) -> None:
+        """Look in the log for the restart after the previous frame, if there was one."""
+        if self._restart_line is not None:
+            logged = self._log.has_failure(self._restart_line, len(self._log.lines))
+            self._report.faults.add("server restart", logged=logged)
+            self._restart_line = None
+
     def _note(self, image: Image) -> None:
+        self._note_restart()
         self._report.digests.append(hashlib.sha256(image.data.tobytes()).hexdigest())
         if image.exposure is not None:
             self._report.repeated += len(image.exposure.failures)
 
     async def _restart(self) -> None:
         """Let the server be away for a moment; the camera is not connected afterwards."""
-        self._report.injected["server restarts"] += 1
+        self._restart_line = len(self._log.lines)
         rule = self._proxy.add("refuse")
         self._simulated.set_connected(False)
         await asyncio.sleep(DOWN)

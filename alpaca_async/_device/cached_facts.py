@@ -227,7 +227,10 @@ async def _read_optional(read: Callable[[], Awaitable[T]]) -> tuple[T | None, bo
     except NotConnectedException:
         raise
     except (AscomError, RequestRejected) as error:
-        return None, is_missing(error)
+        missing = is_missing(error)
+        if not missing:
+            logger.info("what could not be read is treated as unknown: %s", error)
+        return None, missing
     except MalformedResponse as error:
         logger.info("an invalid value is treated as unknown: %s", error)
         return None, False

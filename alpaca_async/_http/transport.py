@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 __all__ = ["DirectTransport", "Sink"]
+
+logger = logging.getLogger("alpaca_async")
 
 _PORTS: Final = {"http": 80, "https": 443}
 _CLOSE_LIMIT: Final = 1.0
@@ -113,9 +116,10 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection = await self._send_over_idle(pool, call, reply)
             if connection is None:
                 connection = await self._send_over_new(pool, origin, call, reply)
-        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
             if reply.begun or not call.repeatable:
                 raise
+            logger.info("%s is sent again: %s", call, error)
             reply = self._reply(call)
             connection = await self._send_over_new(pool, origin, call, reply)
         return connection, reply
@@ -259,6 +263,10 @@ class _Call(NamedTuple):
             extensions.get("trace"),
             extensions.get("timeout", {}),
         )
+
+    def __str__(self) -> str:
+        target = self.request.extensions.get("target", self.request.url.raw_path)
+        return f"{self.request.method} {target.decode()} to {self.request.url.netloc.decode()}"
 
     @property
     def repeatable(self) -> bool:

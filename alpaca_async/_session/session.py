@@ -7,7 +7,6 @@ import itertools
 import logging
 import random
 import threading
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, cast
@@ -31,6 +30,7 @@ from .deadline import ReplyDeadline
 from .error_mapping import Attempt, ErrorMapping, Limit, member_of
 from .hints import Hints
 from .operations import Operations
+from .request_log import RequestLog
 from .sending import ClientSender, DirectSender
 
 if TYPE_CHECKING:
@@ -214,7 +214,10 @@ class Session:
         extensions = {"timeout": limits, "sink": sink, "trace": stall.trace}
         request = self._request("image", server, path, self._ids(number), extensions)
         try:
-            with self._mapping_errors(server, path, Attempt(), first_byte):
+            with (
+                RequestLog(request.method, f"{server}/{path}", number),
+                self._mapping_errors(server, path, Attempt(), first_byte),
+            ):
                 async with self._downloads.get(), stall:
                     return await self._receive(request, stall, receive)
         except RequestRejected as error:
@@ -290,23 +293,15 @@ class Session:
     async def _answer(
         self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
     ) -> Envelope:
-        begun = time.perf_counter()
-        with self._mapping_errors(target.server, target.path, attempt or Attempt(), limit):
+        log = RequestLog(request.method, f"{target.server}/{target.path}", target.number)
+        mapping = self._mapping_errors(target.server, target.path, attempt or Attempt(), limit)
+        with log, mapping:
             response, body = await self._reply(request, attempt, limit)
             if response.status_code != _OK:
                 raise _rejection(response, body)
             check = partial(self.check_transaction_id, target.server, target.number)
             envelope = target.decoder(body, check)
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug(
-                "%s %s/%s #%d: server's #%d after %.1f ms",
-                request.method,
-                target.server,
-                target.path,
-                target.number,
-                envelope.server_transaction_id,
-                (time.perf_counter() - begun) * 1e3,
-            )
+        log.answered(envelope.server_transaction_id)
         return envelope
 
     async def _reply(

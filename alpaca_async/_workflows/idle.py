@@ -80,6 +80,8 @@ class Idling(ICameraV4):
                 break
             if state not in BUSY:
                 break
+            if not was_busy:
+                logger.info("%r is %s: waiting until it is idle", self, state.name)
             was_busy = True
             await asyncio.sleep(pause)
         return was_busy

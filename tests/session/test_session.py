@@ -24,6 +24,7 @@ from alpaca_async import (
     TransportTimeout,
 )
 from alpaca_async._session import session as session_module
+from tests.conditions import until
 from tests.scripted import Request, ScriptedServer, ascom_error, http, value
 from tests.virtual_time import in_virtual_time, now
 
@@ -322,6 +323,43 @@ async def test_a_request_is_logged_with_the_ids_of_both_sides(
         f"GET http://{server.address}/api/v1/camera/0/gain #1: server's #41 after "
         in record.message
     )
+
+
+async def test_requests_that_fail_or_are_sent_again_are_logged_with_their_ids(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "alpaca_async")
+    gain, image = http(b"<html>"), http(b"no", status="404 No")
+    async with ScriptedServer({"gain": gain, "imagearray": image}) as server:
+        camera = client.camera(server.address)
+        for read in (camera.get_gain, camera.get_image_array, camera.get_offset):
+            with pytest.raises(AlpacaError):
+                await read()
+        asked = [(each.member, each.number) for each in server.requests]
+    failed = [line.split()[1:3] for line in caplog.messages if "failed after" in line]
+    paths = [path.removeprefix(f"http://{server.address}/api/v1/camera/0/") for path, _ in failed]
+    ids = [int(number.strip("#:")) for _, number in failed]
+    assert {"gain", "imagearray", "offset"} <= set(paths)
+    assert set(zip(paths, ids, strict=True)) >= {each for each in asked if each[0] in paths}
+    (again,) = (line for line in caplog.messages if "offset" in line and "sent again" in line)
+    assert f"ClientTransactionID={ids[paths.index('offset')]} to {server.address}" in again
+
+
+async def test_a_request_that_is_cancelled_is_logged(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def silence(_: Request) -> bytes:
+        await asyncio.sleep(1000)
+        return b""
+
+    caplog.set_level(logging.DEBUG, "alpaca_async")
+    async with ScriptedServer({"gain": silence}) as server:
+        request = asyncio.create_task(client.camera(server.address).get_gain())
+        await until(lambda: server.count("gain"))
+        request.cancel()
+        await asyncio.wait([request])
+    (line,) = caplog.messages
+    assert "camera/0/gain #1: cancelled after " in line
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from alpaca_async import AlpacaClient, AlpacaError, Timeouts, TransportError
-from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
+from alpaca_async.testing import FaultEvent, FaultProxy, SimulatedCamera, SimulatorServer
 from benchmarks import soak
 from benchmarks.loops import LOOPS
-from benchmarks.night import night
+from benchmarks.night import WARM, NightReport, night
+from benchmarks.night_log import Findings, NightLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -181,5 +182,26 @@ def test_a_night_on_a_bad_network_delivers_every_frame(loop: str) -> None:
     pytest.importorskip(loop)
     report = night(NIGHT_FRAMES, SEED, loop)
     assert not report.failures(), str(report)
-    assert report.injected, "no fault was injected"
-    assert report.log_lines
+    assert report.faults.logged, "no fault was injected"
+
+
+def test_a_night_notices_a_fault_that_is_not_in_the_log() -> None:
+    def injected(fault: str, number: int) -> FaultEvent:
+        return FaultEvent(0.0, fault, "GET", "gain", 0, {"ClientTransactionID": str(number)})
+
+    log, found = NightLog(), Findings()
+    log.lines = [
+        "PUT http://server/startexposure #1: server's #1 after 2.0 ms",
+        "GET http://server/gain #17: failed after 500.0 ms: no complete reply",
+        "GET /gain?ClientID=1&ClientTransactionID=18 to server is sent again: reset",
+        "<AsyncCamera camera/0>: the exposure is repeated: the readout failed",
+        "PUT http://server/startexposure #2: server's #2 after 2.0 ms",
+    ]
+    numbered = {"silence": 17, "reset_before": 18, "garbage": 19, "delay": 20, "close_before": 17}
+    log.find_network_faults([injected(*each) for each in numbered.items()], found)
+    log.find_camera_faults([("fails", 1), ("hangs", 2)], found)
+    assert found.logged == {"silence": 1, "reset_before": 1, "fails": 1}
+    assert found.unnoticeable == {"delay": 1}
+    assert found.missing == {"garbage": 1, "close_before": 1, "hangs": 1}
+    report = NightReport(0, cooler_on=False, temperature=WARM, faults=found)
+    assert report.failures() == ["not in the log: {'garbage': 1, 'close_before': 1, 'hangs': 1}"]
