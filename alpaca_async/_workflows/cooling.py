@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from alpaca_async._device.cached_facts import optional
@@ -136,10 +137,11 @@ class Cooling(ICameraV4):
         limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
         goal = None if temperature is None else check_float("temperature", temperature)
         async with self._operation("ccdtemperature"):
-            if not await Patience().read(self.get_cooler_on):
+            patience = Patience()
+            if not await patience.read(self.get_cooler_on):
                 return
             if goal is None:
-                goal = await optional(self.get_heat_sink_temperature)
+                goal = await patience.read(partial(optional, self.get_heat_sink_temperature))
             ramp = _Ramp(self, _DEFAULT_AMBIENT if goal is None else goal, rate, pace, progress)
             await ramp.run(self._is_warm(ramp, tolerance, pace), limit)
             await ramp.turn_off()
@@ -199,7 +201,9 @@ class _Ramp:
     async def run(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
         """Move the set point until `is_over`; on failure or cancellation hold the temperature."""
         try:
-            self._temperature = self._start = await self._camera.get_ccd_temperature()
+            self._temperature = self._start = await self._patience.read(
+                self._camera.get_ccd_temperature
+            )
             await self._advance()
             if not await self._patience.read(self._camera.get_cooler_on):
                 await finish(self._camera.set_cooler_on(True))

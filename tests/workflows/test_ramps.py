@@ -255,16 +255,17 @@ async def test_polls_may_get_lost_for_ten_seconds(member: str, lost: float, surv
             assert cooler.sent == [-10.0, -10.0]
 
 
+@pytest.mark.parametrize("member", ["cooleron", "heatsinktemperature", "ccdtemperature"])
 @in_virtual_time
-async def test_the_first_reply_of_a_warm_up_may_get_lost() -> None:
-    cooler = ScriptedCooler(lambda _: 20.0)
+async def test_the_first_replies_of_a_warm_up_may_get_lost(member: str) -> None:
+    cooler = ScriptedCooler(lambda _: 18.0, heat_sink=18.0)
     cooler.on = True
-    reply = cooler.replies["cooleron"]
-    cooler.replies["cooleron"] = lambda request: (
+    reply = cooler.replies[member]
+    cooler.replies[member] = lambda request: (
         LOST if now() < 5 else reply(request) if callable(reply) else reply
     )
     async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
-        await camera.warm_up(20)
+        await camera.warm_up()
     assert not cooler.on
 
 
