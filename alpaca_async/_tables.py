@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from enum import Enum
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -40,5 +40,5 @@ def _text(value: object) -> str:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, cast("tuple[object, ...]", value)))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
