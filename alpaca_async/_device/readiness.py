@@ -46,12 +46,16 @@ class Readiness:
         """Whether to poll at the start of an exposure of `duration` seconds."""
         return duration < LAG_LIMIT and not (self._begun or self._history.trusted)
 
+    def has_begun(self, now: float) -> bool:
+        """Whether an image that is ready is the new one."""
+        return self._begun or self._history.trusted or now >= self._sent + LAG_LIMIT
+
     def is_new(self, now: float, *, ready: bool, busy: bool) -> bool:
         """Record a poll; return whether there is an image, and it is the new one."""
         if not ready:
             self._record_begin(now)
             return False
-        if self._begun or self._history.trusted or now >= self._sent + LAG_LIMIT:
+        if self.has_begun(now):
             return True
         self._may_lag = True
         self._begun = busy

@@ -13,6 +13,7 @@ from .boolean_spelling import BooleanSpelling
 from .exposure_log import ExposureLog
 from .fact_reader import FactReader
 from .known_facts import KnownFacts, RetryPauses
+from .readout import ReadoutRecord, ReadoutTimes
 
 if TYPE_CHECKING:
     from .poller import Poller
@@ -21,6 +22,7 @@ _CHANGES_NO_SETTING: Final = frozenset(
     {"StartExposure", "StopExposure", "AbortExposure", "PulseGuide"}
 )
 _CHANGES_THE_CONNECTION: Final = frozenset({"Connect", "Disconnect", "Connected"})
+_CHANGES_THE_READOUT: Final = ("BinX", "BinY", "NumX", "NumY", "ReadoutMode", "FastReadout")
 
 
 class DeviceRecord:
@@ -50,6 +52,7 @@ class DeviceRecord:
         """Whether the camera delivered unsigned pixels as signed ones."""
         self.exposures = ExposureLog()
         self.deliveries = DeliveryRecord()
+        self.readouts = ReadoutRecord()
         self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])
         self.fact_readers = PerLoop(FactReader)
         self.connecting: SingleFlight[None] = SingleFlight()
@@ -72,6 +75,10 @@ class DeviceRecord:
     @property
     def _unknown(self) -> set[str]:
         return {*self.info.unknown, *self.settings.unknown}
+
+    def readout_times(self) -> ReadoutTimes:
+        """Return those with the binning, size and readout mode that this client has set."""
+        return self.readouts.of(tuple(map(self.set_values.get, _CHANGES_THE_READOUT)))
 
     def adopt(self, former: DeviceRecord) -> None:
         """Take over what is still valid after the device has moved to a new address."""
@@ -111,6 +118,7 @@ class DeviceRecord:
         self.retry_pauses.forget()
         self.has_device_state = None
         self.missing_members = self.not_in_device_state = frozenset()
+        self.readouts.forget()
         self.forget_settings()
 
     def forget_settings(self) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from alpaca_async._device.exposure_log import StartedExposure
+    from alpaca_async._device.readout import ReadoutTimes
     from alpaca_async._facts import CameraStatus
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
@@ -207,6 +208,7 @@ class Exposing(Imaging, Checking, Idling):
         timeout: float,
         progress: ProgressCallback | None,
         before_pause: Callable[[], None] | None = None,
+        readout: ReadoutTimes | None = None,
     ) -> CameraStatus | None:
         """Wait for an image; return the last status if it is known from one request."""
         log = self._record.exposures
@@ -218,6 +220,7 @@ class Exposing(Imaging, Checking, Idling):
             timeout=timeout,
             progress=progress,
             before_pause=before_pause,
+            readout=readout,
             stale_image_due=log.stale_image_due,
         )
         log.join(wait)
@@ -281,9 +284,9 @@ class Exposing(Imaging, Checking, Idling):
             # The server may have handled the other stop before the start.
             with suppress(AscomError):
                 await self.stop_exposure()
-        status = await self._wait(
-            start.exposure, left, ready_timeout, progress, facts.suspension.interrupt_once
-        )
+        readout = None if start.exposure.stopped else self._record.readout_times()
+        interrupt = facts.suspension.interrupt_once
+        status = await self._wait(start.exposure, left, ready_timeout, progress, interrupt, readout)
         self._take_facts_from(status, facts)
 
     def _warn_about_clock(self, exposure: Exposure) -> None:

@@ -1,4 +1,4 @@
-"""Waits for an image: sleeps until the exposure should be over, then polls with growing pauses."""
+"""Waits for an image: sleeps until the exposure should be over, then polls until it is ready."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 from alpaca_async._device.patience import Patience
+from alpaca_async._device.readout import ReadoutPolls
 from alpaca_async._enums import CameraStates
 from alpaca_async._errors import (
     AlpacaError,
@@ -20,12 +21,14 @@ from alpaca_async._progress import Progress
 
 from .clock import CHECK_INTERVAL, WakingClock
 from .idle import BUSY
+from .poll_schedule import PollSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from alpaca_async._device.exposure_log import StartedExposure
     from alpaca_async._device.icamera import ICameraV4
+    from alpaca_async._device.readout import ReadoutTimes
     from alpaca_async._facts import CameraStatus
     from alpaca_async._progress import ProgressCallback
 
@@ -44,12 +47,8 @@ _STALE_IMAGE_MARGIN: Final = 10.0
 """Seconds after the end of an aborted exposure in which a camera may still show its image."""
 _SETTLING: Final = 0.1
 """Seconds after the end of an exposure within which every camera reports that it reads out."""
-_SHORTEST_PAUSE: Final = 0.01
-_FIRST_PAUSE: Final = 0.005
-"""Fraction of the exposure time."""
-_LONGEST_PAUSE: Final = 0.05
-"""Fraction of the time waited so far, but at least `_MIN_LONGEST_PAUSE`."""
-_MIN_LONGEST_PAUSE: Final = 0.1
+_SETTLING_FRACTION: Final = 0.005
+"""The same as a fraction of the exposure time, if that is longer."""
 
 
 class ImageWait:
@@ -57,9 +56,10 @@ class ImageWait:
 
     `read_device_state` reads the status in one request; it returns None if that is not possible:
     then ImageReady and CameraState decide. `before_pause` is called when the image was not ready,
-    before the pause until the next poll. `stale_image_due` is when an aborted exposure would
-    have been over, by the loop's clock. Some cameras show its image then, even during another
-    exposure: a stale image.
+    before the pause until the next poll. `readout` predicts when the image is ready, and learns
+    from this exposure; None for an exposure that tells nothing about others. `stale_image_due` is
+    when an aborted exposure would have been over, by the loop's clock. Some cameras show its image
+    then, even during another exposure: a stale image.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class ImageWait:
         timeout: float,
         progress: ProgressCallback | None,
         before_pause: Callable[[], None] | None = None,
+        readout: ReadoutTimes | None = None,
         stale_image_due: float = -math.inf,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -95,6 +96,7 @@ class ImageWait:
         self._stopped = asyncio.Event()
         self._abort_scope = asyncio.timeout(None)
         self._next_state = self._started + _FIRST_STATE
+        self._readout = None if readout is None else ReadoutPolls(readout)
         self._stale_image_due = (
             stale_image_due if self._started < stale_image_due + _STALE_IMAGE_MARGIN else math.inf
         )
@@ -157,16 +159,56 @@ class ImageWait:
     async def _poll_until_ready(self) -> None:
         """Poll until the image is ready."""
         deadline = self._end + self._timeout
-        pause = max(_SHORTEST_PAUSE, self._duration * _FIRST_PAUSE)
-        while not await self._has_our_image():
-            now = self._now()
-            if now >= deadline:
+        schedule = PollSchedule(self._duration, self._predicted_polls())
+        if self._has_begun:
+            await self._rest(schedule.until_first(self._now() - self._end), deadline)
+        while not await self._poll():
+            if self._now() >= deadline:
                 raise self._located(OperationTimeout(f"no image within {self._timeout:g} s"))
             self._report("reading", None, None)
             if self._before_pause is not None:
                 self._before_pause()
-            await asyncio.sleep(min(pause, deadline - now))
-            pause = min(pause * 2, max(_MIN_LONGEST_PAUSE, (now - self._started) * _LONGEST_PAUSE))
+            await self._rest(self._next_pause(schedule), deadline)
+
+    def _predicted_polls(self) -> Sequence[float]:
+        return self._readout.predicted() if self._readout and self._is_usual else ()
+
+    @property
+    def _is_usual(self) -> bool:
+        """Whether the image is ready as soon after the exposure as those of others."""
+        return not self._stopped.is_set() and self._stale_image_due == math.inf
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether an image that is ready would be that of this exposure."""
+        return self._readiness is None or self._readiness.has_begun(self._now())
+
+    def _next_pause(self, schedule: PollSchedule) -> float:
+        now = self._now()
+        if self._has_begun and (pause := schedule.until_predicted(now - self._end)) is not None:
+            return pause
+        return schedule.growing_pause(now - self._started)
+
+    async def _rest(self, seconds: float, deadline: float) -> None:
+        """Sleep, until `deadline` at most; with progress, until the state has to be read."""
+        end = min(self._now() + min(seconds, self._state_interval), deadline)
+        while (left := end - self._now()) > self._step:
+            await asyncio.sleep(self._step)
+            self._report("reading", None, None)
+        await asyncio.sleep(left)
+
+    async def _poll(self) -> bool:
+        """Whether the camera has our image; what the poll shows is learned."""
+        sent = self._now()
+        ready = await self._has_our_image()
+        if self._readout is None or ready is None or not self._is_usual:
+            return bool(ready)
+        poll = sent - self._end, self._now() - self._end
+        if ready:
+            self._readout.ready(*poll)
+        elif self._has_begun:
+            self._readout.not_ready(*poll)
+        return ready
 
     async def _try_early_check(self) -> None:
         """Check the state; a failed request says nothing about the exposure, and is ignored."""
@@ -178,14 +220,14 @@ class ImageWait:
         else:
             self._patience.succeeded()
 
-    async def _has_our_image(self) -> bool:
-        """Whether the camera has our image; False if the poll failed, and that is tolerated."""
+    async def _has_our_image(self) -> bool | None:
+        """Whether the camera has our image; None if the poll failed, and that is tolerated."""
         try:
             ready = await self._has_new_image() and not await self._may_be_stale()
         except AlpacaError as error:
             if not self._patience.tolerates(error):
                 raise
-            return False
+            return None
         self._patience.succeeded()
         return ready
 
@@ -260,7 +302,7 @@ class ImageWait:
         now = self._now()
         if now < self._stale_image_due or now >= self._end + _STALE_IMAGE_MARGIN:
             return False
-        if now < self._end + max(_SETTLING, self._duration * _FIRST_PAUSE):
+        if now < self._end + max(_SETTLING, self._duration * _SETTLING_FRACTION):
             return True
         if not self._has_status:
             self._state = await self._camera.get_camera_state()
