@@ -10,7 +10,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import calls, exposures, files, images, loops, many_cameras, report
+from . import calls, exposures, files, images, loops, many_cameras, readouts, report
 from .child import MEASURABLE, touch_memory
 from .measure import FULL, QUICK
 
@@ -34,6 +34,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
     "starts": exposures.starts,
     "sequence": exposures.sequence,
     "cancelling": exposures.cancelling,
+    "readout": readouts.readout,
     "files": files.files,
 }
 
