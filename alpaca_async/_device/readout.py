@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _MODES: Final = 8
 _REMEMBERED: Final = 24
 """Exposures of one mode: older ones are forgotten, so that slow changes are followed."""
+_MOST_EARLY: Final = 4
+"""Exposures in a row that were ready before the first poll; after them, learning begins anew."""
 _TOLERANCE: Final = 0.25
 """Fraction of the readout time by which exposures that agree may differ."""
 _MIN_TOLERANCE: Final = 0.05
@@ -56,7 +58,8 @@ class ReadoutTimes:
         """Seconds that the fastest poll of the last exposure took."""
         self._known: tuple[ReadyTime, ...] = ()
         self._exception: ReadyTime | None = None
-        self._was_early = False
+        self._early = 0
+        """Exposures in a row that were ready before the first poll."""
 
     def add(self, ready: ReadyTime) -> None:
         """Learn when an image became ready."""
@@ -64,18 +67,16 @@ class ReadoutTimes:
         if self._known and ready.agrees_with(self._range):
             self._add_expected(ready)
         elif former is not None and former.agrees_with(ready):
-            self._known = (former, ready)
+            self._known, self._early = (former, ready), 0
         else:
             self._exception = ready
 
     def _add_expected(self, ready: ReadyTime) -> None:
-        """Add an exposure; the second in a row that was ready before the first poll counts anew.
-
-        Such a poll does not show how long the image has been ready.
-        """
-        was_early, self._was_early = self._was_early, ready.by < self._range.after
-        kept = 1 if was_early and self._was_early else _REMEMBERED - 1
+        is_early = ready.by < self._range.after
+        self._early = self._early + 1 if is_early else 0
+        kept = _REMEMBERED - 1 if self._early < _MOST_EARLY else 1
         self._known = (*self._known[-kept:], ready)
+        self._early %= _MOST_EARLY
 
     @property
     def _range(self) -> ReadyTime:
@@ -88,14 +89,19 @@ class ReadoutTimes:
         return ReadyTime(*sorted((latest_start, earliest_end)))
 
     def predicted_polls(self) -> tuple[float, ...]:
-        """Return when to poll; empty before two exposures have agreed."""
+        """Return when to poll; empty before two exposures have agreed.
+
+        A poll that finds the image at once does not show how long it has been ready: the first one
+        comes the earlier, the more often that has happened in a row.
+        """
         if not self._known:
             return ()
         after, by = self._range
         count = len(self._known)
         margin = (by - after + _SPREAD / count * (after + by) / 2) / count
         margin = max(margin, _MIN_MARGIN)
-        return _schedule(max(after - margin, 0.0), by + margin, self.round_trip)
+        first = max(after - margin * 2**self._early, 0.0)
+        return _schedule(first, by + margin, self.round_trip)
 
 
 class ReadoutPolls:

@@ -58,14 +58,13 @@ def test_images_are_noticed_soon_though_readouts_vary_by_a_tenth(readout: float)
     for seed in range(20):
         dice = Random(seed)
         times = learned(readout * dice.uniform(0.9, 1.1) for _ in range(2))
-        for _ in range(40):
+        for _ in range(100):
             lateness, count = simulate(times, readout * dice.uniform(0.9, 1.1))
             late.append(lateness)
             polls.append(count)
-    assert median(late) <= 0.031
+    assert median(late) <= 0.03
     assert quantiles(late, n=20)[-1] <= 0.1
-    assert median(polls) <= 8
-    assert mean(polls) <= 8.2
+    assert mean(polls) <= 8
 
 
 @given(st.floats(0.0, 100.0), st.integers(5, 40))
@@ -146,7 +145,7 @@ def test_a_server_that_hangs_for_the_first_frame_delays_learning_only() -> None:
 @pytest.mark.parametrize(("former", "later"), [(5.0, 1.0), (0.5, 0.0), (0.5, 3.0), (0.05, 5.0)])
 def test_another_readout_time_is_learned_after_a_few_exposures(former: float, later: float) -> None:
     times = learned([former] * 20)
-    for _ in range(5):
+    for _ in range(7):
         simulate(times, later)
     for _ in range(5):
         lateness, polls = simulate(times, later)

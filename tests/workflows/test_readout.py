@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
-from statistics import mean, median, quantiles
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,17 +43,14 @@ async def repeat(
     return [await expose(camera, simulated, duration) for _ in range(times)]
 
 
-@pytest.mark.parametrize("version", [3, 4])
-@pytest.mark.parametrize("duration", [0.1, 8.0])
 @pytest.mark.parametrize(
-    ("readout", "median_limit", "p95_limit"),
-    [(0.05, 0.03, 0.1), (0.5, 0.03, 0.1), (2.0, 0.035, 0.15), (5.0, 0.06, 0.7)],
+    ("version", "duration", "readout"), [(4, 0.1, 0.05), (3, 8.0, 0.5), (4, 8.0, 2.0)]
 )
 @in_virtual_time
 async def test_from_the_third_frame_on_images_are_noticed_soon(
-    readout: float, median_limit: float, p95_limit: float, duration: float, version: int
+    version: int, duration: float, readout: float
 ) -> None:
-    """With 22 frames; tests/device/test_readout.py has the bounds for many."""
+    """With 22 frames; tests/device/test_readout.py has the bounds for many, and longer readouts."""
     simulated = virtual(interface_version=version)
     dice = Random(readout)
     late: list[float] = []
@@ -64,10 +61,9 @@ async def test_from_the_third_frame_on_images_are_noticed_soon(
             lateness, count = await expose(camera, simulated, duration)
             late.append(lateness)
             polls.append(count)
-    assert median(late[2:]) <= median_limit
-    assert quantiles(late[2:], n=20)[-1] <= p95_limit
-    assert median(polls[2:]) <= 8
-    assert mean(polls[2:]) <= 10
+    assert median(late[2:]) <= 0.03
+    assert sorted(late[2:])[20] <= 0.1  # 95 % of 22
+    assert mean(polls[2:]) <= 8
 
 
 @pytest.mark.parametrize("setting", ["bin_x", "readout_mode", "num_y"])
