@@ -55,7 +55,7 @@ def learned(readouts: Iterable[float], round_trip: float = ROUND_TRIP) -> Readou
 def test_images_are_noticed_soon_though_readouts_vary_by_a_tenth(readout: float) -> None:
     late: list[float] = []
     polls: list[int] = []
-    for seed in range(20):
+    for seed in range(40):
         dice = Random(seed)
         times = learned(readout * dice.uniform(0.9, 1.1) for _ in range(2))
         for _ in range(100):
