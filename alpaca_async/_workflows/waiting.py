@@ -62,7 +62,7 @@ class ImageWait:
     then, even during another exposure: a stale image.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a wait depends on, by name
         self,
         camera: ICameraV4,
         read_device_state: Callable[[], Awaitable[CameraStatus | None]],
@@ -195,7 +195,8 @@ class ImageWait:
         while (left := end - self._now()) > self._step:
             await asyncio.sleep(self._step)
             self._report("reading", None, None)
-        await asyncio.sleep(left)
+        if left > 0:  # else facts would be requested before the poll
+            await asyncio.sleep(left)
 
     async def _poll(self) -> bool:
         """Whether the camera has our image; what the poll shows is learned."""

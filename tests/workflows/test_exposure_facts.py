@@ -344,7 +344,11 @@ CAMERAS = [
 async def test_a_link_of_300_ms_delays_no_image_by_facts(
     duration: float, readout: float, state: tuple[str, ...] | None
 ) -> None:
-    """Each later image takes three round trips: StartExposure, a poll, the image."""
+    """Each later image takes three round trips: StartExposure, a poll, the image.
+
+    A long readout may be over just after a poll: the next one is a round trip later.
+    """
+    late = 0.3 if readout > 0.5 else 0.0
     took: list[float] = []
     unknown: list[int] = []
     async with (
@@ -359,7 +363,7 @@ async def test_a_link_of_300_ms_delays_no_image_by_facts(
             unknown.append(len(camera._record._unknown))
         last = facts_of(await camera.expose(duration))
     assert took[0] <= duration + readout + 1.9, took
-    assert max(took[1:]) <= duration + readout + 0.91, took
+    assert max(took[1:]) <= duration + readout + 0.91 + late, took
     assert unknown == sorted(set(unknown), reverse=True)  # there is progress by each exposure
     assert len(unknown) <= 20
     assert None not in (last.last_exposure_duration, last.cooler_power)
