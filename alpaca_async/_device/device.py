@@ -29,8 +29,9 @@ from alpaca_async._protocol.values import (
 )
 from alpaca_async._tasks import finish, wait_for_end
 
+from .members import Members
 from .patience import Patience
-from .verbs import DeviceVerbs, is_missing, pauses
+from .verbs import is_missing, pauses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -62,7 +63,7 @@ _UNLIMITED: Final = 86400.0
 """Seconds for a command whose caller has a limit of its own: a day."""
 
 
-class AsyncDevice(DeviceVerbs):
+class AsyncDevice(Members):
     """A device of a server, identified by address, type and number.
 
     With `client` it uses the connections of that client. Otherwise it owns its connections:

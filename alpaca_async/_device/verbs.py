@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 from functools import partial
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from alpaca_async._address import check_device_number, origin
@@ -26,7 +25,7 @@ from alpaca_async._protocol.values import (
     decode,
 )
 from alpaca_async._session.operations import Operation
-from alpaca_async._session.session import Session
+from alpaca_async._session.session import NO_FIELDS, Session
 
 from .attribute_errors import AttributeErrors
 from .record import DeviceRecord
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger("alpaca_async")
-
-NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 _POSSIBLE_RESTART: Final = (TransportError, NotConnectedException)
 _MISSING_STATUSES: Final = (400, 404, 405)
@@ -118,23 +115,29 @@ class DeviceVerbs(AttributeErrors):
         """Read a property."""
         return await self._read(member, partial(decode, kind))
 
-    async def _read(self, member: str, decoder: Callable[[object], T]) -> T:
+    async def _read(
+        self,
+        member: str,
+        decoder: Callable[[object], T],
+        fields: Mapping[str, object] = NO_FIELDS,
+    ) -> T:
         """Read a property and convert it with `decoder`."""
+        path = self._path + member.lower()
         try:
-            envelope = await self._session.get(self._server, self._path + member.lower())
+            envelope = await self._session.get(self._server, path, fields=self._spelled(fields))
             return self._decoded(member, decoder, envelope)
         except _POSSIBLE_RESTART:
             self._record.forget_settings()
             raise
 
-    async def _set(self, member: str, value: object) -> None:
+    async def _set(self, member: str, value: object, *, timeout: float | None = None) -> None:
         """Write a property; the form field has the name of the member."""
-        await self._call(member, {member: value})
+        await self._call(member, {member: value}, timeout=timeout)
         self._record.set_values[member] = value
 
-    async def _set_bool(self, member: str, value: bool) -> None:
+    async def _set_bool(self, member: str, value: bool, *, timeout: float | None = None) -> None:
         """Write a boolean; read it back until it is known how the server spells booleans."""
-        await self._set(member, value)
+        await self._set(member, value, timeout=timeout)
         if self._record.spelling.lowercase is None:
             await self._learn_booleans(member, value)
 

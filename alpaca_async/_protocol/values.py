@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from alpaca_async._errors import MalformedResponse
@@ -31,12 +32,30 @@ def decode(kind: type[T], raw: object) -> T:
     Besides the exact type, this accepts integral floats and numeric strings as numbers, and `0`,
     `1` and `"true"` as booleans. Raises `MalformedResponse` for anything else.
     """
-    decoder = _int if issubclass(kind, IntEnum) else _DECODERS[kind]
     try:
-        value = decoder(raw)
+        return kind(_int(raw)) if issubclass(kind, IntEnum) else cast("T", _DECODERS[kind](raw))
     except (TypeError, ValueError, OverflowError, KeyError):
         raise MalformedResponse(f"{quoted(raw)} is not of type {kind.__name__}") from None
-    return kind(value) if issubclass(kind, IntEnum) else cast("T", value)
+
+
+def decoder_of(kind: type[T]) -> Callable[[object], T]:
+    """Return the function that converts a JSON value to `kind`.
+
+    `kind` is one that `decode` knows, or `list[str]`, `list[int]` or `list[dict[str, Any]]`. Raises
+    `TypeError` for any other.
+    """
+    if (of_list := _LIST_DECODERS.get(kind)) is not None:
+        return of_list
+    if kind in _DECODERS or _is_enum(kind):
+        return partial(decode, kind)
+    raise TypeError(
+        "a value is of type bool, int, float, str, an IntEnum, list[str], list[int] or"
+        f" list[dict[str, Any]], not {quoted(kind)}"
+    )
+
+
+def _is_enum(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, IntEnum)
 
 
 def decode_percent(raw: object) -> int:
@@ -125,6 +144,12 @@ _DECODERS: Final[dict[type, Callable[[object], Any]]] = {
     int: _int,
     float: _float,
     str: _str,
+}
+
+_LIST_DECODERS: Final[dict[object, Callable[[object], Any]]] = {
+    list[str]: decode_strings,
+    list[int]: decode_integers,
+    list[dict[str, Any]]: decode_records,
 }
 
 

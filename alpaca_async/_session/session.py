@@ -9,6 +9,7 @@ import random
 import threading
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
@@ -57,6 +58,8 @@ MAX_ID: Final = 2**31 - 1
 
 MAX_REPLY_BYTES: Final = 512 * 1024
 """The largest reply that is not an image; to parse more would hold up the loop."""
+
+NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
@@ -163,12 +166,17 @@ class Session:
             return found
 
     async def get(
-        self, server: str, path: str, decoder: EnvelopeDecoder = decode_envelope
+        self,
+        server: str,
+        path: str,
+        decoder: EnvelopeDecoder = decode_envelope,
+        fields: Mapping[str, object] = NO_FIELDS,
     ) -> Envelope:
         """Read `path` of the `server`, an origin; retried once if the connection broke first."""
         number, limit = self.next_number(), Limit(self.timeouts.reply, "reply")
+        parameters = self._parameters(fields, number)
         request = self._request(
-            "value", server, path, self._ids(number), {"timeout": self._limits(limit.seconds)}
+            "value", server, path, parameters, {"timeout": self._limits(limit.seconds)}
         )
         target = _Target(server, path, number, decoder)
         return await self._exchange(request, target, None, limit)
@@ -185,8 +193,7 @@ class Session:
         """Send a command to `path`; never twice."""
         number = self.next_number()
         limit = Limit(self.timeouts.reply, "reply") if timeout is None else Limit(timeout, "long")
-        form = {name: encode(value) for name, value in fields.items()}
-        parameters = f"{urlencode(form)}&{self._ids(number)}" if form else self._ids(number)
+        parameters = self._parameters(fields, number)
         request = self._request(
             "command", server, path, parameters, {"timeout": self._limits(limit.seconds)}
         )
@@ -271,6 +278,11 @@ class Session:
         if self._closed:
             raise TransportError("the client is closed")
         return await self._sender.send(request)
+
+    def _parameters(self, fields: Mapping[str, object], number: int) -> str:
+        """Return the query of a GET, or the form of a PUT."""
+        values = {name: encode(value) for name, value in fields.items()}
+        return f"{urlencode(values)}&{self._ids(number)}" if values else self._ids(number)
 
     def _ids(self, number: int) -> str:
         return f"ClientID={self.client_id}&ClientTransactionID={number}"
