@@ -1,28 +1,30 @@
-"""One periodic read of a camera's status, for any number of listeners in one event loop."""
+"""One periodic read of a device's state, for any number of listeners in one event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from alpaca_async._tasks import wait_for_end
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
     from contextlib import AbstractAsyncContextManager
 
-    from alpaca_async._facts import CameraStatus
+    from alpaca_async._loops import PerLoop
+
+T = TypeVar("T")
 
 
-class Poller:
-    """Reads a status every `interval` seconds in a task, while there are listeners.
+class Poller(Generic[T]):
+    """Reads a state every `interval` seconds in a task, while there are listeners.
 
     The task runs inside `operation`, so that closing the client ends it.
     """
 
     def __init__(
         self,
-        read: Callable[[], Awaitable[CameraStatus]],
+        read: Callable[[], Awaitable[T]],
         interval: float,
         operation: AbstractAsyncContextManager[None],
     ) -> None:
@@ -32,7 +34,7 @@ class Poller:
         self._listeners = 0
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._poll())
-        self._latest: tuple[int, CameraStatus] | None = None
+        self._latest: tuple[int, T] | None = None
 
     @property
     def ended(self) -> bool:
@@ -52,8 +54,8 @@ class Poller:
             if not self._task.cancelled():
                 self._task.exception()  # mark as retrieved: the listeners had it, or left before
 
-    async def after(self, seen: int) -> tuple[int, CameraStatus]:
-        """Wait for a status with a number other than `seen`; return the number and the status.
+    async def after(self, seen: int) -> tuple[int, T]:
+        """Wait for a state with a number other than `seen`; return the number and the state.
 
         Raises the error that ended the polling.
         """
@@ -81,3 +83,31 @@ class Poller:
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+async def listen(
+    pollers: PerLoop[dict[Hashable, Poller[Any]]], key: Hashable, make: Callable[[], Poller[T]]
+) -> AsyncGenerator[T]:
+    """Yield the states of the poller under `key` in the running event loop, made if there is none.
+
+    A slow caller gets only the latest state. The error that ends the polling is raised.
+    """
+    poller = _poller(pollers.get(), key, make)
+    poller.join()
+    try:
+        seen = 0
+        while True:
+            seen, state = await poller.after(seen)
+            yield state
+    finally:
+        await poller.leave()
+
+
+def _poller(
+    pollers: dict[Hashable, Poller[Any]], key: Hashable, make: Callable[[], Poller[T]]
+) -> Poller[T]:
+    for ended in [each for each, poller in pollers.items() if poller.ended]:
+        del pollers[ended]
+    if key not in pollers:
+        pollers[key] = make()
+    return pollers[key]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._download.delivery import DeliveryRecord
@@ -37,6 +38,8 @@ class DeviceRecord:
         self.retry_pauses = RetryPauses()
         self.restarts = 0
         """How many restarts of the server were detected."""
+        self.movements: dict[str, object] = {}
+        """By part of the device, what identifies the command that moved it last."""
         self.has_device_state: bool | None = None
         self.missing_members: frozenset[str] = frozenset()
         self.not_in_device_state: frozenset[str] = frozenset()
@@ -53,7 +56,7 @@ class DeviceRecord:
         self.exposures = ExposureLog()
         self.deliveries = DeliveryRecord()
         self.readouts = ReadoutRecord()
-        self.pollers: PerLoop[dict[float, Poller]] = PerLoop(dict[float, Any])
+        self.pollers: PerLoop[dict[Hashable, Poller[Any]]] = PerLoop(dict[Hashable, Any])
         self.fact_readers = PerLoop(FactReader)
         self.connecting: SingleFlight[None] = SingleFlight()
         self.disconnecting: SingleFlight[None] = SingleFlight()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alpaca_async._device.poller import Poller
+from alpaca_async._device.poller import Poller, listen
 from alpaca_async._device.status import Reporting
 from alpaca_async._protocol.values import check_duration
 from alpaca_async._stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from alpaca_async._facts import CameraStatus
 
 
@@ -27,24 +25,8 @@ class Watching(Reporting):
         """
         if check_duration("interval", interval) == 0:
             raise ValueError("interval must be positive")
-        return Stream(self._listen(interval))
 
-    async def _listen(self, interval: float) -> AsyncGenerator[CameraStatus]:
-        poller = self._poller(interval)
-        poller.join()
-        try:
-            seen = 0
-            while True:
-                seen, status = await poller.after(seen)
-                yield status
-        finally:
-            await poller.leave()
+        def make() -> Poller[CameraStatus]:
+            return Poller(self.get_status, interval, self._operation("devicestate"))
 
-    def _poller(self, interval: float) -> Poller:
-        """Return the poller for this interval in the running event loop."""
-        pollers = self._record.pollers.get()
-        for ended in [each for each, poller in pollers.items() if poller.ended]:
-            del pollers[ended]
-        if interval not in pollers:
-            pollers[interval] = Poller(self.get_status, interval, self._operation("devicestate"))
-        return pollers[interval]
+        return Stream(listen(self._record.pollers, interval, make))
