@@ -1,4 +1,4 @@
-"""Lists the cameras of all servers that discovery finds, each once."""
+"""Lists the devices of all servers that discovery finds, each once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import logging
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from alpaca_async._address import origin
 from alpaca_async._errors import AlpacaError, OperationFailed
 from alpaca_async._loops import running_loop
-from alpaca_async._protocol.values import quoted
+from alpaca_async._protocol.values import check_str, quoted
 from alpaca_async._session.management import get_configured_devices
 from alpaca_async._session.session import Session, Timeouts
 from alpaca_async._stream import Stream
@@ -23,6 +23,8 @@ from .same_server import is_same_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
+
+    from alpaca_async._session.management import ConfiguredDevice
 
     from .discovery import DiscoveredServer, Hosts
 
@@ -35,10 +37,13 @@ _TIMEOUTS: Final = Timeouts(establish=2.0, reply=3.0)
 
 logger = logging.getLogger("alpaca_async")
 
+_Key: TypeAlias = tuple[str, str]
+"""Device type and unique id."""
+
 
 @dataclass(frozen=True, slots=True)
-class FoundCamera:
-    """A camera that was found: the arguments of `AlpacaClient.camera`, its name and its id."""
+class FoundDevice:
+    """A device that was found."""
 
     address: str
     """The address of the server, `host:port`."""
@@ -49,30 +54,39 @@ class FoundCamera:
 
     Some servers derive it from the model's name: there, two cameras of a model have the same id.
     """
+    device_type: str
+    """In lower case, as in the argument of `AlpacaClient.device`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCamera(FoundDevice):
+    """A camera that was found."""
+
+    device_type: str = "camera"
 
 
 class _SharedIds:
-    """Unique ids that several cameras had at the same time, with these cameras."""
+    """Unique ids that several devices of a type had at the same time, with these devices."""
 
     def __init__(self) -> None:
-        self._cameras: dict[str, frozenset[FoundCamera]] = {}
+        self._devices: dict[_Key, frozenset[FoundDevice]] = {}
 
-    def add(self, unique_id: str, cameras: set[FoundCamera]) -> bool:
-        """Record that `cameras` have this id; return whether that is new."""
-        known = self.cameras(unique_id)
-        if cameras <= known or (not known and len(self._cameras) >= _MAX_SHARED_IDS):
+    def add(self, key: _Key, devices: set[FoundDevice]) -> bool:
+        """Record that `devices` have this id; return whether that is new."""
+        known = self.devices(key)
+        if devices <= known or (not known and len(self._devices) >= _MAX_SHARED_IDS):
             return False
-        self._cameras[unique_id] = known | cameras
+        self._devices[key] = known | devices
         return True
 
-    def cameras(self, unique_id: str) -> frozenset[FoundCamera]:
-        """Return the cameras with this id; none if it is unique as far as is known."""
-        return self._cameras.get(unique_id, frozenset())
+    def devices(self, key: _Key) -> frozenset[FoundDevice]:
+        """Return the devices with this id; none if it is unique as far as is known."""
+        return self._devices.get(key, frozenset())
 
 
 _SHARED_IDS: Final = _SharedIds()
 """What the searches of this process have found. It outlives them: one that finds only one of
-these cameras could not know otherwise that it is not the only one with its id."""
+these devices could not know otherwise that it is not the only one with its id."""
 
 
 def find_cameras(
@@ -98,7 +112,26 @@ def find_cameras(
     Raises:
         TransportError: no socket can be opened.
     """
-    return Stream(_find(discover(hosts, timeout=timeout, port=port), timeout, client, set()))
+    servers = discover(hosts, timeout=timeout, port=port)
+    return Stream(_find_cameras(servers, timeout, client, set()))
+
+
+def find_devices(
+    hosts: Hosts = None,
+    *,
+    device_type: str | None = None,
+    timeout: float = 2.0,
+    port: int = DISCOVERY_PORT,
+    client: Session | None = None,
+) -> Stream[FoundDevice]:
+    """Query all servers for their devices, as `find_cameras` does for their cameras.
+
+    `device_type`, such as `focuser`, selects one type; None means all. Cameras are yielded as
+    `FoundCamera`.
+    """
+    kind = None if device_type is None else check_str("device_type", device_type).lower()
+    servers = discover(hosts, timeout=timeout, port=port)
+    return Stream(_find(servers, timeout, client, set(), kind))
 
 
 async def find_camera(
@@ -124,9 +157,9 @@ async def find_camera(
             `last_address` fails.
     """
     failed: set[str] = set()
-    neighbours = _SHARED_IDS.cameras(unique_id)
+    neighbours = _SHARED_IDS.devices(("camera", unique_id))
     servers = discover(hosts, timeout=timeout, port=port)
-    async with Stream(_find(servers, timeout, client, failed)) as cameras:
+    async with Stream(_find_cameras(servers, timeout, client, failed)) as cameras:
         found = [camera async for camera in cameras if camera.unique_id == unique_id]
     if last_address is not None:
         home = origin(last_address)
@@ -143,17 +176,28 @@ async def find_camera(
     return moved[0] if moved else None
 
 
-async def _find(
+def _find_cameras(
     servers: Stream[DiscoveredServer], timeout: float, client: Session | None, failed: set[str]
 ) -> AsyncGenerator[FoundCamera]:
-    """Yield the cameras of all `servers`; add the addresses of those that fail to `failed`."""
+    found = _find(servers, timeout, client, failed, "camera")
+    return cast("AsyncGenerator[FoundCamera]", found)
+
+
+async def _find(
+    servers: Stream[DiscoveredServer],
+    timeout: float,
+    client: Session | None,
+    failed: set[str],
+    device_type: str | None,
+) -> AsyncGenerator[FoundDevice]:
+    """Yield the devices of all `servers`; add the addresses of those that fail to `failed`."""
     session = Session(timeouts=_TIMEOUTS) if client is None else client
     deadline = running_loop().time() + timeout + _QUERY_TIMEOUT
-    search = _Search(session, deadline, failed)
+    search = _Search(session, deadline, failed, device_type)
     task = asyncio.create_task(search.run(servers))
     try:
-        while (camera := await search.found.get()) is not None:
-            yield camera
+        while (device := await search.found.get()) is not None:
+            yield device
         await task
     finally:
         task.cancel()
@@ -169,14 +213,17 @@ async def _find(
 class _Search:
     """The queries to all servers of one search; the queue `found` ends with None."""
 
-    def __init__(self, session: Session, deadline: float, failed: set[str]) -> None:
-        self.found: asyncio.Queue[FoundCamera | None] = asyncio.Queue()
+    def __init__(
+        self, session: Session, deadline: float, failed: set[str], device_type: str | None
+    ) -> None:
+        self.found: asyncio.Queue[FoundDevice | None] = asyncio.Queue()
+        self._device_type = device_type
         self._session = session
         self._deadline = deadline
         self._failed = failed
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
-        self._cameras: dict[str, list[FoundCamera]] = {}
-        self._by_id: defaultdict[str, set[FoundCamera]] = defaultdict(set)
+        self._devices: dict[str, list[FoundDevice]] = {}
+        self._by_id: defaultdict[_Key, set[FoundDevice]] = defaultdict(set)
 
     async def run(self, servers: Stream[DiscoveredServer]) -> None:
         """Query each server as soon as it is discovered."""
@@ -194,10 +241,10 @@ class _Search:
             self.found.put_nowait(None)
 
     async def _query(self, address: str) -> None:
-        """Queue the cameras of a server, unless it was queried at another address."""
+        """Queue the devices of a server, unless it was queried at another address."""
         try:
             async with self._turn():
-                cameras = await self._list(address)
+                devices = await self._list(address)
         except AlpacaError as error:
             logger.warning("cannot list the devices of a discovered server: %s", error)
             self._failed.add(address)
@@ -205,8 +252,8 @@ class _Search:
             logger.warning("the discovered server %s did not list its devices in time", address)
             self._failed.add(address)
         else:
-            if not await self._is_known(address, cameras):
-                self._add(cameras)
+            if not await self._is_known(address, devices):
+                self._add(devices)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
@@ -215,23 +262,23 @@ class _Search:
             async with asyncio.timeout(_QUERY_TIMEOUT):
                 yield
 
-    async def _list(self, address: str) -> list[FoundCamera]:
+    async def _list(self, address: str) -> list[FoundDevice]:
         devices = await get_configured_devices(self._session, origin(address))
-        cameras = [
-            FoundCamera(address, device.device_number, device.device_name, device.unique_id)
-            for device in devices[:_MAX_DEVICES]
-            if device.device_type.lower() == "camera"
+        found = [_found(address, device) for device in devices[:_MAX_DEVICES]]
+        return [
+            device
+            for device in dict.fromkeys(found)
+            if self._device_type in {None, device.device_type}
         ]
-        return list(dict.fromkeys(cameras))
 
-    async def _is_known(self, address: str, cameras: list[FoundCamera]) -> bool:
-        """Return whether a server with the same cameras, at another address, is this server."""
+    async def _is_known(self, address: str, devices: list[FoundDevice]) -> bool:
+        """Return whether a server with the same devices, at another address, is this server."""
         candidates = [
             other
-            for other, others in self._cameras.items()
-            if cameras and cameras == [replace(each, address=address) for each in others]
+            for other, others in self._devices.items()
+            if devices and devices == [replace(each, address=address) for each in others]
         ]
-        self._cameras[address] = cameras
+        self._devices[address] = devices
         try:
             async with self._turn():
                 for other in candidates:
@@ -241,18 +288,27 @@ class _Search:
             logger.info("%s may be another address of %s", address, ", ".join(candidates))
         return False
 
-    def _add(self, cameras: list[FoundCamera]) -> None:
-        """Queue cameras, and log those whose unique id another camera has."""
-        for camera in cameras:
-            self.found.put_nowait(camera)
-            if camera.unique_id:
-                same = self._by_id[camera.unique_id]
-                same.add(camera)
-                if len(same) > 1 and _SHARED_IDS.add(camera.unique_id, same):
+    def _add(self, devices: list[FoundDevice]) -> None:
+        """Queue devices, and log those whose unique id another device of their type has."""
+        for device in devices:
+            self.found.put_nowait(device)
+            if device.unique_id:
+                key = (device.device_type, device.unique_id)
+                same = self._by_id[key]
+                same.add(device)
+                if len(same) > 1 and _SHARED_IDS.add(key, same):
                     logger.warning(
-                        "%s have the same unique id, %s", _places(same), quoted(camera.unique_id)
+                        "%s have the same unique id, %s", _places(same), quoted(device.unique_id)
                     )
 
 
-def _places(cameras: Iterable[FoundCamera]) -> str:
-    return ", ".join(sorted(f"camera {each.device_number} at {each.address}" for each in cameras))
+def _found(address: str, device: ConfiguredDevice) -> FoundDevice:
+    device_type = device.device_type.lower()
+    place = (address, device.device_number, device.device_name, device.unique_id)
+    return FoundCamera(*place) if device_type == "camera" else FoundDevice(*place, device_type)
+
+
+def _places(devices: Iterable[FoundDevice]) -> str:
+    return ", ".join(
+        sorted(f"{each.device_type} {each.device_number} at {each.address}" for each in devices)
+    )
