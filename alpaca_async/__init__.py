@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from ._accessories.cover_calibrator import AsyncCoverCalibrator
+from ._accessories.filter_wheel import AsyncFilterWheel
+from ._accessories.focuser import AsyncFocuser
+from ._accessories.safety_monitor import AsyncSafetyMonitor
 from ._camera import AlpacaClient, AsyncCamera
 from ._device.device import AsyncDevice
 from ._discovery.discovery import DiscoveredServer, discover
-from ._discovery.finding import FoundCamera, find_camera, find_cameras
+from ._discovery.finding import (
+    FoundCamera,
+    FoundDevice,
+    find_camera,
+    find_cameras,
+    find_devices,
+)
 from ._download.delivery import DeliveryStatistics
-from ._enums import CameraStates, GuideDirections, ImageArrayElementTypes, SensorType
+from ._enums import (
+    CalibratorStatus,
+    CameraStates,
+    CoverStatus,
+    GuideDirections,
+    ImageArrayElementTypes,
+    SensorType,
+)
 from ._errors import (
     ActionNotImplementedException,
     AlpacaError,
@@ -58,8 +75,13 @@ __all__ = [
     "AlpacaError",
     "AscomError",
     "AsyncCamera",
+    "AsyncCoverCalibrator",
     "AsyncDevice",
+    "AsyncFilterWheel",
+    "AsyncFocuser",
+    "AsyncSafetyMonitor",
     "AsyncioRequired",
+    "CalibratorStatus",
     "CameraAddress",
     "CameraGroup",
     "CameraInfo",
@@ -69,6 +91,7 @@ __all__ = [
     "ConfiguredDevice",
     "CoolingPace",
     "CoolingProgress",
+    "CoverStatus",
     "DeliveryStatistics",
     "DirectTransport",
     "DiscoveredServer",
@@ -77,6 +100,7 @@ __all__ = [
     "ExposureAborted",
     "ExposureRequest",
     "FoundCamera",
+    "FoundDevice",
     "GuideDirections",
     "Histogram",
     "Image",
@@ -114,6 +138,7 @@ __all__ = [
     "discover",
     "find_camera",
     "find_cameras",
+    "find_devices",
     "http_status",
     "pinned",
 ]

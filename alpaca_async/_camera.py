@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ._accessories.cover_calibrator import AsyncCoverCalibrator
+from ._accessories.filter_wheel import AsyncFilterWheel
+from ._accessories.focuser import AsyncFocuser
+from ._accessories.safety_monitor import AsyncSafetyMonitor
 from ._address import origin
 from ._device.device import AsyncDevice
 from ._session.management import (
@@ -71,8 +75,27 @@ class AlpacaClient(Session):
         """Return a camera of the server at `address`; sends no request."""
         return AsyncCamera(address, device_number, client=self)
 
+    def filter_wheel(self, address: str, device_number: int = 0) -> AsyncFilterWheel:
+        """Return a filter wheel of the server at `address`; sends no request."""
+        return AsyncFilterWheel(address, device_number, client=self)
+
+    def focuser(self, address: str, device_number: int = 0) -> AsyncFocuser:
+        """Return a focuser of the server at `address`; sends no request."""
+        return AsyncFocuser(address, device_number, client=self)
+
+    def cover_calibrator(self, address: str, device_number: int = 0) -> AsyncCoverCalibrator:
+        """Return a cover or calibrator of the server at `address`; sends no request."""
+        return AsyncCoverCalibrator(address, device_number, client=self)
+
+    def safety_monitor(self, address: str, device_number: int = 0) -> AsyncSafetyMonitor:
+        """Return a safety monitor of the server at `address`; sends no request."""
+        return AsyncSafetyMonitor(address, device_number, client=self)
+
     def device(self, address: str, device_type: str, device_number: int = 0) -> AsyncDevice:
-        """Return a device of any type, with the members common to all devices."""
+        """Return a device of any type, such as `telescope`; sends no request.
+
+        It has the members common to all devices, and reaches all others by their ASCOM names.
+        """
         return AsyncDevice(address, device_type, device_number, client=self)
 
     async def get_api_versions(self, address: str) -> list[int]:

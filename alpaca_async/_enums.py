@@ -50,6 +50,28 @@ class GuideDirections(AscomEnum):
     WEST = 3
 
 
+class CoverStatus(AscomEnum):
+    """The state of a cover."""
+
+    NOT_PRESENT = 0
+    CLOSED = 1
+    MOVING = 2
+    OPEN = 3
+    UNKNOWN = 4
+    ERROR = 5
+
+
+class CalibratorStatus(AscomEnum):
+    """The state of a calibrator, a light for flat fields."""
+
+    NOT_PRESENT = 0
+    OFF = 1
+    NOT_READY = 2
+    READY = 3
+    UNKNOWN = 4
+    ERROR = 5
+
+
 class ImageArrayElementTypes(AscomEnum):
     """The types of pixels, in the camera (also `OBJECT`) and in transmission."""
 
