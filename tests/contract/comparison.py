@@ -63,7 +63,8 @@ class Call:
     async def make(self, owner: object, *before: object) -> object:
         """Call the coroutine of `owner`, with arguments `before` those of the table."""
         method: Callable[..., Awaitable[object]] = getattr(owner, self.operation.coroutine)
-        return await method(*before, *self.arguments.values())
+        options = {"wait": False} if self.operation.waits else {}
+        return await method(*before, *self.arguments.values(), **options)
 
 
 def calls(operations: Iterable[Operation]) -> list[Call]:

@@ -1,4 +1,7 @@
-"""A server of one camera that writes down every request and answers each with a valid reply."""
+"""A server that writes down every request and answers each with a valid reply.
+
+It has one device of each type.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import json
 import struct
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
@@ -14,7 +17,14 @@ import numpy as np
 
 from tests.serving import Connections
 
-from .table import ENVELOPE, MANAGEMENT, OPERATIONS, Operation, ValueType
+from .table import (
+    ACCESSORY_OPERATIONS,
+    ENVELOPE,
+    MANAGEMENT,
+    OPERATIONS,
+    Operation,
+    ValueType,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,17 +49,21 @@ _BY_TYPE: Final[dict[ValueType, object]] = {
     "list[str]": [AWKWARD_TEXT, "7"],
     "CameraStates": 3,
     "SensorType": 4,
+    "CoverStatus": 3,
+    "CalibratorStatus": 3,
 }
 
+_TYPES: Final = ("camera", *ACCESSORY_OPERATIONS)
 _CAMERA: Final = "/api/v1/camera/{number}/"
 
 _BY_PATH: Final[dict[str, object]] = {
-    f"{_CAMERA}connecting": False,
+    **{f"/api/v1/{kind}/{{number}}/connecting": False for kind in _TYPES},
+    **{f"/api/v1/{kind}/{{number}}/interfaceversion": 4 for kind in _TYPES},
+    **{f"/api/v1/{kind}/{{number}}/devicestate": [{"Name": "X", "Value": 3}] for kind in _TYPES},
     f"{_CAMERA}devicestate": [
         {"Name": "CameraState", "Value": 3},
         {"Name": "ImageReady", "Value": True},
     ],
-    f"{_CAMERA}interfaceversion": 4,
     f"{_CAMERA}lastexposurestarttime": "2026-03-07T03:07:09.370",
     "/management/v1/description": {
         "ServerName": AWKWARD_TEXT,
@@ -69,7 +83,7 @@ _BY_PATH: Final[dict[str, object]] = {
 
 _ROUTES: Final[dict[tuple[str, str], Operation]] = {
     (operation.verb, operation.path.format(number=DEVICE_NUMBER)): operation
-    for operation in (*OPERATIONS, *MANAGEMENT)
+    for operation in (*OPERATIONS, *chain(*ACCESSORY_OPERATIONS.values()), *MANAGEMENT)
 }
 
 

@@ -1,7 +1,7 @@
-"""The contract: every operation of an Alpaca camera, distilled from ASCOM's OpenAPI files.
+"""The contract: every operation of five types of devices, distilled from ASCOM's OpenAPI files.
 
-One row for each member of ICameraV4 and of the interface that all devices share. What follows
-a rule without exception is not written out:
+One row for each member of ICameraV4, of the interfaces of four other types of devices, and of the
+interface that all devices share. What follows a rule without exception is not written out:
 
 * the member in the path is the ASCOM name in lower case;
 * a property is read with GET and, where it is writable, written with PUT, in one form field
@@ -9,7 +9,9 @@ a rule without exception is not written out:
 * a method is a PUT;
 * the coroutines are `get_` and `set_` and the name in the row, and the bare name of a method.
 
-88 operations below `/api/v1/camera/` (16 common, 72 of the camera) and 3 of the management API.
+88 operations below `/api/v1/camera/` (16 common, 72 of the camera) and 3 of the management API;
+besides the common ones 4 of a filter wheel, 12 of a focuser, 11 of a cover calibrator, 1 of a
+safety monitor.
 74 of the 75 rows with a counterpart in ASCOM's own synchronous client: all but ImageArrayVariant.
 
 Where the OpenAPI files and the rest of the specification disagree, or say less:
@@ -37,7 +39,9 @@ from typing import Final, Literal, TypeAlias
 
 Verb: TypeAlias = Literal["GET", "PUT"]
 Kind: TypeAlias = Literal["property", "method"]
-Scope: TypeAlias = Literal["common", "camera"]
+Scope: TypeAlias = Literal[
+    "common", "camera", "filterwheel", "focuser", "covercalibrator", "safetymonitor"
+]
 ValueType: TypeAlias = Literal[
     "none",
     "bool",
@@ -53,6 +57,8 @@ ValueType: TypeAlias = Literal[
     "CameraStates",
     "SensorType",
     "GuideDirections",
+    "CoverStatus",
+    "CalibratorStatus",
 ]
 
 
@@ -80,6 +86,8 @@ class Operation:
     coroutine: str
     value: ValueType
     fields: tuple[Field, ...] = ()
+    waits: bool = False
+    """The coroutine waits until the device is done, unless it is told `wait=False`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +106,8 @@ class Member:
     """Of a method."""
     local: bool = False
     """A property that the client answers by itself."""
+    waits: bool = False
+    """Of a method, as in `Operation`."""
 
     @property
     def wire(self) -> str | None:
@@ -114,14 +124,13 @@ class Member:
         """The coroutine that writes."""
         return f"set_{self.name}" if self.writable else None
 
-    @property
-    def operations(self) -> tuple[Operation, ...]:
+    def operations(self, device_type: str) -> tuple[Operation, ...]:
         """What the member is on the wire."""
         if self.wire is None:
             return ()
-        path = f"/api/v1/camera/{{number}}/{self.wire}"
+        path = f"/api/v1/{device_type}/{{number}}/{self.wire}"
         if self.kind == "method":
-            return (Operation("PUT", path, self.get_name, self.value, self.fields),)
+            return (Operation("PUT", path, self.get_name, self.value, self.fields, self.waits),)
         read = Operation("GET", path, self.get_name, self.value)
         if self.set_name is None:
             return (read,)
@@ -157,8 +166,17 @@ def _method(
     *fields: Field,
     value: ValueType = "none",
     scope: Scope = "camera",
+    waits: bool = False,
 ) -> Member:
-    return Member(ascom=ascom, kind="method", scope=scope, name=name, value=value, fields=fields)
+    return Member(
+        ascom=ascom,
+        kind="method",
+        scope=scope,
+        name=name,
+        value=value,
+        fields=fields,
+        waits=waits,
+    )
 
 
 _common = partial(_property, scope="common")
@@ -265,7 +283,60 @@ CAMERA: Final = (
     _property("SubExposureDuration", "sub_exposure_duration", "double", "s", writable=True),
 )
 
+_wheel = partial(_property, scope="filterwheel")
+_focuser = partial(_property, scope="focuser")
+_focuser_method = partial(_method, scope="focuser")
+_cover = partial(_property, scope="covercalibrator")
+_cover_method = partial(_method, scope="covercalibrator")
+
+FILTER_WHEEL: Final = (
+    _wheel("FocusOffsets", "focus_offsets", "list[int]", "steps"),
+    _wheel("Names", "names", "list[str]"),
+    _wheel("Position", "position", "int", "index", writable=True),
+)
+
+FOCUSER: Final = (
+    _focuser("Absolute", "absolute", "bool"),
+    _focuser_method("Halt", "halt"),
+    _focuser("IsMoving", "is_moving", "bool"),
+    _focuser("MaxIncrement", "max_increment", "int", "steps"),
+    _focuser("MaxStep", "max_step", "int", "steps"),
+    _focuser_method("Move", "move", Field("Position", "int", "position", "steps")),
+    _focuser("Position", "position", "int", "steps"),
+    _focuser("StepSize", "step_size", "double", "micrometres"),
+    _focuser("TempComp", "temp_comp", "bool", writable=True),
+    _focuser("TempCompAvailable", "temp_comp_available", "bool"),
+    _focuser("Temperature", "temperature", "double", "°C"),
+)
+
+COVER_CALIBRATOR: Final = (
+    _cover("Brightness", "brightness", "int"),
+    _cover("CalibratorChanging", "calibrator_changing", "bool"),
+    _cover_method("CalibratorOff", "calibrator_off", waits=True),
+    _cover_method(
+        "CalibratorOn", "calibrator_on", Field("Brightness", "int", "brightness"), waits=True
+    ),
+    _cover("CalibratorState", "calibrator_state", "CalibratorStatus"),
+    _cover_method("CloseCover", "close_cover", waits=True),
+    _cover("CoverMoving", "cover_moving", "bool"),
+    _cover("CoverState", "cover_state", "CoverStatus"),
+    _cover_method("HaltCover", "halt_cover"),
+    _cover("MaxBrightness", "max_brightness", "int"),
+    _cover_method("OpenCover", "open_cover", waits=True),
+)
+
+SAFETY_MONITOR: Final = (_property("IsSafe", "is_safe", "bool", scope="safetymonitor"),)
+
 MEMBERS: Final = (*COMMON, *CAMERA)
+"""Of a camera."""
+
+ACCESSORIES: Final[dict[str, tuple[Member, ...]]] = {
+    "filterwheel": (*COMMON, *FILTER_WHEEL),
+    "focuser": (*COMMON, *FOCUSER),
+    "covercalibrator": (*COMMON, *COVER_CALIBRATOR),
+    "safetymonitor": (*COMMON, *SAFETY_MONITOR),
+}
+"""The members of each other type of device."""
 
 MANAGEMENT: Final = (
     Operation("GET", "/management/apiversions", "get_api_versions", "list[int]"),
@@ -273,7 +344,16 @@ MANAGEMENT: Final = (
     Operation("GET", "/management/v1/configureddevices", "get_configured_devices", "list[object]"),
 )
 
-OPERATIONS: Final = tuple(operation for member in MEMBERS for operation in member.operations)
+OPERATIONS: Final = tuple(
+    operation for member in MEMBERS for operation in member.operations("camera")
+)
+"""Of a camera."""
+
+ACCESSORY_OPERATIONS: Final[dict[str, tuple[Operation, ...]]] = {
+    kind: tuple(operation for member in members for operation in member.operations(kind))
+    for kind, members in ACCESSORIES.items()
+}
+"""Of each other type of device."""
 
 IMAGE_METADATA: Final[dict[str, tuple[str, str]]] = {
     "MetadataVersion": ("metadata_version", "int"),
@@ -324,6 +404,22 @@ ENUMS: Final[dict[str, dict[str, int]]] = {
     },
     "SensorType": {"MONOCHROME": 0, "COLOR": 1, "RGGB": 2, "CMYG": 3, "CMYG2": 4, "LRGB": 5},
     "GuideDirections": {"NORTH": 0, "SOUTH": 1, "EAST": 2, "WEST": 3},
+    "CoverStatus": {
+        "NOT_PRESENT": 0,
+        "CLOSED": 1,
+        "MOVING": 2,
+        "OPEN": 3,
+        "UNKNOWN": 4,
+        "ERROR": 5,
+    },
+    "CalibratorStatus": {
+        "NOT_PRESENT": 0,
+        "OFF": 1,
+        "NOT_READY": 2,
+        "READY": 3,
+        "UNKNOWN": 4,
+        "ERROR": 5,
+    },
     "ImageArrayElementTypes": {
         "UNKNOWN": 0,
         "INT16": 1,
