@@ -1,4 +1,4 @@
-"""`alpaca-async sim`: serves simulated cameras until Ctrl-C."""
+"""`alpaca-async sim`: serves a simulated rig until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any, TypeAlias
 
-    from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
+    from alpaca_async.testing import FaultProxy, SimulatedRig, SimulatorServer
 
-    Cameras: TypeAlias = list[SimulatedCamera]
     Server: TypeAlias = SimulatorServer | FaultProxy
 
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
@@ -83,9 +82,9 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ] = DISCOVERY_PORT,
     as_json: AsJson = False,
 ) -> None:
-    """Serve simulated cameras until Ctrl-C.
+    """Serve simulated cameras, and the devices around them, until Ctrl-C.
 
-    Each camera shows a different sky.
+    Each camera shows a different sky, all through the same filter wheel, focuser and cover.
     """
     with report_errors():
         require("testing")
@@ -95,7 +94,7 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         faults = [FaultSpec.parse(text) for text in fault or []]
         deviations, specs = split_faults(faults)
         width, height = _parse_size(size)
-        from alpaca_async.testing import SimulatedCamera  # noqa: PLC0415 - an extra
+        from alpaca_async.testing import SimulatedCamera, SimulatedRig  # noqa: PLC0415 - an extra
 
         models = [
             SimulatedCamera(
@@ -114,15 +113,16 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         ]
         endpoint = _Endpoint(host, port, discovery_port if discovery else None)
 
-        def announce(cameras: Cameras, server: Server) -> None:
+        def announce(rig: SimulatedRig, server: Server) -> None:
             if faults:
                 print_note(f"with faults: {', '.join(spec.name for spec in faults)}")
-            (_announce_json if as_json else _announce)(cameras, server)
+            (_announce_json if as_json else _announce)(rig, server)
 
+        rig = SimulatedRig(models)
         _run_until_ctrl_c(
-            _serve_with_faults(models, endpoint, announce, specs, seed)
+            _serve_with_faults(rig, endpoint, announce, specs, seed)
             if specs
-            else _serve(models, endpoint, announce)
+            else _serve(rig, endpoint, announce)
         )
 
 
@@ -147,21 +147,24 @@ def _run_until_ctrl_c(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def _serve(
-    cameras: Cameras, endpoint: _Endpoint, announce: Callable[[Cameras, Server], None]
+    rig: SimulatedRig, endpoint: _Endpoint, announce: Callable[[SimulatedRig, Server], None]
 ) -> None:
     from alpaca_async.testing import SimulatorServer  # noqa: PLC0415 - an extra
 
     async with SimulatorServer(
-        cameras, host=endpoint.host, port=endpoint.port, discovery_port=endpoint.discovery_port
+        rig.devices,
+        host=endpoint.host,
+        port=endpoint.port,
+        discovery_port=endpoint.discovery_port,
     ) as server:
-        announce(cameras, server)
+        announce(rig, server)
         await asyncio.Event().wait()
 
 
 async def _serve_with_faults(
-    cameras: Cameras,
+    rig: SimulatedRig,
     endpoint: _Endpoint,
-    announce: Callable[[Cameras, Server], None],
+    announce: Callable[[SimulatedRig, Server], None],
     specs: list[FaultSpec],
     seed: int,
 ) -> None:
@@ -170,29 +173,34 @@ async def _serve_with_faults(
     from alpaca_async.testing._responder import discovery_responders  # noqa: PLC0415 - as above
 
     async with (
-        SimulatorServer(cameras) as server,
+        SimulatorServer(rig.devices) as server,
         fault_proxy(
             server.address, specs, host=endpoint.host, port=endpoint.port, seed=seed
         ) as proxy,
         discovery_responders([endpoint.host], endpoint.discovery_port, proxy.port),
     ):
-        announce(cameras, proxy)
+        announce(rig, proxy)
         await asyncio.Event().wait()
 
 
-def _announce(cameras: Cameras, server: Server) -> None:
+def _announce(rig: SimulatedRig, server: Server) -> None:
     host, _, port = server.address.rpartition(":")
     local = f"{_LOOPBACK_OF.get(host, host)}:{port}"
-    print_line(f"{_number_of(cameras)} at {server.address}; press Ctrl-C to stop")
+    print_line(f"{_number_of(rig)} at {server.address}; press Ctrl-C to stop")
+    print_line("with a filter wheel, a focuser, a cover with a calibrator, and a safety monitor")
     print_line(Text(f"try: alpaca-async expose {local} -t 2 --preview", "dim"))
 
 
-def _announce_json(cameras: Cameras, server: Server) -> None:
-    records = [
+def _announce_json(rig: SimulatedRig, server: Server) -> None:
+    cameras = [
         {"device_number": number, "name": camera.name, "unique_id": camera.unique_id}
-        for number, camera in enumerate(cameras)
+        for number, camera in enumerate(rig.cameras)
     ]
-    print_json({"address": server.address, "cameras": records})
+    devices = [
+        {"device_type": each.device_type, "name": each.name, "unique_id": each.unique_id}
+        for each in rig.devices
+    ]
+    print_json({"address": server.address, "cameras": cameras, "devices": devices})
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -202,5 +210,6 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _number_of(cameras: Cameras) -> str:
-    return f"{len(cameras)} simulated cameras" if len(cameras) > 1 else "1 simulated camera"
+def _number_of(rig: SimulatedRig) -> str:
+    count = len(rig.cameras)
+    return f"{count} simulated cameras" if count > 1 else "1 simulated camera"

@@ -1,4 +1,4 @@
-"""Simulated cameras and simulated network faults on real sockets, for testing Alpaca clients.
+"""Simulated devices and simulated network faults on real sockets, for testing Alpaca clients.
 
 Names are imported on first use. A pytest run that does not need the plugin therefore pays no
 import time, and works without the extra `testing`.
@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._camera import SimulatedCamera
     from ._camera_faults import CAMERA_FAULTS, CameraFault
-    from ._core import ReceivedRequest
+    from ._core import ReceivedRequest, SimulatedDevice
+    from ._cover_calibrator import SimulatedCoverCalibrator
     from ._exposure import SimulatedExposure
     from ._faults import FAULTS, Fault
-    from ._model import CameraModel, ControlMode
+    from ._filter_wheel import SimulatedFilter, SimulatedFilterWheel
+    from ._focuser import SimulatedFocuser
+    from ._model import CameraModel, ControlMode, DeviceModel
     from ._proxy import FaultProxy
+    from ._rig import SimulatedRig
     from ._rules import FaultEvent, FaultRule
+    from ._safety_monitor import SimulatedSafetyMonitor
     from ._server import SimulatorServer, run_in_thread
 
 __all__ = [
@@ -26,13 +31,21 @@ __all__ = [
     "CameraFault",
     "CameraModel",
     "ControlMode",
+    "DeviceModel",
     "Fault",
     "FaultEvent",
     "FaultProxy",
     "FaultRule",
     "ReceivedRequest",
     "SimulatedCamera",
+    "SimulatedCoverCalibrator",
+    "SimulatedDevice",
     "SimulatedExposure",
+    "SimulatedFilter",
+    "SimulatedFilterWheel",
+    "SimulatedFocuser",
+    "SimulatedRig",
+    "SimulatedSafetyMonitor",
     "SimulatorServer",
     "run_in_thread",
 ]
@@ -42,6 +55,7 @@ _MODULES = {
     "CameraFault": "_camera_faults",
     "CameraModel": "_model",
     "ControlMode": "_model",
+    "DeviceModel": "_model",
     "FAULTS": "_faults",
     "Fault": "_faults",
     "FaultEvent": "_rules",
@@ -49,7 +63,14 @@ _MODULES = {
     "FaultRule": "_rules",
     "ReceivedRequest": "_core",
     "SimulatedCamera": "_camera",
+    "SimulatedCoverCalibrator": "_cover_calibrator",
+    "SimulatedDevice": "_core",
     "SimulatedExposure": "_exposure",
+    "SimulatedFilter": "_filter_wheel",
+    "SimulatedFilterWheel": "_filter_wheel",
+    "SimulatedFocuser": "_focuser",
+    "SimulatedRig": "_rig",
+    "SimulatedSafetyMonitor": "_safety_monitor",
     "SimulatorServer": "_server",
     "run_in_thread": "_server",
 }

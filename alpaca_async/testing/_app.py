@@ -1,12 +1,13 @@
-"""The web application: routes requests to cameras and wraps their answers in envelopes."""
+"""The web application: routes requests to devices and wraps their answers in envelopes."""
 
 from __future__ import annotations
 
 import asyncio
 import html
 import itertools
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -16,17 +17,17 @@ from starlette.routing import Route
 
 from alpaca_async._errors import AscomError
 
-from . import _interface
 from ._images import imagebytes_error, imagebytes_header, json_pieces
+from ._interfaces import INTERFACES
 from ._protocol import BadRequest, Parameters, envelope, reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from numpy.typing import NDArray
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from ._camera import SimulatedCamera
+    from ._core import SimulatedDevice
 
 IMAGEBYTES: Final = "application/imagebytes"
 _JSON: Final = "application/json"
@@ -48,9 +49,9 @@ class WireOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request for a member of one camera."""
+    """One request for a member of one device."""
 
-    camera: SimulatedCamera
+    device: SimulatedDevice
     verb: str
     member: str
     parameters: Parameters
@@ -59,10 +60,11 @@ class _Call:
 
     def execute(self) -> object:
         """Execute the request and return its value."""
+        interface = INTERFACES[self.device.device_type]
         if self.verb == "GET":
-            return _interface.read(self.camera, self.member)
-        self.camera.consider(self.member)
-        return _interface.WRITES[self.member](self.camera, self.parameters)
+            return interface.read(self.device, self.member)
+        self.device.consider(self.member)
+        return interface.write(self.device, self.member, self.parameters)
 
     def envelope(self, error: AscomError | None = None) -> dict[str, Any]:
         return envelope(self.client_id, self.server_id, error)
@@ -98,16 +100,19 @@ class SlicedResponse(Response):
 
 
 class Application:
-    """An ASGI application that serves cameras by device number."""
+    """An ASGI application that serves devices.
+
+    The number of a device is its position among those of its type.
+    """
 
     def __init__(
-        self, cameras: Mapping[int, SimulatedCamera], *, name: str, location: str, wire: WireOptions
+        self, devices: Sequence[SimulatedDevice], *, name: str, location: str, wire: WireOptions
     ) -> None:
-        self._cameras = cameras
+        self._devices = _numbered(devices)
         self._name = name
         self._location = location
         self._wire = wire
-        self._server_ids = cameras[0].reply_numbers if cameras else itertools.count(1)
+        self._server_ids = devices[0].reply_numbers if devices else itertools.count(1)
         self._app: ASGIApp = Starlette(
             routes=[
                 Route("/api/{version}/{type}/{number}/{member}", self._api, methods=["GET", "PUT"]),
@@ -135,52 +140,56 @@ class Application:
 
     async def _api(self, request: Request) -> Response:
         call = await self._call(request)
-        call.camera.record(call.verb, call.member, call.parameters.values)
+        call.device.record(call.verb, call.member, call.parameters.values)
         if call.member == "imagearray":
             return await self._image(call, request.headers.get("accept", ""))
         try:
             value = call.execute()
         except AscomError as error:
             return Response(reply(None, call.envelope(error)), media_type=_JSON)
-        await asyncio.sleep(call.camera.answer_delay(call.verb, call.member))
+        await asyncio.sleep(call.device.answer_delay(call.verb, call.member))
         return Response(reply(value, call.envelope()), media_type=_JSON)
 
     async def _call(self, request: Request) -> _Call:
         server_id = next(self._server_ids)
-        camera = self._camera(request)
+        device = self._device(request)
+        interface = INTERFACES[device.device_type]
         verb, member = request.method, request.path_params["member"]
-        if not _interface.is_known(camera, verb, member):
-            raise BadRequest(f"Camera has no member {member} for {verb}")
+        if not interface.has(device, verb, member):
+            raise BadRequest(f"{interface.name} has no member {member} for {verb}")
         if verb == "PUT":
             parameters = await _form(request)
             client_id = parameters.client_transaction_id("ClientTransactionID")
         else:
             parameters = Parameters.of_query(request.url.query)
             client_id = parameters.client_transaction_id("clienttransactionid")
-        return _Call(camera, verb, member, parameters, client_id, server_id)
+        return _Call(device, verb, member, parameters, client_id, server_id)
 
-    def _camera(self, request: Request) -> SimulatedCamera:
+    def _device(self, request: Request) -> SimulatedDevice:
         path = request.path_params
         if path["version"] != "v1":
             raise BadRequest(f"API version {path['version']} is not supported, only v1")
-        if path["type"] != "camera":
-            raise BadRequest(f"Device type {path['type']} is not served, only camera")
+        if path["type"] not in INTERFACES:
+            served = ", ".join(INTERFACES)
+            raise BadRequest(f"Device type {path['type']} is not served, only {served}")
         try:
-            return self._cameras[_device_number(path["number"])]
+            return self._devices[path["type"], _device_number(path["number"])]
         except KeyError:
-            raise BadRequest(f"Camera device {path['number']} does not exist") from None
+            name = INTERFACES[path["type"]].name
+            raise BadRequest(f"{name} device {path['number']} does not exist") from None
 
     # Images
 
     async def _image(self, call: _Call, accept: str) -> Response:
         binary = self._wire.imagebytes and IMAGEBYTES in accept.lower()
         try:
-            pixels = await anyio.to_thread.run_sync(call.camera.image, abandon_on_cancel=True)
+            answer = await anyio.to_thread.run_sync(call.execute, abandon_on_cancel=True)
         except AscomError as error:
             if binary and self._wire.imagebytes_errors:
                 payload = imagebytes_error(error, call.client_id, call.server_id)
                 return Response(payload, media_type=IMAGEBYTES)
             return Response(reply(None, call.envelope(error)), media_type=_JSON)
+        pixels = cast("NDArray[Any]", answer)
         if not binary:
             pieces = json_pieces(pixels, call.envelope())
             return StreamingResponse(_iterate_in_thread(pieces), media_type=_JSON)
@@ -209,12 +218,12 @@ class Application:
     async def _configured_devices(self, request: Request) -> Response:
         devices = [
             {
-                "DeviceName": camera.name,
-                "DeviceType": "Camera",
+                "DeviceName": device.name,
+                "DeviceType": INTERFACES[device_type].name,
                 "DeviceNumber": number,
-                "UniqueID": camera.unique_id,
+                "UniqueID": device.unique_id,
             }
-            for number, camera in self._cameras.items()
+            for (device_type, number), device in self._devices.items()
         ]
         return self._management_reply(request, devices)
 
@@ -225,20 +234,25 @@ class Application:
         return Response(reply(value, fields), media_type=_JSON)
 
     async def _setup(self, _: Request) -> Response:
-        names = "".join(f"<li>{html.escape(c.name)}</li>" for c in self._cameras.values())
+        names = "".join(f"<li>{html.escape(d.name)}</li>" for d in self._devices.values())
         return HTMLResponse(f"<h1>{html.escape(self._name)}</h1><ul>{names}</ul>")
 
     async def _device_setup(self, request: Request) -> Response:
-        try:
-            camera = self._camera_of_setup(request)
-        except KeyError:
+        path = request.path_params
+        device = self._devices.get((path["type"], _device_number(path["number"])))
+        if device is None:
             return HTMLResponse("<p>There is no such device.</p>", 403)
-        return HTMLResponse(f"<h1>{html.escape(camera.name)}</h1><p>Nothing to configure.</p>")
+        return HTMLResponse(f"<h1>{html.escape(device.name)}</h1><p>Nothing to configure.</p>")
 
-    def _camera_of_setup(self, request: Request) -> SimulatedCamera:
-        if request.path_params["type"] != "camera":
-            raise KeyError(request.path_params["type"])
-        return self._cameras[_device_number(request.path_params["number"])]
+
+def _numbered(devices: Sequence[SimulatedDevice]) -> dict[tuple[str, int], SimulatedDevice]:
+    """Return the devices by type and number."""
+    counts: Counter[str] = Counter()
+    numbered: dict[tuple[str, int], SimulatedDevice] = {}
+    for device in devices:
+        numbered[device.device_type, counts[device.device_type]] = device
+        counts[device.device_type] += 1
+    return numbered
 
 
 def _device_number(text: str) -> int:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from alpaca_async._enums import CameraStates, GuideDirections
 from alpaca_async._errors import (
-    ActionNotImplementedException,
-    AscomError,
     DriverException,
     InvalidOperationException,
     InvalidValueException,
@@ -16,13 +14,18 @@ from alpaca_async._errors import (
 
 from ._cooler import Cooler
 from ._exposure import SimulatedExposure
+from ._light import LightPath
 from ._sensor import Sensor, Shot
 from ._settings import CameraSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+    from alpaca_async._errors import AscomError
+
+    from ._optics import Optics
 
 _FAST_READOUT_SPEED: Final = 4.0
 _FAST_READOUT_NOISE: Final = 2.0
@@ -41,7 +44,11 @@ class SimulatedCamera(CameraSettings):
 
     Serve it with `SimulatorServer`, or call its methods directly: each raises the `AscomError`
     that a client would get. Nothing runs in the background; the state is computed from the clock.
+    With `optics`, as a `SimulatedRig` sets them, light passes a cover, a filter and a focuser.
     """
+
+    device_type: ClassVar[str] = "camera"
+    optics: Optics | None = None
 
     def __post_init__(self) -> None:
         """Initialise the state; the cooler starts at the ambient temperature."""
@@ -241,6 +248,7 @@ class SimulatedCamera(CameraSettings):
             num_x=frame[2],
             num_y=frame[3],
             pointing=self._pointing,
+            light_path=self.optics.light_path() if self.optics else LightPath(),
         )
 
     def _readout_time(self) -> float:
@@ -272,9 +280,9 @@ class SimulatedCamera(CameraSettings):
 
     # Common
 
-    def get_device_state(self) -> list[dict[str, Any]]:
-        """Return the operational members that can be read now, and the time."""
-        readers: dict[str, Callable[[], object]] = {
+    def state_readers(self) -> Mapping[str, Callable[[], object]]:
+        """Return the members that `DeviceState` contains."""
+        return {
             "CameraState": self.get_state,
             "CCDTemperature": self.get_ccd_temperature,
             "CoolerPower": self.get_cooler_power,
@@ -283,14 +291,6 @@ class SimulatedCamera(CameraSettings):
             "IsPulseGuiding": self.get_is_pulse_guiding,
             "PercentCompleted": self.get_percent_completed,
         }
-        states: list[dict[str, Any]] = []
-        for name, read in readers.items():
-            try:
-                states.append({"Name": name, "Value": read()})
-            except AscomError:
-                continue
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        return [*states, {"Name": "TimeStamp", "Value": now.replace("+00:00", "Z")}]
 
     @property
     def supported_actions(self) -> list[str]:
@@ -305,4 +305,4 @@ class SimulatedCamera(CameraSettings):
         if name.lower() == "failnextexposure":
             self.fail_exposure(parameters or "The exposure failed")
             return ""
-        raise ActionNotImplementedException(0x40C, f"{self.name} has no action {name}")
+        return super().action(name, parameters)

@@ -6,21 +6,22 @@ import itertools
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 from alpaca_async._errors import (
+    ActionNotImplementedException,
+    AscomError,
     InvalidOperationException,
     InvalidValueException,
     NotConnectedException,
     NotImplementedException,
 )
 
-from ._model import CameraModel
+from ._model import DeviceModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from alpaca_async._errors import AscomError
+    from collections.abc import Callable, Mapping
 
 N = TypeVar("N", int, float)
 
@@ -28,7 +29,7 @@ _MAX_RECORDED_REQUESTS: Final = 10_000
 
 
 class ReceivedRequest(NamedTuple):
-    """A request that reached the camera, whether it succeeded or not."""
+    """A request that reached the device, whether it succeeded or not."""
 
     time: float
     """In seconds of `time.monotonic`."""
@@ -55,8 +56,14 @@ class _Refusal:
         return self.countdown == 0
 
 
-class DeviceCore(CameraModel):
-    """The clock, connection, record of requests, and the checks that all members share."""
+class SimulatedDevice(DeviceModel):
+    """A device in software: its clock, connection, and record of requests.
+
+    Nothing runs in the background; the state is computed from the clock.
+    """
+
+    device_type: ClassVar[str]
+    """As in the path, in lower case."""
 
     def __post_init__(self) -> None:
         """Start the clock."""
@@ -64,7 +71,7 @@ class DeviceCore(CameraModel):
         self.requests: deque[ReceivedRequest] = deque(maxlen=_MAX_RECORDED_REQUESTS)
         """The most recent requests, oldest first."""
         self.reply_numbers = itertools.count(1)
-        """Numbers the replies of its server. Two servers of the same camera share them: they are
+        """Numbers the replies of its server. Two servers of the same device share them: they are
         one server with two addresses."""
         self._counts: Counter[tuple[str, str]] = Counter()
         self._refusals: list[_Refusal] = []
@@ -74,7 +81,7 @@ class DeviceCore(CameraModel):
 
     @property
     def now(self) -> float:
-        """Simulated seconds since the camera was created."""
+        """Simulated seconds since the device was created."""
         return (self.clock() - self._zero) * self.speed_up
 
     def record(self, verb: str, member: str, parameters: Mapping[str, str]) -> None:
@@ -116,7 +123,7 @@ class DeviceCore(CameraModel):
 
     @property
     def connected(self) -> bool:
-        """Whether the camera is connected."""
+        """Whether the device is connected."""
         return self._is_connected != self.connecting
 
     @property
@@ -145,12 +152,39 @@ class DeviceCore(CameraModel):
         self.on_connection_change()
 
     def require_connected(self) -> None:
-        """Raise `NotConnectedException` unless the camera is connected."""
+        """Raise `NotConnectedException` unless the device is connected."""
         if not self.connected:
             raise NotConnectedException(0x407, f"{self.name} is not connected")
 
     def on_connection_change(self) -> None:
         """Reset the state that ends with a connection; subclasses override this."""
+
+    # Common members
+
+    def state_readers(self) -> Mapping[str, Callable[[], object]]:
+        """Return the members that `DeviceState` contains; subclasses override this."""
+        return {}
+
+    def get_device_state(self) -> list[dict[str, Any]]:
+        """Return the operational members that can be read now, and the time."""
+        states: list[dict[str, Any]] = []
+        for name, read in self.state_readers().items():
+            try:
+                states.append({"Name": name, "Value": read()})
+            except AscomError:
+                continue
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return [*states, {"Name": "TimeStamp", "Value": now.replace("+00:00", "Z")}]
+
+    @property
+    def supported_actions(self) -> list[str]:
+        """The names of the actions that `action` supports."""
+        return []
+
+    def action(self, name: str, parameters: str) -> str:  # noqa: ARG002 - to be overridden
+        """Run an action; the case of its name does not matter."""
+        self.require_connected()
+        raise ActionNotImplementedException(0x40C, f"{self.name} has no action {name}")
 
     # Checks
 

@@ -1,4 +1,4 @@
-"""The model of a simulated camera: its properties and physical constants."""
+"""The models of simulated devices: their properties and physical constants."""
 
 from __future__ import annotations
 
@@ -17,25 +17,51 @@ ControlMode: TypeAlias = Literal["range", "list", "none"]
 
 
 @dataclass(kw_only=True, eq=False)
-class CameraModel:
+class DeviceModel:
+    """The properties that every simulated device has.
+
+    Durations are simulated seconds; `speed_up` of them pass in one second of `clock`.
+    """
+
+    name: str = "Simulated device"
+    unique_id: str = ""
+    """If empty, a random one is chosen."""
+    description: str = "A device without hardware"
+    interface_version: int = 4
+    """Members of later versions get HTTP 400, like unknown members."""
+    initially_connected: bool = False
+    connect_time: float = 0.05
+    speed_up: float = 1.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    # deviations of some servers
+    connected_time: float = 0.0
+    """Seconds from PUT Connected, which is answered at once, until Connected is true."""
+    true_word: Literal["", "true", "True"] = ""
+    """The only text that means true; anything else means false, without an error. Empty for
+    `true` and `false` in upper or lower case."""
+    start_lag: float = 0.0
+    """Seconds after a command that starts something in which the device reports the state before:
+    for a camera, state and image of the exposure before."""
+
+    def __post_init__(self) -> None:
+        """Choose a random `unique_id` if there is none."""
+        self.unique_id = self.unique_id or str(uuid.uuid4())
+
+
+@dataclass(kw_only=True, eq=False)
+class CameraModel(DeviceModel):
     """The properties of a simulated camera.
 
-    Durations are simulated seconds; `speed_up` of them pass in one second of `clock`. Sizes are
-    in unbinned pixels, charges in electrons, temperatures in °C.
+    Sizes are in unbinned pixels, charges in electrons, temperatures in °C.
     """
 
     name: str = "Simulated camera"
-    unique_id: str = ""
-    """If empty, a random one is chosen."""
     description: str = "A camera without hardware"
     interface_version: int = 4
     """2, 3 or 4; members of later versions get HTTP 400, like unknown members."""
-    initially_connected: bool = False
-    connect_time: float = 0.05
     seed: int = 0
     """Seeds the sky, the hot pixels and the noise of every frame."""
-    speed_up: float = 1.0
-    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     # sensor
     sensor: SensorType = SensorType.MONOCHROME
@@ -121,13 +147,6 @@ class CameraModel:
     narrowest_type: bool = False
     """Whether each image is sent in the narrowest of Byte, Int16, UInt16 and Int32 that holds its
     pixels, so that the type changes from frame to frame. Otherwise `max_adu` decides."""
-    connected_time: float = 0.0
-    """Seconds from PUT Connected, which is answered at once, until Connected is true."""
-    true_word: Literal["", "true", "True"] = ""
-    """The only text that means true; anything else means false, without an error. Empty for
-    `true` and `false` in upper or lower case."""
-    start_lag: float = 0.0
-    """Seconds after StartExposure in which state and image are those of the exposure before."""
     drops_image_at_start: bool = False
     """Whether the former image cannot be read during `start_lag`, although ImageReady is true."""
     frame_lag: float = 0.0
@@ -141,7 +160,3 @@ class CameraModel:
     """Whether the camera ignores StartX, StartY, NumX and NumY and delivers the full frame."""
     swaps_axes: bool = False
     """Whether images have the axes `[y, x]`, in violation of ASCOM's rules."""
-
-    def __post_init__(self) -> None:
-        """Choose a random `unique_id` if there is none."""
-        self.unique_id = self.unique_id or str(uuid.uuid4())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 from ._faults import FAULTS, Exchange, Peer, Upstream
-from ._interface import READS, WRITES
+from ._interfaces import MEMBERS
 from ._listener import Listener
 from ._message import HEAD_LIMIT, NO_REQUEST, BrokenMessage, read_request
 from ._rules import FaultEvent, FaultRule
@@ -29,9 +29,8 @@ logger = logging.getLogger("alpaca_async.testing")
 
 _MAX_EVENTS: Final = 10_000
 _DEFAULT_MEMBERS: Final = {"image": "imagearray"}
-_MEMBERS: Final = READS | WRITES.keys()
 _SIMILARITY_CUTOFF: Final = 0.9
-"""High enough that no member of another device type is taken for a misspelt camera member."""
+"""High enough that no member of another device type is taken for a misspelt one of these."""
 _LOOP_TIMEOUT: Final = 10.0
 """How long a call from another thread waits for the proxy's event loop, in seconds."""
 
@@ -276,9 +275,9 @@ def _fault_named(name: str) -> Fault:
 def _normalized_member(member: str) -> str:
     """Return `member` as in paths; accept members of other device types, which are not known."""
     name = member.lower().replace("_", "")
-    for similar in get_close_matches(name, _MEMBERS, 1, _SIMILARITY_CUTOFF):
+    for similar in get_close_matches(name, MEMBERS, 1, _SIMILARITY_CUTOFF):
         if similar != name:
-            raise ValueError(f"a camera has no member {member!r}; did you mean {similar!r}?")
+            raise ValueError(f"there is no member {member!r}; did you mean {similar!r}?")
     return name
 
 

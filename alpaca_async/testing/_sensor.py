@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from alpaca_async._enums import SensorType
 
+from ._light import LightPath
 from ._sky import Area, Sky
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Shot:
     num_x: int
     num_y: int
     pointing: tuple[float, float] = (0.0, 0.0)
+    light_path: LightPath = field(default_factory=LightPath)
 
     @property
     def area(self) -> Area:
@@ -81,7 +83,6 @@ class Sensor:
             width=model.width,
             height=model.height,
             background=model.sky_brightness,
-            seeing=model.seeing,
             stars=model.stars,
             seed=model.seed,
         )
@@ -137,10 +138,9 @@ class Sensor:
     ) -> Float:
         """Return the expected number of electrons in each pixel."""
         dark_factor = 2.0 ** (shot.temperature / _DARK_DOUBLING_DEGREES)
+        charge = np.zeros((area.width, area.height), np.float32)
         if shot.light or not self._model.has_shutter:
-            charge = self._sky.light(area, self._aligned(pattern, area), shift)
-        else:
-            charge = np.zeros((area.width, area.height), np.float32)
+            charge += self._light(shot.light_path, area, self._aligned(pattern, area), shift)
         charge += np.float32(self._model.dark_current * dark_factor)
         first, last = np.searchsorted(self._hot_x, [area.x, area.x + area.width])
         x, y = self._hot_x[first:last] - area.x, self._hot_y[first:last] - area.y
@@ -148,6 +148,22 @@ class Sensor:
         charge[x[inside], y[inside]] += self._hot_rate[first:last][inside] * np.float32(dark_factor)
         charge *= np.float32(shot.duration)
         return charge
+
+    def _light(
+        self,
+        path: LightPath,
+        area: Area,
+        pattern: NDArray[np.float64],
+        shift: tuple[float, float],
+    ) -> Float:
+        """Return electrons per second in each pixel."""
+        filters = pattern * np.array(path.filter)
+        light = np.zeros((area.width, area.height), np.float32)
+        if not path.covered:
+            light += self._sky.light(area, filters, shift, path.blurred(self._model.seeing))
+        if path.flat:
+            light += path.flat * _tiled(filters.mean(2), area)
+        return light
 
     def _aligned(self, pattern: NDArray[np.float64], area: Area) -> NDArray[np.float64]:
         offset_x, offset_y = (
@@ -180,3 +196,9 @@ class Sensor:
             return np.floor(mean, out=mean)
         total: Float = cells.sum((1, 3))
         return np.minimum(total, np.float32(self._model.max_adu))
+
+
+def _tiled(pattern: NDArray[np.float64], area: Area) -> Float:
+    """Repeat a pattern `[x, y]` over an area that begins with it."""
+    repeats = -(-area.width // pattern.shape[0]), -(-area.height // pattern.shape[1])
+    return np.tile(pattern, repeats)[: area.width, : area.height].astype(np.float32)

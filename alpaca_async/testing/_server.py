@@ -1,4 +1,4 @@
-"""Serves cameras with uvicorn, on the running event loop or on a separate thread."""
+"""Serves simulated devices with uvicorn, on the running event loop or on a separate thread."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from ._app import Application, WireOptions
 from ._basic_auth import BasicAuthMiddleware
+from ._camera import SimulatedCamera
 from ._responder import open_responders
 
 if TYPE_CHECKING:
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-    from ._camera import SimulatedCamera
+    from ._core import SimulatedDevice
     from ._responder import Responder
 
 T = TypeVar("T")
 
 
 class SimulatorServer:
-    """Serves `cameras` on `host` and `port`; a camera's position is its device number.
+    """Serves `devices`, such as cameras, on `host` and `port`.
 
+    The number of a device is its position among those of its type.
     It is an async context manager on the running loop; synchronous callers use `run_in_thread`.
     It can be entered again after it was left. Port 0 chooses a free port.
     `content_length=False` sends images chunked, `imagebytes=False` sends them always as JSON, and
@@ -40,7 +42,7 @@ class SimulatorServer:
 
     def __init__(  # noqa: PLR0913 - named choices with defaults
         self,
-        cameras: Iterable[SimulatedCamera],
+        devices: Iterable[SimulatedDevice],
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -54,7 +56,7 @@ class SimulatorServer:
         discovery_port: int | None = None,
         auth: tuple[str, str] | None = None,
     ) -> None:
-        self.cameras = tuple(cameras)
+        self.devices = tuple(devices)
         self._host = host
         self._port = port
         self._discovery_port = discovery_port
@@ -67,7 +69,7 @@ class SimulatorServer:
             imagebytes=imagebytes,
             imagebytes_errors=imagebytes_errors,
         )
-        app = Application(dict(enumerate(self.cameras)), name=name, location=location, wire=wire)
+        app = Application(self.devices, name=name, location=location, wire=wire)
         self._config = uvicorn.Config(
             BasicAuthMiddleware(app, auth) if auth else app,
             http="httptools",
@@ -78,6 +80,11 @@ class SimulatorServer:
             proxy_headers=False,
             timeout_keep_alive=keep_alive,
         )
+
+    @property
+    def cameras(self) -> tuple[SimulatedCamera, ...]:
+        """The cameras among the devices."""
+        return tuple(each for each in self.devices if isinstance(each, SimulatedCamera))
 
     @property
     def port(self) -> int:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from alpaca_async._enums import SensorType
 
-from ._core import DeviceCore
+from ._core import SimulatedDevice
+from ._model import CameraModel
 
 if TYPE_CHECKING:
     from ._model import ControlMode
@@ -27,7 +28,7 @@ class FrameValues(NamedTuple):
     num_y: int
 
 
-class CameraSettings(DeviceCore):
+class CameraSettings(SimulatedDevice, CameraModel):
     """Frame, gain, offset and readout; they are reset when the camera connects or disconnects."""
 
     def __post_init__(self) -> None:

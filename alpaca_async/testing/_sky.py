@@ -66,7 +66,6 @@ class Sky:
     width: int
     height: int
     background: float
-    seeing: float
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     flux: NDArray[np.float64]
@@ -74,9 +73,7 @@ class Sky:
     """Fractions of red, green and blue in each star's light; they add up to one."""
 
     @classmethod
-    def random(
-        cls, *, width: int, height: int, background: float, seeing: float, stars: int, seed: int
-    ) -> Sky:
+    def random(cls, *, width: int, height: int, background: float, stars: int, seed: int) -> Sky:
         """Place stars at random, many faint and few bright, plus a fixed asterism."""
         rng = np.random.default_rng([seed, 1])
         fixed = np.array(_ASTERISM[:stars]).reshape(-1, 3)
@@ -88,22 +85,28 @@ class Sky:
             width=width,
             height=height,
             background=background,
-            seeing=seeing,
             x=np.concatenate([fixed[:, 0], scattered[:, 0]]) * width,
             y=np.concatenate([fixed[:, 1], scattered[:, 1]]) * height,
             flux=np.concatenate([fixed[:, 2], np.minimum(flux / _BRIGHTEST, 2.0)]) * _BRIGHTEST,
             colour=np.clip(colour, 0.05, None) / np.clip(colour, 0.05, None).sum(1)[:, None],
         )
 
-    def light(self, area: Area, filters: NDArray[np.float64], shift: tuple[float, float]) -> Float:
+    def light(
+        self,
+        area: Area,
+        filters: NDArray[np.float64],
+        shift: tuple[float, float],
+        seeing: float,
+    ) -> Float:
         """Return electrons per second in each pixel of `area`, shape `(width, height)`.
 
         `filters[i, j]` is the transmission of red, green and blue at pixel `(i, j)` of the area;
-        the pattern repeats. `shift` moves the stars, in pixels.
+        the pattern repeats. `shift` moves the stars, in pixels; `seeing` is their full width
+        at half maximum.
         """
         rate = self._diffuse(area, filters)
         for star in self._stars_near(area, shift):
-            self._add_star(rate, area, filters, shift, star)
+            self._add_star(rate, area, filters, shift, seeing, star)
         return rate
 
     def _diffuse(self, area: Area, filters: NDArray[np.float64]) -> Float:
@@ -132,10 +135,11 @@ class Sky:
         area: Area,
         filters: NDArray[np.float64],
         shift: tuple[float, float],
+        seeing: float,
         star: int,
     ) -> None:
         """Add a Moffat profile (beta 3), cut off where it is too faint to see."""
-        core = self.seeing / (2.0 * math.sqrt(2.0 ** (1 / 3) - 1.0))
+        core = seeing / (2.0 * math.sqrt(2.0 ** (1 / 3) - 1.0))
         peak = float(self.flux[star]) * 2.0 / (math.pi * core**2)
         radius = core * math.sqrt(max((peak / _FAINT_EDGE) ** (1 / 3) - 1.0, 1.0))
         x, y = float(self.x[star]) + shift[0], float(self.y[star]) + shift[1]

@@ -1,8 +1,8 @@
-"""Fixtures for tests that need a camera.
+"""Fixtures for tests that need a camera, or the devices around it.
 
 The server runs on a separate thread, so synchronous and asynchronous tests can use it. Override
-`alpaca_cameras` to choose the cameras. `alpaca_faults` is a proxy before the server, for tests
-of network faults.
+`alpaca_cameras` to choose the cameras, or `alpaca_rig` to choose all devices. `alpaca_faults` is
+a proxy before the server, for tests of network faults.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ._camera import SimulatedCamera
     from ._proxy import FaultProxy
+    from ._rig import SimulatedRig
     from ._server import SimulatorServer
 
 
@@ -28,11 +29,19 @@ def alpaca_cameras() -> list[SimulatedCamera]:
 
 
 @pytest.fixture
-def alpaca_server(alpaca_cameras: list[SimulatedCamera]) -> Iterator[SimulatorServer]:
-    """Serve `alpaca_cameras` during a test, at `alpaca_server.address`."""
+def alpaca_rig(alpaca_cameras: list[SimulatedCamera]) -> SimulatedRig:
+    """Return `alpaca_cameras` with a filter wheel, a focuser, a cover and a safety monitor."""
+    from ._rig import SimulatedRig  # noqa: PLC0415 - as above
+
+    return SimulatedRig(alpaca_cameras)
+
+
+@pytest.fixture
+def alpaca_server(alpaca_rig: SimulatedRig) -> Iterator[SimulatorServer]:
+    """Serve the devices of `alpaca_rig` during a test, at `alpaca_server.address`."""
     from ._server import SimulatorServer, run_in_thread  # noqa: PLC0415 - as above
 
-    with run_in_thread(SimulatorServer(alpaca_cameras)) as server:
+    with run_in_thread(SimulatorServer(alpaca_rig.devices)) as server:
         yield server
 
 

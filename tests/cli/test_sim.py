@@ -37,7 +37,8 @@ async def gain(address: str) -> int:
 async def facts(address: str) -> tuple[int, CameraInfo]:
     async with AlpacaClient() as client:
         devices = await client.get_configured_devices(address)
-        camera = client.camera(address, len(devices) - 1)
+        cameras = [device for device in devices if device.device_type == "Camera"]
+        camera = client.camera(address, len(cameras) - 1)
         await camera.connect()
         return len(devices), await camera.get_info()
 
@@ -64,7 +65,11 @@ def test_it_serves_the_cameras_of_its_options_until_ctrl_c(
         "Simulated camera 1",
     ]
     ((count, info),) = seen
-    assert count == 2
+    assert count == 2 + 4
+    assert [device["device_type"] for device in said[0]["devices"]] == [
+        *("camera", "camera"),
+        *("filterwheel", "focuser", "covercalibrator", "safetymonitor"),
+    ]
     assert (info.sensor_type, info.interface_version) == (SensorType.RGGB, 3)
     assert (info.camera_x_size, info.camera_y_size, info.name) == (320, 200, "Simulated camera 1")
     assert info.unique_id == said[0]["cameras"][1]["unique_id"]
@@ -85,8 +90,9 @@ def test_it_prints_its_address_and_a_command_and_ends_with_exit_code_0(
     result = run("sim", *options)
     assert (result.exit_code, result.stderr) == (0, "stopped\n")
     assert said[0].startswith("1 simulated camera at 0.0.0.0:")
-    assert said[1].startswith("try: alpaca-async expose 127.0.0.1:")
-    assert len(said) == 2
+    assert said[1].startswith("with a filter wheel, a focuser,")
+    assert said[2].startswith("try: alpaca-async expose 127.0.0.1:")
+    assert len(said) == 3
 
 
 def test_the_last_line_overwrites_the_ctrl_c_of_a_terminal(

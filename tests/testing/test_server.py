@@ -11,7 +11,7 @@ import ssl
 import statistics
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import numpy as np
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .conftest import Clock, MakeCamera, Wire
 
 IMAGEBYTES = "application/imagebytes, application/json;q=0.9"
+
+SERVED: Final = "camera, filterwheel, focuser, covercalibrator, safetymonitor"
 
 
 async def exposed(wire: Wire, clock: Clock) -> Wire:
@@ -48,8 +50,8 @@ async def exposed(wire: Wire, clock: Clock) -> Wire:
         ("/api/v1/camera/x/name", "Camera device x does not exist"),
         ("/api/v1/camera/-1/name", "Camera device -1 does not exist"),
         ("/api/v1/camera/4294967296000/name", "Camera device 4294967296000 does not exist"),
-        ("/api/v1/dome/0/name", "Device type dome is not served, only camera"),
-        ("/api/v1/Camera/0/name", "Device type Camera is not served, only camera"),
+        ("/api/v1/dome/0/name", f"Device type dome is not served, only {SERVED}"),
+        ("/api/v1/Camera/0/name", f"Device type Camera is not served, only {SERVED}"),
         ("/api/v1/camera/0/Name", "Camera has no member Name for GET"),
         ("/api/v1/camera/0/startexposure", "Camera has no member startexposure for GET"),
         ("/api/v2/camera/0/name", "API version v2 is not supported, only v1"),
