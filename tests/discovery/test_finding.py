@@ -11,15 +11,22 @@ import pytest
 from alpaca_async import (
     AlpacaClient,
     FoundCamera,
+    FoundDevice,
     OperationFailed,
     Timeouts,
     TransportError,
     find_camera,
     find_cameras,
+    find_devices,
 )
 from alpaca_async._discovery import discovery, finding
 from alpaca_async._discovery.same_server import is_same_server
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import (
+    SimulatedCamera,
+    SimulatedFocuser,
+    SimulatedRig,
+    SimulatorServer,
+)
 from tests.conditions import until
 from tests.scripted import ScriptedServer, http, value
 from tests.virtual_time import in_virtual_time, now
@@ -57,6 +64,37 @@ async def test_all_cameras_of_all_servers_are_found() -> None:
             FoundCamera(left.address, 1, "b", "id of b"),
         ]
         assert await names(responder.port, ["127.0.0.2"]) == ["c"]
+
+
+async def test_devices_of_every_type_are_found() -> None:
+    rig = SimulatedRig([camera_named("a")])
+    async with SimulatorServer(rig.devices, discovery_port=0) as server:
+        port = server.discovery_port
+        async with find_devices(LOCALHOST, timeout=0.2, port=port) as devices:
+            found = [device async for device in devices]
+        assert found[0] == FoundCamera(server.address, 0, "a", "id of a")
+        assert [device.device_type for device in found[1:]] == [
+            *("filterwheel", "focuser", "covercalibrator", "safetymonitor")
+        ]
+        async with find_devices(
+            LOCALHOST, device_type="Focuser", timeout=0.2, port=port
+        ) as focusers:
+            (focuser,) = [device async for device in focusers]
+        unique_id = rig.focuser.unique_id
+        assert focuser == FoundDevice(server.address, 0, "Simulated focuser", unique_id, "focuser")
+        assert await names(port) == ["a"]
+
+
+async def test_devices_of_different_types_may_have_the_same_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    camera, focuser = camera_named("shared"), SimulatedFocuser(unique_id="id of shared")
+    async with SimulatorServer([camera, focuser], discovery_port=0) as server:
+        port = server.discovery_port
+        async with find_devices(LOCALHOST, timeout=0.2, port=port) as devices:
+            assert len([device async for device in devices]) == 2
+        assert await find_camera("id of shared", LOCALHOST, timeout=0.2, port=port) is not None
+    assert "the same unique id" not in caplog.text
 
 
 async def test_a_found_camera_can_be_used() -> None:

@@ -7,7 +7,13 @@ import time
 
 import pytest
 
-from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
+from alpaca_async.testing import (
+    FaultProxy,
+    SimulatedCamera,
+    SimulatedRig,
+    SimulatorServer,
+    run_in_thread,
+)
 
 from .conftest import http_client
 
@@ -33,6 +39,15 @@ async def test_an_asynchronous_test_gets_a_camera(
     async with http_client(alpaca_server) as client:
         await client.put("/api/v1/camera/0/connect")
     assert alpaca_camera.count("connect", "PUT") == 1
+
+
+async def test_a_test_gets_the_devices_around_the_camera(
+    alpaca_server: SimulatorServer, alpaca_rig: SimulatedRig, alpaca_camera: SimulatedCamera
+) -> None:
+    assert alpaca_rig.camera is alpaca_camera
+    async with http_client(alpaca_server) as client:
+        await client.put("/api/v1/safetymonitor/0/connect")
+    assert alpaca_rig.safety_monitor.count("connect") == 1
 
 
 def test_a_synchronous_test_gets_a_bad_network(

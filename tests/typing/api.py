@@ -47,6 +47,40 @@ async def check_device() -> None:
         assert_type(await device.command_bool("command", raw=True), bool)
 
 
+async def check_members_by_name(device: aa.AsyncDevice) -> None:
+    assert_type(await device.get("Azimuth", float), float)
+    assert_type(await device.get("Names", list[str]), list[str])
+    assert_type(await device.get("GetSwitch", bool, Id=2), bool)
+    assert_type(await device.get("CoverState", aa.CoverStatus), aa.CoverStatus)
+    assert_type(await device.put("SetSwitch", Id=2, State=True, timeout=5), None)
+    assert_type(await device.wait_until("Slewing", False, timeout=5), None)
+
+
+async def check_accessories(client: aa.AlpacaClient) -> None:
+    wheel = client.filter_wheel("host")
+    assert_type(wheel, aa.AsyncFilterWheel)
+    assert_type(await wheel.get_names(), list[str])
+    assert_type(await wheel.get_focus_offsets(), list[int])
+    assert_type(await wheel.move_to("R", timeout=30), None)
+    assert_type(await wheel.move_to(2), None)
+    focuser = client.focuser("host", 1)
+    assert_type(focuser, aa.AsyncFocuser)
+    assert_type(await focuser.move_to(1200, tolerance=1), None)
+    assert_type(await focuser.move_by(-40), None)
+    assert_type(await focuser.get_temperature(), float)
+    cover = client.cover_calibrator("host")
+    assert_type(cover, aa.AsyncCoverCalibrator)
+    assert_type(await cover.close_cover(), None)
+    assert_type(await cover.calibrator_on(20, timeout=5), None)
+    assert_type(await cover.get_calibrator_state(), aa.CalibratorStatus)
+    monitor = client.safety_monitor("host")
+    assert_type(monitor, aa.AsyncSafetyMonitor)
+    assert_type(await monitor.is_safe(), bool)
+    assert_type(monitor.watch(1), aa.Stream[bool])
+    async with aa.AsyncFocuser("host") as own:
+        assert_type(own, aa.AsyncFocuser)
+
+
 async def check_discovery(client: aa.AlpacaClient) -> None:
     async with aa.discover(["host"], timeout=1, port=7) as servers:
         async for server in servers:
@@ -57,6 +91,10 @@ async def check_discovery(client: aa.AlpacaClient) -> None:
             assert_type(found, aa.FoundCamera)
             client.camera(found.address, found.device_number)
     assert_type(await aa.find_camera("id", ("host",)), aa.FoundCamera | None)
+    async with aa.find_devices(device_type="focuser") as devices:
+        async for device in devices:
+            assert_type(device, aa.FoundDevice)
+            client.device(device.address, device.device_type, device.device_number)
 
 
 async def check_recovery(camera: aa.AsyncCamera) -> None:
