@@ -7,35 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from alpaca_async import (
-    AlpacaClient,
-    AsyncCoverCalibrator,
-    AsyncDevice,
-    AsyncFilterWheel,
-    AsyncFocuser,
-    AsyncSafetyMonitor,
-)
-
 from .comparison import Call, calls, make_and_compare, path_of, report
+from .makers import CLASSES, MAKERS
 from .recorder import DEVICE_NUMBER, Recorder
 from .table import ACCESSORIES, ACCESSORY_OPERATIONS, COMMON
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-MAKERS: Final[dict[str, Callable[[AlpacaClient, str, int], AsyncDevice]]] = {
-    "filterwheel": AlpacaClient.filter_wheel,
-    "focuser": AlpacaClient.focuser,
-    "covercalibrator": AlpacaClient.cover_calibrator,
-    "safetymonitor": AlpacaClient.safety_monitor,
-}
-
-CLASSES: Final[dict[str, type[AsyncDevice]]] = {
-    "filterwheel": AsyncFilterWheel,
-    "focuser": AsyncFocuser,
-    "covercalibrator": AsyncCoverCalibrator,
-    "safetymonitor": AsyncSafetyMonitor,
-}
+    from alpaca_async import AlpacaClient, AsyncDevice
 
 STORIES: Final = {
     "filterwheel": {"move_to"},
