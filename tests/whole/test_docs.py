@@ -25,7 +25,14 @@ from alpaca_async import _errors, testing
 from alpaca_async._discovery import discovery
 from alpaca_async._discovery.interfaces import Destination
 from alpaca_async.cli._app import app
-from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from alpaca_async.testing import (
+    SimulatedCamera,
+    SimulatedCoverCalibrator,
+    SimulatedFilterWheel,
+    SimulatedRig,
+    SimulatorServer,
+    run_in_thread,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +93,12 @@ COMMANDS = [block for block in runnable("sh") if block.page != "README.md"]
 def server() -> Iterator[SimulatorServer]:
     """Serve new cameras, which no other example has changed."""
     cameras = [SimulatedCamera(width=320, height=240, readout_time=0.01) for _ in range(2)]
-    with run_in_thread(SimulatorServer(cameras, discovery_port=0)) as running:
+    rig = SimulatedRig(
+        cameras,
+        filter_wheel=SimulatedFilterWheel(speed_up=20),
+        cover_calibrator=SimulatedCoverCalibrator(speed_up=20),
+    )
+    with run_in_thread(SimulatorServer(rig.devices, discovery_port=0)) as running:
         yield running
 
 
@@ -171,7 +183,7 @@ def test_the_test_files_of_the_pages_pass(tmp_path: Path, monkeypatch: pytest.Mo
     # The fixtures come from this tree, whether the package is installed or not.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     output = run_module("pytest", ["-q", "-p", "alpaca_async.testing.pytest_plugin"], tmp_path)
-    assert "6 passed" in output
+    assert "7 passed" in output
 
 
 def run_module(module: str, arguments: list[str], folder: Path) -> str:
@@ -250,6 +262,16 @@ def test_the_reference_has_every_member_of_a_camera() -> None:
     )
     members = inspect.getmembers(alpaca_async.AsyncCamera)
     assert listed == {name for name, _ in members if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AsyncFilterWheel", "AsyncFocuser", "AsyncCoverCalibrator", "AsyncSafetyMonitor"],
+)
+def test_the_reference_has_every_member_of_an_accessory(name: str) -> None:
+    listed = set(re.findall(rf"^\.\. automethod:: {name}\.(\S+)$", reference(), re.MULTILINE))
+    members = vars(getattr(alpaca_async, name))
+    assert listed == {member for member in members if not member.startswith("_")}
 
 
 def test_the_tree_of_errors_matches_the_code() -> None:
