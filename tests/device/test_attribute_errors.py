@@ -76,7 +76,7 @@ def test_what_cannot_be_set_is_said_to_be_readable_only() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["foo", "set_foo", "_private", "get_"])
+@pytest.mark.parametrize("name", ["foo", "set_foo", "_private", "set_"])
 def test_a_name_like_no_other_has_no_hint(name: str) -> None:
     assert read_error(name) == f"'AsyncCamera' object has no attribute '{name}'"
 
