@@ -82,7 +82,8 @@ class DeviceVerbs(AttributeErrors):
     async def aclose(self) -> None:
         """End the running operations and close the connections, if this object owns them.
 
-        A running exposure is aborted. A temperature ramp stops and holds the temperature reached.
+        A running exposure is aborted, and a movement halted. A temperature ramp stops and holds the
+        temperature reached.
         """
         if self._owns_session:
             await self._session.aclose()

@@ -145,8 +145,8 @@ class Session:
     async def aclose(self) -> None:
         """End what runs through this client, then close the connections.
 
-        Exposures are aborted, ramps hold the temperature that they have reached; their callers get
-        a `TransportError`. An injected `httpx.AsyncClient` stays open.
+        Exposures are aborted, movements halted, ramps hold the temperature that they have reached;
+        their callers get a `TransportError`. An injected `httpx.AsyncClient` stays open.
         """
         try:
             await self.operations.close()

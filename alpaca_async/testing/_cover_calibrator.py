@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from alpaca_async._enums import CalibratorStatus, CoverStatus
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 _CLOSED: Final = 0.0
 _OPEN: Final = 1.0
+
+
+class _Light(NamedTuple):
+    """What the calibrator was told to do."""
+
+    on: bool
+    brightness: int
 
 
 @dataclass(kw_only=True, eq=False)
@@ -43,9 +50,9 @@ class SimulatedCoverCalibrator(SimulatedDevice):
         """Start at rest, with the calibrator off."""
         super().__post_init__()
         self._motion = at_rest(_OPEN if self.initially_open else _CLOSED, 1 / self.opening_time)
-        self._brightness = 0
-        self._steady_from = 0.0
-        """When the calibrator has its brightness."""
+        self._former = self._commanded = _Light(on=False, brightness=0)
+        self._changes_from = self._steady_from = 0.0
+        """When the calibrator begins to change, and when it has its brightness."""
 
     @property
     def covers(self) -> bool:
@@ -59,7 +66,7 @@ class SimulatedCoverCalibrator(SimulatedDevice):
         A calibrator inside a cover shines into the telescope only when that is closed.
         """
         shines = not self.has_cover or self._motion.position(self.now) == _CLOSED
-        return self.flat_rate * self._brightness / self.max_brightness if shines else 0.0
+        return self.flat_rate * self._light.brightness / self.max_brightness if shines else 0.0
 
     # Cover
 
@@ -102,16 +109,16 @@ class SimulatedCoverCalibrator(SimulatedDevice):
             return CalibratorStatus.NOT_PRESENT
         if self.get_calibrator_changing():
             return CalibratorStatus.NOT_READY
-        return CalibratorStatus.READY if self._brightness else CalibratorStatus.OFF
+        return CalibratorStatus.READY if self._light.on else CalibratorStatus.OFF
 
     def get_calibrator_changing(self) -> bool:
         """Return whether the brightness changes."""
-        return self.has_calibrator and self.now < self._steady_from
+        return self.has_calibrator and self._changes_from <= self.now < self._steady_from
 
     def get_brightness(self) -> int:
         """Return the brightness."""
         self.require("Brightness", self.has_calibrator)
-        return self._brightness
+        return self._light.brightness
 
     def get_max_brightness(self) -> int:
         """Return the largest brightness."""
@@ -121,16 +128,22 @@ class SimulatedCoverCalibrator(SimulatedDevice):
     def calibrator_on(self, brightness: int) -> None:
         """Turn the calibrator on, or to another brightness."""
         self.require("CalibratorOn", self.has_calibrator)
-        self._set_brightness(self.checked("Brightness", brightness, 0, self.max_brightness))
+        checked = self.checked("Brightness", brightness, 0, self.max_brightness)
+        self._set_light(_Light(on=True, brightness=checked))
 
     def calibrator_off(self) -> None:
         """Turn the calibrator off."""
         self.require("CalibratorOff", self.has_calibrator)
-        self._set_brightness(0)
+        self._set_light(_Light(on=False, brightness=0))
 
-    def _set_brightness(self, brightness: int) -> None:
-        self._brightness = brightness
-        self._steady_from = self.now + self.warm_up_time
+    @property
+    def _light(self) -> _Light:
+        return self._former if self.now < self._changes_from else self._commanded
+
+    def _set_light(self, light: _Light) -> None:
+        self._former, self._commanded = self._light, light
+        self._changes_from = self.now + self.start_lag
+        self._steady_from = self._changes_from + self.warm_up_time
 
     def state_readers(self) -> Mapping[str, Callable[[], object]]:
         """Return the members that `DeviceState` contains."""

@@ -100,6 +100,22 @@ async def test_the_calibrator_is_waited_for() -> None:
 
 
 @in_virtual_time
+async def test_a_light_that_changes_late_is_waited_for() -> None:
+    async with served(cover={"start_lag": 0.5}) as here:
+        await here.cover.calibrator_on(40)
+        await here.cover.calibrator_on(50)
+        assert await here.cover.get_brightness() == 50
+        assert now() >= 3
+
+
+@in_virtual_time
+async def test_a_brightness_of_0_is_on() -> None:
+    async with served() as here:
+        await here.cover.calibrator_on(0)
+        assert await here.cover.get_calibrator_state() is CalibratorStatus.READY
+
+
+@in_virtual_time
 async def test_cancelling_turns_the_calibrator_off() -> None:
     async with served(cover={"warm_up_time": 30}) as here:
         with pytest.raises(TimeoutError):
