@@ -58,6 +58,7 @@ def test_json_has_the_same_facts(run: Run, server: SimulatorServer) -> None:
         "device_number": 0,
         "name": "[Left]",
         "unique_id": "id [Left]",
+        "device_type": "camera",
     }
     assert second["device_number"] == 1
 
