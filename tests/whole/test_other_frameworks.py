@@ -14,13 +14,19 @@ import trio
 from alpaca_async import (
     AlpacaClient,
     AsyncCamera,
+    AsyncCoverCalibrator,
+    AsyncDevice,
+    AsyncFilterWheel,
+    AsyncFocuser,
     AsyncioRequired,
+    AsyncSafetyMonitor,
     CameraGroup,
     DirectTransport,
     GuideDirections,
     discover,
     find_camera,
     find_cameras,
+    find_devices,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
@@ -31,8 +37,11 @@ ARGUMENTS: Final[dict[str, Any]] = {
     "float": 1.0,
     "int": 1,
     "bool": True,
-    "str": "a",
+    "str": "A",
     "int | str": 1,
+    "str | int": 1,
+    "Value": 1,
+    "type[T]": int,
     "GuideDirections": GuideDirections.NORTH,
     "Duration | Iterable[Duration] | AsyncIterable[Duration]": [1.0],
 }
@@ -49,20 +58,24 @@ def port() -> Iterator[int]:
             listener.accept()
 
 
-def required(function: Callable[..., object]) -> dict[str, Any]:
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    return {
-        each.name: ARGUMENTS[each.annotation]
-        for each in parameters
-        if each.default is each.empty and each.kind is not each.VAR_KEYWORD
-    }
+def required(function: Callable[..., object]) -> inspect.BoundArguments:
+    """Return an argument for each parameter that has no default."""
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())[1:]
+    bare = signature.replace(parameters=parameters)
+    needed = [
+        each for each in parameters if each.default is each.empty and each.kind != each.VAR_KEYWORD
+    ]
+    only = [ARGUMENTS[each.annotation] for each in needed if each.kind == each.POSITIONAL_ONLY]
+    named = {each.name: each for each in needed if each.kind != each.POSITIONAL_ONLY}
+    return bare.bind(*only, **{name: ARGUMENTS[each.annotation] for name, each in named.items()})
 
 
-def members() -> list[str]:
-    """Return the names of all coroutines and streams of a camera."""
+def members(kind: type[AsyncDevice] = AsyncCamera) -> list[str]:
+    """Return the names of all coroutines and streams of a device."""
     return [
         name
-        for name, member in inspect.getmembers(AsyncCamera, callable)
+        for name, member in inspect.getmembers(kind, callable)
         if not name.startswith("_")
         and name != "aclose"
         and ("Stream" in str(inspect.signature(member)) or inspect.iscoroutinefunction(member))
@@ -94,8 +107,27 @@ def test_the_members_are_found() -> None:
 @pytest.mark.parametrize("name", members())
 def test_a_member_of_a_camera_refuses(name: str, port: int) -> None:
     camera = AsyncCamera(f"127.0.0.1:{port}")
-    member = getattr(camera, name)
-    refuses(lambda: member(**required(getattr(AsyncCamera, name))))
+    member, arguments = getattr(camera, name), required(getattr(AsyncCamera, name))
+    refuses(lambda: member(*arguments.args, **arguments.kwargs))
+
+
+ACCESSORIES: Final = (
+    AsyncFilterWheel,
+    AsyncFocuser,
+    AsyncCoverCalibrator,
+    AsyncSafetyMonitor,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in ACCESSORIES for name in members(kind) if name in vars(kind)],
+)
+def test_a_member_of_an_accessory_refuses(
+    kind: Callable[[str], AsyncDevice], name: str, port: int
+) -> None:
+    member, arguments = getattr(kind(f"127.0.0.1:{port}"), name), required(getattr(kind, name))
+    refuses(lambda: member(*arguments.args, **arguments.kwargs))
 
 
 def test_a_block_with_a_client_refuses() -> None:
@@ -115,6 +147,7 @@ def test_discovery_refuses() -> None:
     refuses(lambda: discover(timeout=0.1))
     refuses(lambda: find_cameras(timeout=0.1))
     refuses(lambda: find_camera("id", timeout=0.1))
+    refuses(lambda: find_devices(timeout=0.1))
 
 
 def test_the_transport_refuses(port: int) -> None:
