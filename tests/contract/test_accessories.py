@@ -45,7 +45,7 @@ async def recorder() -> AsyncIterator[Recorder]:
 def made(kind: str, client: AlpacaClient, recorder: Recorder) -> AsyncDevice:
     device = MAKERS[kind](client, recorder.address, DEVICE_NUMBER)
     assert type(device) is CLASSES[kind]
-    device._record.lowercase_booleans = False  # else the first boolean is read back
+    device._record.spelling.lowercase = False  # else the first boolean is read back
     return device
 
 
