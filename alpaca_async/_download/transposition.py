@@ -1,18 +1,35 @@
 """Copies columns `[x, y, plane]` into rows `[y, x, plane]`: the inner part of the conversion. Pure.
 
-The reasons for the size of the tile: docs/decisions/0003-row-major.md.
+An extension does it, `_transpose.c`, where it could be compiled during installation; else numpy.
+The reasons, and those for the sizes: docs/decisions/0003-row-major.md.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+Copy: TypeAlias = Callable[[NDArray[Any], NDArray[Any]], None]
+
+
+def _load() -> Copy | None:
+    """Return the function of the extension; None in an installation without it."""
+    try:
+        extension = import_module("._transpose", __package__)
+    except ImportError:
+        return None
+    copy: Copy = extension.transpose
+    return copy
+
+
+compiled: Copy | None = _load()
 
 # Bytes that a tile writes into each row, and reads from each column.
 _TILE_ROW: Final = 256
@@ -37,16 +54,27 @@ class Transposer:
         self._tile: NDArray[Any] = np.empty((self._columns, self._run + padding, planes), dtype)
 
     def copy(self, columns: NDArray[Any], rows: NDArray[Any]) -> None:
-        """Copy `columns`, `[x, y, plane]`, into `rows`, `[y, x, plane]`, tile by tile.
+        """Copy `columns`, `[x, y, plane]`, into `rows`, `[y, x, plane]`.
 
-        Both have the dtype of this object, and may be parts of larger arrays.
+        Both have the dtype of this object. Each column and each row is contiguous.
         """
+        if compiled is None:
+            self._copy_tile_by_tile(columns, rows)
+        else:
+            compiled(columns, rows)
+
+    def _copy_tile_by_tile(self, columns: NDArray[Any], rows: NDArray[Any]) -> None:
         for ys in slices(columns.shape[1], self._run):
             for xs in slices(columns.shape[0], self._columns):
                 block = columns[xs, ys]
                 tile = self._tile[: block.shape[0], : block.shape[1]]
                 np.copyto(tile, block)
                 _swap_axes(tile, rows[ys, xs])
+
+
+def transposed_by() -> Literal["extension", "numpy"]:
+    """Return what copies columns into rows in this process."""
+    return "numpy" if compiled is None else "extension"
 
 
 def slices(length: int, step: int) -> Iterator[slice]:
