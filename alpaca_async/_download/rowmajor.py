@@ -6,28 +6,31 @@ The reasons for the block sizes: docs/decisions/0003-row-major.md.
 from __future__ import annotations
 
 import math
-import mmap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .transposition import Transposer, slices
+from .frame_memory import FrameMemory
+from .transposition import Transposer, slices, transposed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import DTypeLike, NDArray
 
-SLAB_BYTES: Final = 4 << 20
-"""The size of a slab: columns that are received before they are transposed. A slab is small
-enough to stay in the processor's cache until then."""
+# Bytes of a slab: columns that are received before they are transposed. They should be in the
+# processor's cache then. numpy needs larger slabs, because it writes many bytes of each row best.
+_SLAB_BYTES: Final = {"extension": 1 << 20, "numpy": 4 << 20}
 
-# The largest read, in bytes, while the array's pages are not mapped yet.
-_FIRST_READS: Final = 64 << 10
+# Bytes of the array whose pages are mapped after one read, in about a millisecond.
+_MAPPED_AT_ONCE: Final = 2 << 20
 
 # Bytes that a slab writes into each row: so many that each page of the array is visited only a few
 # times.
 _SLAB_ROW: Final = 1024
+
+# The columns of a slab fill whole tiles of the extension, if it has so many.
+_TILE_ROW: Final = 16
 
 
 def row_major_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -35,12 +38,17 @@ def row_major_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[1], shape[0], *shape[2:])
 
 
+def usual_slab_bytes() -> int:
+    """Return the size of a slab that suits what transposes it."""
+    return _SLAB_BYTES[transposed_by()]
+
+
 def transpose_blocked(source: NDArray[Any], target: NDArray[Any]) -> Iterator[None]:
     """Copy `source`, `[x, y(, plane)]`, into `target`, `[y, x(, plane)]`; both C-contiguous.
 
     A generator: each step copies one slab, in a few milliseconds. It may be abandoned at any step.
     """
-    slabs = _Slabs(source.shape, source.dtype, SLAB_BYTES)
+    slabs = _Slabs(source.shape, source.dtype, usual_slab_bytes())
     columns, rows = _with_planes(source), _with_planes(target)
     transposer = Transposer(columns.shape[2], source.dtype)
     for xs, ys in slabs:
@@ -51,56 +59,56 @@ def transpose_blocked(source: NDArray[Any], target: NDArray[Any]) -> Iterator[No
 class RowMajorBuffer:
     """Receives pixels in ASCOM's order, in pieces of any size, into a row-major array.
 
-    Allocates the array and one slab of about `slab_bytes`, but no second frame. `array` has the
-    shape `(y, x(, plane))`, is C-contiguous, and is complete when `missing`, in bytes, is 0.
+    The array is in `memory` if that has the right size. Allocates the array otherwise, and one
+    slab, but no second frame. `array` has the shape `(y, x(, plane))`, is C-contiguous, and is
+    complete when `missing`, in bytes, is 0.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: DTypeLike, *, slab_bytes: int = SLAB_BYTES
+        self,
+        shape: tuple[int, ...],
+        dtype: DTypeLike,
+        *,
+        slab_bytes: int | None = None,
+        memory: FrameMemory | None = None,
     ) -> None:
-        self.array: NDArray[Any] = np.empty(row_major_shape(shape), dtype)
-        self.missing = self.array.nbytes
+        self.missing = math.prod(shape) * np.dtype(dtype).itemsize
+        self._memory = (memory or FrameMemory(0)).pass_on(self.missing)
+        self.array: NDArray[Any] = self._memory.array.view(dtype).reshape(row_major_shape(shape))
         self._rows = _with_planes(self.array)
         self._transposer = Transposer(self._rows.shape[2], self.array.dtype)
-        slabs = _Slabs(shape, self.array.dtype, slab_bytes)
+        slabs = _Slabs(shape, self.array.dtype, slab_bytes or usual_slab_bytes())
         self._slabs = iter(slabs)
-        self._memory = np.empty(slabs.nbytes, np.uint8)
-        self._unmapped: NDArray[np.uint8] = self.array.reshape(-1).view(np.uint8)
-        self._share_per_byte = -(-self.array.nbytes // self._memory.nbytes)
+        self._columns = np.empty(slabs.nbytes, np.uint8)
+        self._share_per_byte = -(-self.missing // slabs.nbytes)
+        self._first_read = -(-_MAPPED_AT_ONCE // self._share_per_byte)
         self._free: memoryview
         self._open_slab()
 
     def get_buffer(self) -> memoryview:
         """Return memory for the next bytes; empty when all have been received."""
-        return self._free[:_FIRST_READS] if self._unmapped.size else self._free
+        return self._free if self._memory.is_mapped else self._free[: self._first_read]
 
     def received(self, count: int) -> None:
         """Accept the first `count` bytes of the buffer, which the caller has filled.
 
         A call that fills the slab transposes it, in a few milliseconds. Others return at once.
+        While the first slab is received, the pages of the array are mapped in small shares. That
+        slab writes into every row: it would have to wait for all pages.
         """
         self.missing -= count
         self._free = self._free[count:]
-        if self._unmapped.size:
-            self._touch_pages(count * self._share_per_byte)
+        if not self._memory.is_mapped:
+            self._memory.map_pages(count * self._share_per_byte)
         if not self._free and self._slab.size:
             self._transposer.copy(self._slab, self._target)
             self._open_slab()
-
-    def _touch_pages(self, share: int) -> None:
-        """Write to the next `share` bytes' pages of the array, so that the system maps them.
-
-        Done in small shares while the first slab is received. That slab writes into every row:
-        without this, its transposition would have to wait until all pages are mapped.
-        """
-        self._unmapped[: share : mmap.PAGESIZE] = 0
-        self._unmapped = self._unmapped[share:]
 
     def _open_slab(self) -> None:
         nothing = slice(0)
         xs, ys = next(self._slabs, (nothing, nothing))
         self._target = self._rows[ys, xs]
-        filled = self._memory[: self._target.nbytes]
+        filled = self._columns[: self._target.nbytes]
         self._free = filled.data
         shape = row_major_shape(self._target.shape)
         self._slab: NDArray[Any] = filled.view(self.array.dtype).reshape(shape)
@@ -113,8 +121,8 @@ class _Slabs:
         self._width, self._height, *planes = shape
         pixel_bytes = math.prod(planes) * dtype.itemsize
         pixels = max(1, slab_bytes // pixel_bytes)
-        most = max(1, _SLAB_ROW // pixel_bytes)
-        self._columns = min(most, self._width, max(1, pixels // self._height))
+        most = min(self._width, max(1, _SLAB_ROW // pixel_bytes))
+        self._columns = _whole(min(most, max(1, pixels // self._height)), _TILE_ROW // pixel_bytes)
         self._rows = min(self._height, pixels) if self._columns == 1 else self._height
         self.nbytes = self._columns * self._rows * pixel_bytes
         """The size of the largest slab."""
@@ -124,6 +132,11 @@ class _Slabs:
         for xs in slices(self._width, self._columns):
             for ys in slices(self._height, self._rows):
                 yield xs, ys
+
+
+def _whole(number: int, part: int) -> int:
+    """Return the largest multiple of `part` up to `number`, or `number` if there is none."""
+    return number - number % part if 0 < part <= number else number
 
 
 def _with_planes(image: NDArray[Any]) -> NDArray[Any]:

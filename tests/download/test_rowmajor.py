@@ -12,11 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_async._download import rowmajor
+from alpaca_async._download.frame_memory import FrameMemory
 from alpaca_async._download.rowmajor import RowMajorBuffer, row_major_shape, transpose_blocked
 from alpaca_async._protocol.imagebytes import DTYPES
 
+from .ways import both_ways, copied_by
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from alpaca_async._download.transposition import Copy
 
 dtypes = st.sampled_from(list(DTYPES.values()))
 few = st.integers(1, 12)
@@ -49,27 +54,37 @@ def receive(source: NDArray[Any], slabs: RowMajorBuffer, sizes: list[int]) -> No
     assert not data
 
 
+@both_ways
 @given(shape=shapes, dtype=dtypes)
-def test_transposition_swaps_only_x_and_y(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def test_transposition_swaps_only_x_and_y(
+    compiled: Copy | None, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
     source = image(shape, dtype)
     target = np.empty(row_major_shape(shape), dtype)
-    for _ in transpose_blocked(source, target):
-        pass
+    with copied_by(compiled):
+        for _ in transpose_blocked(source, target):
+            pass
     np.testing.assert_array_equal(target, source.swapaxes(0, 1), strict=True)
 
 
+@both_ways
 @given(
     shape=shapes,
     dtype=dtypes,
-    slab_bytes=st.integers(100, 5000) | st.just(rowmajor.SLAB_BYTES),
+    slab_bytes=st.integers(100, 5000) | st.just(rowmajor.usual_slab_bytes()),
     sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=5).map(lambda some: [*some, 9999]),
 )
 def test_slabs_of_any_size_in_any_pieces_give_rows(
-    shape: tuple[int, ...], dtype: np.dtype[Any], slab_bytes: int, sizes: list[int]
+    compiled: Copy | None,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    slab_bytes: int,
+    sizes: list[int],
 ) -> None:
     source = image(shape, dtype)
-    slabs = RowMajorBuffer(shape, dtype, slab_bytes=slab_bytes)
-    receive(source, slabs, sizes)
+    with copied_by(compiled):
+        slabs = RowMajorBuffer(shape, dtype, slab_bytes=slab_bytes)
+        receive(source, slabs, sizes)
     assert slabs.array.flags.c_contiguous
     assert slabs.array.dtype == dtype
     np.testing.assert_array_equal(slabs.array, source.swapaxes(0, 1), strict=True)
@@ -96,7 +111,7 @@ def test_the_buffer_is_empty_when_all_bytes_have_arrived() -> None:
 @pytest.mark.parametrize("shape", [(4000, 3000), (2, 8_000_000), (8_000_000, 2), (900, 900, 3)])
 def test_a_slab_is_small_compared_with_the_frame(shape: tuple[int, ...]) -> None:
     slabs = RowMajorBuffer(shape, np.uint16)
-    assert 0 < len(slabs.get_buffer()) <= rowmajor.SLAB_BYTES
+    assert 0 < len(slabs.get_buffer()) <= rowmajor.usual_slab_bytes()
 
 
 def test_a_step_of_the_transposition_copies_exactly_one_slab() -> None:
@@ -116,12 +131,38 @@ def test_a_target_that_is_not_contiguous_is_refused() -> None:
         next(transpose_blocked(np.zeros((3, 4), np.uint8), rows))
 
 
-def test_the_first_reads_are_small_while_pages_are_mapped() -> None:
-    source = image((3000, 700), np.dtype("<u2"))
+@pytest.mark.parametrize("width", [3000, 30_000])
+def test_a_read_maps_a_few_pages_at_once(width: int) -> None:
+    source = image((width, 700), np.dtype("<u2"))
     slabs = RowMajorBuffer(source.shape, source.dtype, slab_bytes=200_000)
-    assert len(slabs.get_buffer()) == 65536
+    mapped = len(slabs.get_buffer()) * source.nbytes // 200_000
+    assert mapped == pytest.approx(2 << 20, rel=0.1)
     receive(source, slabs, [65536, 9999])
     np.testing.assert_array_equal(slabs.array, source.T)
+
+
+def test_memory_that_is_mapped_already_takes_reads_of_a_whole_slab() -> None:
+    source = image((3000, 700), np.dtype("<u2"))
+    memory = FrameMemory(source.nbytes)
+    memory.map_pages(source.nbytes)
+    provided = memory.array
+    slabs = RowMajorBuffer(source.shape, source.dtype, slab_bytes=200_000, memory=memory)
+    assert len(slabs.get_buffer()) == pytest.approx(200_000, rel=0.1)
+    receive(source, slabs, [65536, 9999])
+    np.testing.assert_array_equal(slabs.array, source.T)
+    assert np.shares_memory(slabs.array, provided)
+    assert not memory.array.size
+
+
+def test_memory_of_another_size_is_not_used() -> None:
+    source = image((30, 70), np.dtype("<u2"))
+    memory = FrameMemory(source.nbytes - 2)
+    provided = memory.array
+    slabs = RowMajorBuffer(source.shape, source.dtype, memory=memory)
+    receive(source, slabs, [9999])
+    np.testing.assert_array_equal(slabs.array, source.T)
+    assert not np.shares_memory(slabs.array, provided)
+    assert not memory.array.size
 
 
 def test_the_slabs_of_the_widest_image_are_not_listed_in_advance() -> None:
