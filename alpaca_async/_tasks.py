@@ -69,7 +69,7 @@ async def as_completed(tasks: Iterable[asyncio.Task[T]]) -> AsyncGenerator[T]:
             for task in done:
                 yield task.result()
     finally:
-        await _cancel(*pending)
+        await cancel(*pending)
 
 
 async def prefetch(take: Callable[[], Coroutine[Any, Any, T | None]]) -> AsyncGenerator[T]:
@@ -80,10 +80,10 @@ async def prefetch(take: Callable[[], Coroutine[Any, Any, T | None]]) -> AsyncGe
             task = asyncio.create_task(take())
             yield item
     finally:
-        await _cancel(task)
+        await cancel(task)
 
 
-async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancel `tasks` and wait for their ends; log their errors, which nobody awaits any more."""
     for task in tasks:
         task.cancel()

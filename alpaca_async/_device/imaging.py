@@ -69,16 +69,20 @@ class Imaging(ICameraV4):
         same errors as `get_image_array`.
         """
         if contiguous:
-            array, metadata, _ = await self._download("ImageArray", ROW_MAJOR, progress)
-            return Image(array, metadata)
-        array, metadata, _ = await self._download("ImageArray", ASCOM_ORDER, progress)
-        return Image(array.swapaxes(0, 1), metadata)
+            image = await self._download("ImageArray", ROW_MAJOR, progress)
+            return Image(image.array, image.metadata)
+        image = await self._download("ImageArray", ASCOM_ORDER, progress)
+        return Image(image.array.swapaxes(0, 1), image.metadata)
 
     async def _download(
         self, member: str, layout: Layout, progress: ProgressCallback | None
     ) -> Downloaded:
         path = self._path + member.lower()
-        downloaded = await download(self._session, self._server, path, layout, progress)
+        next_frame = self._record.next_frame
+        downloaded = await download(
+            self._session, self._server, path, layout, progress, next_frame.take()
+        )
+        next_frame.nbytes = downloaded.received_nbytes
         self._image_array_info = downloaded.metadata
         if (complaint := self._record.deliveries.add(downloaded.delivery)) is not None:
             logger.warning("%r: %s", self, complaint)

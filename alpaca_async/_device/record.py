@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._download.delivery import DeliveryRecord
+from alpaca_async._download.frame_memory import NextFrame
 from alpaca_async._facts import CameraInfo, CameraSettings
 from alpaca_async._loops import PerLoop, Turns
 from alpaca_async._tasks import SingleFlight
@@ -57,6 +58,7 @@ class DeviceRecord:
         self.deliveries = DeliveryRecord()
         self.readouts = ReadoutRecord()
         self.pollers: PerLoop[dict[Hashable, Poller[Any]]] = PerLoop(dict[Hashable, Any])
+        self.next_frame = NextFrame()
         self.fact_readers = PerLoop(FactReader)
         self.connecting: SingleFlight[None] = SingleFlight()
         self.disconnecting: SingleFlight[None] = SingleFlight()
@@ -125,5 +127,6 @@ class DeviceRecord:
         self.forget_settings()
 
     def forget_settings(self) -> None:
-        """Forget the settings."""
+        """Forget the settings, and what follows from them."""
         self.settings.forget()
+        self.next_frame.forget()

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from alpaca_async._protocol.transaction_ids import CheckTransactionId
     from alpaca_async._session.session import Session
 
+    from .frame_memory import FrameMemory
     from .sink import NewMeter
 
 Pixels: TypeAlias = NDArray[Any]
@@ -66,11 +67,13 @@ class Layout:
 
 
 class Downloaded(NamedTuple):
-    """The pixels of one reply, their metadata, and the times of the download."""
+    """The pixels of one reply, their metadata, and the times and memory of the download."""
 
     array: Pixels
     metadata: ImageMetadata
     delivery: Delivery
+    received_nbytes: int | None
+    """The size of the array into which the pixels were received; None for JSON."""
 
 
 async def download(
@@ -79,8 +82,9 @@ async def download(
     path: str,
     layout: Layout,
     progress: ProgressCallback | None = None,
+    memory: FrameMemory | None = None,
 ) -> Downloaded:
-    """Return the image at `path` in `layout`.
+    """Return the image at `path` in `layout`; in `memory` if that has the right size.
 
     Raises:
         AscomError: the device reported an error, for example that there is no image.
@@ -90,7 +94,10 @@ async def download(
     new_meter = partial(DownloadMeter, progress) if progress else None
     number = session.next_number()
     check_transaction_id = partial(session.check_transaction_id, server, number)
-    sink = ImageSink(layout.new_buffer, session.max_image_bytes, new_meter, check_transaction_id)
+    sink = ImageSink(
+        layout.new_buffer, session.max_image_bytes, new_meter, check_transaction_id, memory
+    )
+    del memory  # the sink passes it on, or drops it
     json_image = _JsonImage(session.max_image_bytes, new_meter, check_transaction_id)
     limits = session.timeouts
     stall = StallGuard(
@@ -122,7 +129,8 @@ async def download(
     if sink.uncounted():
         session.warn_once(server, _UNCOUNTED)
     transfer = time.perf_counter() - began
-    return Downloaded(array, metadata, Delivery(began - requested, transfer, metadata.nbytes))
+    delivery = Delivery(began - requested, transfer, metadata.nbytes)
+    return Downloaded(array, metadata, delivery, array.nbytes if sink.nbytes else None)
 
 
 class _Received(NamedTuple):

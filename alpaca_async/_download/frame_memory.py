@@ -10,6 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_WORTH_PROVIDING: Final = 8 << 20
+"""Bytes from which it is worth mapping pages in advance: fewer take about a millisecond."""
 _NOTHING: Final[NDArray[np.uint8]] = np.empty(0, np.uint8)
 
 
@@ -44,3 +46,33 @@ class FrameMemory:
     def release(self) -> None:
         """Drop the bytes."""
         self.array = self._unmapped = _NOTHING
+
+
+class NextFrame:
+    """The memory that was provided for the next image of one camera, at most one frame."""
+
+    def __init__(self) -> None:
+        self.nbytes: int | None = None
+        """The size of the next image; None if it is unknown."""
+        self._memory: FrameMemory | None = None
+
+    def worth_providing(self, limit: int) -> int | None:
+        """Return the size of the next image if its pages should be mapped in advance.
+
+        `limit` is the size of the largest image that is accepted.
+        """
+        nbytes = self.nbytes
+        return nbytes if nbytes is not None and _WORTH_PROVIDING <= nbytes <= limit else None
+
+    def put(self, memory: FrameMemory) -> None:
+        """Keep `memory`, which no thread writes to any more, for the next image."""
+        self._memory = memory
+
+    def take(self) -> FrameMemory | None:
+        """Return the memory that was provided, if any; it is not kept."""
+        memory, self._memory = self._memory, None
+        return memory
+
+    def forget(self) -> None:
+        """Forget the size, and drop the memory."""
+        self.nbytes = self._memory = None

@@ -68,9 +68,9 @@ class RowMajorBuffer:
         self,
         shape: tuple[int, ...],
         dtype: DTypeLike,
+        memory: FrameMemory | None = None,
         *,
         slab_bytes: int | None = None,
-        memory: FrameMemory | None = None,
     ) -> None:
         self.missing = math.prod(shape) * np.dtype(dtype).itemsize
         self._memory = (memory or FrameMemory(0)).pass_on(self.missing)

@@ -19,6 +19,8 @@ from alpaca_async._protocol.imagebytes import (
 )
 from alpaca_async._protocol.media import IMAGEBYTES, content_length, encoding, media_type
 
+from .frame_memory import FrameMemory
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -60,18 +62,26 @@ class PixelBuffer(Protocol):
         ...
 
 
-NewPixelBuffer: TypeAlias = Callable[[tuple[int, ...], np.dtype[Any]], PixelBuffer]
+NewPixelBuffer: TypeAlias = Callable[
+    [tuple[int, ...], np.dtype[Any], FrameMemory | None], PixelBuffer
+]
+"""Creates the buffer for the pixels of a shape and dtype; in the memory, if its size is right."""
 NewMeter: TypeAlias = Callable[[int | None], DownloadMeter]
 
 
 class AscomOrderBuffer:
-    """Receives pixels directly into an array in ASCOM's order `[x, y(, plane)]`."""
+    """Receives pixels directly into an array in ASCOM's order `[x, y(, plane)]`.
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        memory = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
-        self.array: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
-        self.missing = memory.nbytes
-        self._free = memory.data
+    The array is in `memory` if that has the right size.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], memory: FrameMemory | None = None
+    ) -> None:
+        self.missing = math.prod(shape) * dtype.itemsize
+        pixels = (memory or FrameMemory(0)).pass_on(self.missing).array
+        self.array: NDArray[Any] = pixels.view(dtype).reshape(shape)
+        self._free = pixels.data
 
     def get_buffer(self) -> memoryview:
         """Return the memory that is not filled yet."""
@@ -92,8 +102,9 @@ class ImageSink:
         max_image_bytes: int,
         new_meter: NewMeter | None = None,
         check_transaction_id: CheckTransactionId | None = None,
+        memory: FrameMemory | None = None,
     ) -> None:
-        self._reply = _Reply(new_buffer, max_image_bytes, new_meter, check_transaction_id)
+        self._reply = _Reply(new_buffer, max_image_bytes, new_meter, check_transaction_id, memory)
         self._receiver = _receive(self._reply)
         self._free = next(self._receiver)
 
@@ -139,7 +150,7 @@ class ImageSink:
         """
         self._receiver.close()
         self._free = memoryview(b"")
-        self._reply.pixels = None
+        self._reply.pixels = self._reply.memory = None
 
     @property
     def nbytes(self) -> int:
@@ -191,11 +202,13 @@ class _Reply:
         max_image_bytes: int,
         new_meter: NewMeter | None,
         check_transaction_id: CheckTransactionId | None,
+        memory: FrameMemory | None,
     ) -> None:
         self.new_buffer = new_buffer
         self.max_image_bytes = max_image_bytes
         self.new_meter = new_meter
         self.check_transaction_id = check_transaction_id
+        self.memory = memory
 
     def check(self, metadata: ImageMetadata, data_start: int) -> None:
         """Raise unless the image is within the size limit and fits the Content-Length.
@@ -253,7 +266,7 @@ def _allocate(reply: _Reply, metadata: ImageMetadata) -> PixelBuffer:
     size_confirmed = reply.content_length is not None
     new_buffer = reply.new_buffer if small or size_confirmed else AscomOrderBuffer
     try:
-        return new_buffer(metadata.shape, metadata.dtype)
+        return new_buffer(metadata.shape, metadata.dtype, reply.memory)
     except (MemoryError, OverflowError, ValueError) as error:
         raise MalformedResponse(
             f"not enough memory for an image of {metadata.nbytes} bytes"

@@ -25,6 +25,7 @@ from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
 
 from .idle import Idling
+from .provision import Provision
 from .true_settings import Checking
 from .waiting import ImageWait
 
@@ -65,6 +66,7 @@ class TakenExposure(NamedTuple):
     light: bool
     keywords: HeaderReader
     facts: ExposureFacts
+    provision: Provision
 
 
 class Exposing(Imaging, Checking, Idling):
@@ -131,17 +133,19 @@ class Exposing(Imaging, Checking, Idling):
         """Expose until the image is ready. `_fetch` must follow: it ends the reading of facts."""
         ready_timeout = check_limit("ready_timeout", ready_timeout)
         facts = self._new_facts()
+        provision = Provision(self._record.next_frame, self._session.max_image_bytes)
         try:
             return await self._start_and_wait(
-                facts, duration, light, progress, ready_timeout, keywords
+                facts, provision, duration, light, progress, ready_timeout, keywords
             )
         except BaseException:
-            await facts.cancel()
+            await _end_preparations(facts, provision)
             raise
 
     async def _start_and_wait(
         self,
         facts: ExposureFacts,
+        provision: Provision,
         duration: float,
         light: bool,
         progress: ProgressCallback | None,
@@ -155,14 +159,19 @@ class Exposing(Imaging, Checking, Idling):
             await finish(self._abort())
             aborted = ExposureAborted("the exposure was aborted while it started")
             raise aborted.at(self._server, self._member("startexposure"))
+        # Some drivers answer StartExposure only when the exposure is over.
+        left = 0.0 if start.exposure.stopped or start.lasted >= duration else duration
+        provision.begin(left)
         try:
-            await self._wait_beside_facts(facts, start, duration, progress, ready_timeout, keywords)
+            await self._wait_beside_facts(
+                facts, start, duration, left, progress, ready_timeout, keywords
+            )
         except ExposureAborted:
             raise
         except (Exception, asyncio.CancelledError):
             await finish(self._abort())
             raise
-        return TakenExposure(start, duration, light, keywords, facts)
+        return TakenExposure(start, duration, light, keywords, facts, provision)
 
     async def _fetch(
         self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
@@ -172,12 +181,13 @@ class Exposing(Imaging, Checking, Idling):
             if taken.start.exposure.replaced:
                 raise _replaced().at(self._server, self._member("imagearray"))
             self._begin_last_facts(taken.facts)
+            await taken.provision.finish()
             return await self._download_and_describe(taken, contiguous, progress)
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
         finally:
-            await taken.facts.cancel()
+            await _end_preparations(taken.facts, taken.provision)
 
     async def _download_and_describe(
         self, taken: TakenExposure, contiguous: bool, progress: ProgressCallback | None
@@ -271,13 +281,12 @@ class Exposing(Imaging, Checking, Idling):
         facts: ExposureFacts,
         start: _Start,
         duration: float,
+        left: float,
         progress: ProgressCallback | None,
         ready_timeout: float,
         keywords: HeaderReader,
     ) -> None:
-        """Wait for the image, while tasks read the facts of the exposure."""
-        # Some drivers answer StartExposure only when the exposure is over.
-        left = 0.0 if start.exposure.stopped or start.lasted >= duration else duration
+        """Wait `left` seconds for the image, while tasks read the facts of the exposure."""
         pause = max(min(_FACTS_PAUSE, duration / 2) - start.lasted, 0.0)
         self._begin_facts(facts, keywords, pause=pause, left=left, round_trip=start.lasted)
         if start.exposure.stopped:
@@ -295,6 +304,14 @@ class Exposing(Imaging, Checking, Idling):
             text = warning(exposure)
             if text is not None and self._record.is_first_warning(warning.__name__):
                 logger.warning("%r: %s", self, text)
+
+
+async def _end_preparations(facts: ExposureFacts, provision: Provision) -> None:
+    """End the tasks of an exposure, and drop memory that was not used."""
+    try:
+        await provision.aclose()
+    finally:
+        await facts.cancel()
 
 
 def _replaced() -> ExposureAborted:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alpaca_async import AsyncCamera
+    from alpaca_async._download.frame_memory import FrameMemory
     from tests.scripted import Reply
 
 IMAGEBYTES = "application/imagebytes"
@@ -110,20 +111,20 @@ async def test_every_type_rank_and_data_start_arrives_unchanged(
     assert array.flags.c_contiguous
     assert array.flags.aligned
     assert image_.data.flags.c_contiguous
-    assert image_.data.flags.owndata
     assert np.shares_memory(view.data, view.array)
     assert camera.image_array_info == image_.metadata
     assert image_.metadata.shape == shape
     assert image_.metadata.image_element_type is ImageArrayElementTypes.INT32
 
 
-async def test_the_array_is_a_view_of_a_buffer_of_exactly_its_size() -> None:
+async def test_the_pixels_are_a_view_of_memory_of_exactly_their_size() -> None:
     async with OneImage(http(image(ramp(30, 20)), IMAGEBYTES)) as camera:
         array = await camera.get_image_array()
-    owner = array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
-    assert owner.nbytes == array.nbytes
+        rows = (await camera.get_image()).data
+    for owner in (array, rows):
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base  # noqa: PLW2901 - one step after another
+        assert owner.nbytes == array.nbytes
 
 
 @pytest.mark.parametrize("transport", ["direct", "httpx"])
@@ -485,10 +486,12 @@ async def test_pixels_are_freed_with_the_image_or_its_error(
 ) -> None:
     memories: list[weakref.ref[Any]] = []
 
-    def recording(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AscomOrderBuffer:
-        memory = AscomOrderBuffer(shape, dtype)
-        memories.append(weakref.ref(memory.array))
-        return memory
+    def recording(
+        shape: tuple[int, ...], dtype: np.dtype[Any], memory: FrameMemory | None
+    ) -> AscomOrderBuffer:
+        buffer = AscomOrderBuffer(shape, dtype, memory)
+        memories.append(weakref.ref(buffer.array))
+        return buffer
 
     layout = replace(ASCOM_ORDER, new_buffer=recording)
     monkeypatch.setattr(imaging_module, "ASCOM_ORDER", layout)
