@@ -33,6 +33,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
     "others": images.others,
     "starts": exposures.starts,
     "sequence": exposures.sequence,
+    "large": exposures.large,
     "cancelling": exposures.cancelling,
     "readout": readouts.readout,
     "files": files.files,

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from statistics import median, quantiles
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async import AlpacaClient, CameraGroup
 
-from .measure import Bound, Row
+from .measure import Bound, Row, blocking, costs, walls
+from .peers import BlockingClient
+from .server import HOST, Content, serving
 from .simulator import simulating
 
 if TYPE_CHECKING:
     from alpaca_async import AsyncCamera
 
-    from .measure import Scale
+    from .measure import Scale, Work
     from .simulator import Simulator
 
 _MS: Final = 1e3
 _SMALL: Final = (64, 48)
 _EXPOSURE: Final = 0.2
+_SHORT: Final = 0.1
 _WORK: Final = 0.05
 
 
@@ -94,6 +98,31 @@ async def _sequence(camera: AsyncCamera, frames: int) -> float:
         async for _ in images:
             await asyncio.sleep(_WORK)
     return (perf_counter() - start - _WORK) / frames
+
+
+async def large(scale: Scale) -> list[Row]:
+    """The time that `expose` takes beyond the exposure and the download of a large frame.
+
+    The memory of the frame is provided during the exposure, except for the first one.
+    """
+    with (
+        serving(Content("camera", scale.frame)) as (port,),
+        BlockingClient(port, scale.frame) as baseline,
+    ):
+        async with AlpacaClient() as client:
+            camera = client.camera(f"{HOST}:{port}")
+            variants: dict[str, Work] = {
+                "baseline": blocking(baseline.download),
+                "ours": partial(camera.expose, _SHORT),
+            }
+            found = await costs(scale.runs, variants)
+    floors = walls(found["baseline"], _MS)
+    beyond = [
+        ours - _SHORT * _MS - floor
+        for ours, floor in zip(walls(found["ours"], _MS), floors, strict=True)
+    ]
+    what, limit = f"expose({_SHORT}), beyond exposure and download", Bound("ours", "<=", 60.0)
+    return [Row(what, "ms", beyond, "recv_into, blocking", floors, limit)]
 
 
 async def cancelling(scale: Scale) -> list[Row]:

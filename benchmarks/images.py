@@ -8,6 +8,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import aiohttp
 import httpx
@@ -15,6 +16,7 @@ import numpy as np
 import trustme
 
 from alpaca_async import AlpacaClient
+from alpaca_async._download import transposition
 
 from . import wire
 from .child import in_child
@@ -35,8 +37,10 @@ from .peers import HAS_ALPYCA, BlockingClient, aiohttp_array, httpx_array, httpx
 from .server import HOST, Content, serving
 
 if TYPE_CHECKING:
+    from alpaca_async import AsyncCamera
+
     from .child import Footprint
-    from .measure import Scale, Work
+    from .measure import Cost, Scale, Work
     from .wire import Frame
 
 BASELINE = "recv_into, blocking"
@@ -78,7 +82,7 @@ async def array(scale: Scale) -> list[Row]:
 
 
 async def image(scale: Scale) -> list[Row]:
-    """get_image(): one frame, row-major and contiguous."""
+    """get_image(): one frame in rows, transposed by the extension and by numpy."""
     size = wire.nbytes(scale.frame)
     with serving(Content("image", scale.frame)) as (port,), BlockingClient(port, scale.frame) as b:
         async with AlpacaClient() as client:
@@ -87,6 +91,7 @@ async def image(scale: Scale) -> list[Row]:
             variants: dict[str, Work] = {
                 "baseline": blocking(b.download),
                 "ours": camera.get_image,
+                "by numpy": partial(_transposed_by_numpy, camera),
                 "numpy": blocking(b.download_rows),
             }
             found = await costs(scale.runs, variants)
@@ -97,9 +102,31 @@ async def image(scale: Scale) -> list[Row]:
     what, rows = "get_image()", f"{BASELINE}, ascontiguousarray"
     at_most = Bound("ours", "<=", (2 * size + 16 * MIB) / MIB)
     return [
-        Row(what, "ms", ours, BASELINE, walls(found["baseline"], MS), Bound("ratio", "<=", 2.5)),
+        *_transposed("extension", found["ours"], found["baseline"], wall=1.5, cpu=2.2),
+        *_transposed("numpy", found["by numpy"], found["baseline"], wall=2.5, cpu=5.0),
         Row(what, "ms", ours, rows, walls(found["numpy"], MS)),
         Row(f"{what}, memory", "MiB", *_pair(peaks, rows), at_most),
+    ]
+
+
+async def _transposed_by_numpy(camera: AsyncCamera) -> object:
+    with patch.object(transposition, "compiled", None):
+        return await camera.get_image()
+
+
+def _transposed(
+    name: str, ours: list[Cost], baseline: list[Cost], *, wall: float, cpu: float
+) -> list[Row]:
+    """Return the rows of one way to transpose; none if it is not installed."""
+    if name == "extension" and transposition.compiled is None:
+        return []
+    what, limits = (
+        f"get_image(), by {name}",
+        (Bound("ratio", "<=", wall), Bound("ratio", "<=", cpu)),
+    )
+    return [
+        Row(what, "ms", walls(ours, MS), BASELINE, walls(baseline, MS), limits[0]),
+        Row(f"{what}, CPU", "ms", cpus(ours, MS), BASELINE, cpus(baseline, MS), limits[1]),
     ]
 
 

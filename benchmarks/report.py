@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from alpaca_async._download.transposition import transposed_by
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -25,6 +27,7 @@ def machine(loop: str) -> dict[str, str]:
         "CPUs": str(os.cpu_count()),
         "Python": platform.python_version(),
         loop: _version(loop),
+        "rows by": transposed_by(),
     }
     return about | {name: found for name in _PACKAGES if (found := _version(name))}
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from multiprocessing import Process
 from statistics import median
 from time import perf_counter
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from alpaca_async._download import transposition
 from alpaca_async._download.rowmajor import RowMajorBuffer, transpose_blocked
 
 from .child import touch_memory
@@ -116,6 +119,29 @@ def through_tile(
                 np.copyto(rows[y : y + step, x : x + columns], part.T)
 
     return place
+
+
+def by_extension(filled: Pixels, rows: Pixels) -> None:
+    assert transposition.compiled is not None
+    transposition.compiled(filled[..., np.newaxis], rows[..., np.newaxis])
+
+
+def by_opencv(filled: Pixels, rows: Pixels) -> None:
+    cv2 = import_module("cv2")
+    cv2.setNumThreads(1)
+    cv2.transpose(filled, rows)
+
+
+def compiled_methods() -> dict[str, Method]:
+    """Return the methods of what is installed, for slabs of about 1, 2 and 4 MiB."""
+    places = {"extension": by_extension} if transposition.compiled is not None else {}
+    if find_spec("cv2"):
+        places["OpenCV"] = by_opencv
+    return {
+        f"slab {k}, {name}": slab(k, place)
+        for name, place in places.items()
+        for k in (80, 160, 320)
+    }
 
 
 def interleaved(frames: int, columns: int, place: Callable[[Pixels, Pixels], None]) -> Method:
@@ -250,6 +276,7 @@ def methods(source: Pixels) -> dict[str, Method]:
             )
             for k in (128, 256, 512)
         },
+        **compiled_methods(),
         "RowMajorBuffer": column_slabs,
         **dict(receptions(source)),
     }

@@ -1,8 +1,8 @@
 """A process that only sends prepared replies: `python -m benchmarks.server CONTENTS`.
 
 CONTENTS is a JSON list of `Content`. The process prints the ports, and exits when stdin is closed.
-Each image connection has a thread that sends one buffer with `sendall`. One thread with a selector
-answers all connections of `calls`.
+Each image connection has a thread that sends one buffer with `sendall`; `camera` also exposes. One
+thread with a selector answers all connections of `calls`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Thread
-from typing import TYPE_CHECKING, Final, Literal
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import parse_qs
 
 from . import wire
 
@@ -26,18 +28,24 @@ if TYPE_CHECKING:
 
     from .wire import Frame
 
+    Replies = Callable[[bytes], bytes]
+
 ROOT: Final = Path(__file__).parents[1]
 HOST: Final = "127.0.0.1"
 
 _BACKLOG: Final = 128
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_IDLE, _EXPOSING = 0, 2
+
+
+Kind: TypeAlias = Literal["image", "json", "calls", "camera"]
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
     """What one port serves: an image of `frame` as ImageBytes or JSON, or only small replies."""
 
-    kind: Literal["image", "json", "calls"]
+    kind: Kind
     frame: Frame = (1, 1)
     certificate: str | None = None
 
@@ -61,9 +69,7 @@ def main(argument: str) -> None:
     sys.stdin.read()
 
 
-def _content(
-    kind: Literal["image", "json", "calls"], frame: list[int], certificate: str | None
-) -> Content:
+def _content(kind: Kind, frame: list[int], certificate: str | None) -> Content:
     width, height = frame
     return Content(kind, (width, height), certificate)
 
@@ -74,9 +80,46 @@ def _open(content: Content) -> int:
     if content.kind == "calls":
         _start(_answer_calls, listener)
     else:
-        prepare = wire.image_reply if content.kind == "image" else wire.json_reply
-        _start(_accept, listener, prepare(content.frame), _context(content.certificate))
+        _start(_accept, listener, _replies(content), _context(content.certificate))
     return port
+
+
+def _replies(content: Content) -> Replies:
+    """Return the function that returns the reply to a request."""
+    if content.kind == "camera":
+        return _Camera(wire.image_reply(content.frame)).reply
+    image = (wire.json_reply if content.kind == "json" else wire.image_reply)(content.frame)
+    ready = wire.ready_reply()
+    return lambda request: image if b"/imagearray" in _first_line(request) else ready
+
+
+def _first_line(request: bytes) -> bytes:
+    return request[: request.index(b"\r\n")]
+
+
+class _Camera:
+    """A camera that takes exposures, without readout, and has no other member."""
+
+    def __init__(self, image: bytes) -> None:
+        self._image = image
+        self._due = 0.0
+
+    def reply(self, request: bytes) -> bytes:
+        member = _first_line(request).split()[1].partition(b"?")[0].rpartition(b"/")[2]
+        exposing = monotonic() < self._due
+        match member:
+            case b"imagearray":
+                return self._image
+            case b"imageready":
+                return wire.value_reply(not exposing)
+            case b"camerastate":
+                return wire.value_reply(_EXPOSING if exposing else _IDLE)
+            case b"startexposure":
+                body = parse_qs(request.partition(_END_OF_HEAD)[2])
+                self._due = monotonic() + float(body[b"Duration"][0])
+                return wire.value_reply(None)
+            case _:
+                return wire.not_implemented_reply()
 
 
 def _context(certificate: str | None) -> ssl.SSLContext | None:
@@ -91,21 +134,19 @@ def _start(work: Callable[..., None], *arguments: object) -> None:
     Thread(target=work, args=arguments, daemon=True).start()
 
 
-def _accept(listener: socket.socket, image: bytes, context: ssl.SSLContext | None) -> None:
+def _accept(listener: socket.socket, replies: Replies, context: ssl.SSLContext | None) -> None:
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _start(_answer, connection, image, context)
+        _start(_answer, connection, replies, context)
 
 
-def _answer(connection: socket.socket, image: bytes, context: ssl.SSLContext | None) -> None:
-    ready = wire.ready_reply()
+def _answer(connection: socket.socket, replies: Replies, context: ssl.SSLContext | None) -> None:
     with suppress(OSError), connection:
         if context is not None:
             connection = context.wrap_socket(connection, server_side=True)
         while request := _receive(connection):
-            line = request[: request.index(b"\r\n")]
-            connection.sendall(image if b"/imagearray" in line else ready)
+            connection.sendall(replies(request))
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -58,7 +58,19 @@ def json_reply(frame: Frame) -> bytes:
 
 
 def ready_reply() -> bytes:
-    body = json.dumps(_ENVELOPE | {"Value": True}).encode()
+    return value_reply(True)
+
+
+def value_reply(value: object) -> bytes:
+    return _small_reply({"Value": value})
+
+
+def not_implemented_reply() -> bytes:
+    return _small_reply({"ErrorNumber": 0x400, "ErrorMessage": "not implemented"})
+
+
+def _small_reply(fields: dict[str, object]) -> bytes:
+    body = json.dumps(_ENVELOPE | fields).encode()
     return head("application/json", len(body)) + body
 
 

@@ -113,7 +113,8 @@ def _frames(frames: Frames) -> Iterator[tuple[str, str, str]]:
         f"until the image is ready, after {frames.exposure:g} s of exposure",
     )
     yield "", duration(frames.first_byte), "until the first byte of the image"
-    yield "", duration(frames.transfer), f"transfer, {megabytes(frames.bytes_per_second)}/s"
+    rate = megabytes(frames.bytes_per_second)
+    yield "", duration(frames.transfer), f"transfer, {rate}/s; rows by {frames.transposed_by}"
     if frames.calls_meanwhile is not None:
         yield from _calls("parallel call", frames.calls_meanwhile)
 

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import httpx
 
 from alpaca_async._camera import AlpacaClient
 from alpaca_async._device.cached_facts import optional
+from alpaca_async._download.transposition import transposed_by
 from alpaca_async._enums import CameraStates
 from alpaca_async._http.transport import DirectTransport
 
@@ -109,6 +110,8 @@ class Frames:
     """From the request for the image until the head of its reply."""
     transfer: float
     """From the head of the reply until the image is in an array."""
+    transposed_by: Literal["extension", "numpy"]
+    """What has copied the columns of the transfer into rows."""
     calls_meanwhile: Calls | None
     """Small calls during a download; None if the download was too short for one."""
 
@@ -199,6 +202,7 @@ async def _measure_frames(
         ready=median(frame.ready for frame in taken),
         first_byte=median(frame.first_byte for frame in taken),
         transfer=median(frame.transfer for frame in taken),
+        transposed_by=transposed_by(),
         calls_meanwhile=await _measure_calls_during_download(camera, transport),
     )
 

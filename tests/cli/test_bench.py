@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from alpaca_async._download.transposition import transposed_by
 from alpaca_async.cli._probe import measure, observed_client
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 from tests.scripted import ScriptedServer, value
@@ -31,6 +32,7 @@ def test_it_measures_calls_and_frames_and_leaves_the_camera_as_found(
     assert lines[2].startswith("small call ")
     form = "64 x 48 as ImageBytes, uint16 (int32 in the camera)"
     assert any(line.endswith(form) for line in lines)
+    assert any(line.endswith(f"/s; rows by {transposed_by()}") for line in lines)
     assert lines[-1].startswith("- ")
     assert simulated.count("startexposure") == 1
     assert not simulated.connected
@@ -46,6 +48,7 @@ def test_json_has_all_numbers_and_the_verdict(run: Run, address: str) -> None:
     assert frames["media_type"] == "application/imagebytes"
     assert frames["exposure"] == 0.01
     assert min(frames["ready"], frames["first_byte"], frames["transfer"]) >= 0
+    assert frames["transposed_by"] == transposed_by()
     assert report["verdict"]
 
 

@@ -20,6 +20,7 @@ _FRAMES = Frames(
     ready=0.1,
     first_byte=0.05,
     transfer=0.06,
+    transposed_by="extension",
     calls_meanwhile=Calls(20, 0.001, 0.002),
 )
 _QUICK = Measurements(
