@@ -23,6 +23,13 @@ def check_contents(wheel: str) -> None:
     assert tops == {"alpaca_async"}, tops
     assert {"alpaca_async/py.typed", "alpaca_async/testing/__init__.py"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.endswith((".c", ".o")) for name in names)
+    assert has_extension(wheel) == any("_download/_transpose." in name for name in names)
+
+
+def has_extension(wheel: str) -> bool:
+    """Return whether the wheel is for one platform, and not for all."""
+    return not wheel.endswith("-py3-none-any.whl")
 
 
 def check_imports() -> None:
@@ -37,9 +44,12 @@ def check_imports() -> None:
     assert alpaca_async.__version__ == importlib.metadata.version("alpaca_async")
 
 
-async def check_image() -> None:
-    """An image comes over a socket."""
+async def check_image(transposed_by: str) -> None:
+    """An image comes over a socket, and into rows by the extension if the wheel has it."""
     from alpaca_async import AsyncCamera
+    from alpaca_async._download import transposition
+
+    assert transposition.transposed_by() == transposed_by
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -58,5 +68,5 @@ async def check_image() -> None:
 
 check_contents(sys.argv[1])
 check_imports()
-asyncio.run(check_image())
+asyncio.run(check_image("extension" if has_extension(sys.argv[1]) else "numpy"))
 sys.stdout.write(f"{sys.argv[1]} holds what it should, and works without extras\n")

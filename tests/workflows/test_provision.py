@@ -12,7 +12,7 @@ from alpaca_async import AlpacaClient, AsyncCamera
 from alpaca_async._device import readiness
 from alpaca_async._download import frame_memory
 from alpaca_async._download.frame_memory import FrameMemory
-from alpaca_async._workflows import exposure as exposure_module
+from alpaca_async._workflows import provision as provision_module
 from tests.conditions import until
 from tests.scripted import ScriptedServer
 from tests.virtual_time import in_virtual_time, now
@@ -42,7 +42,7 @@ def provided(monkeypatch: pytest.MonkeyPatch) -> Provided:
     """Provide memory for small images, too, and note it."""
     some = Provided()
     monkeypatch.setattr(frame_memory, "_WORTH_PROVIDING", 1)
-    monkeypatch.setattr(exposure_module, "FrameMemory", some.new)
+    monkeypatch.setattr(provision_module, "FrameMemory", some.new)
     return some
 
 
@@ -128,5 +128,5 @@ async def test_an_image_that_cannot_have_memory_in_advance_is_taken_as_ever(
     def no_memory(nbytes: int) -> FrameMemory:
         raise MemoryError(nbytes)
 
-    monkeypatch.setattr(exposure_module, "FrameMemory", no_memory)
+    monkeypatch.setattr(provision_module, "FrameMemory", no_memory)
     await camera.expose(0.01)
