@@ -46,10 +46,10 @@ async def save(
     file. Nor does a cancellation, unless the file has its name already: then the call returns the
     path, and the task is cancelled at its next await.
 
-    Integers are stored in the narrowest type that holds all values, 16-bit unsigned if possible;
-    bytes and floating point keep their type. `extra` is as for `header`. If the name ends in
-    `.fz`, each row is compressed without loss. That needs the extra `fits` (astropy), and is slow
-    for floating point and 64-bit integers.
+    Integers of more than 16 bits are stored in the narrowest type that holds all values and the
+    camera's MaxADU, 16-bit unsigned if possible; other pixels keep their type. `extra` is as for
+    `header`. If the name ends in `.fz`, each row is compressed without loss. That needs the extra
+    `fits` (astropy), and is slow for floating point and 64-bit integers.
 
     Raises:
         FileExistsError: the file exists, and `overwrite` is false.
@@ -76,7 +76,7 @@ def to_hdu(image: ImageLike, extra: Mapping[str, Any] | None = None) -> PrimaryH
 
     Its data may be a view of the image's.
     """
-    pixels = image.data.astype(pixel_type(image.data), copy=False)
+    pixels = image.data.astype(pixel_type(image), copy=False)
     hdu = load("astropy.io.fits", extra="fits").PrimaryHDU
     return hdu(planes_first(pixels), header(image, extra))
 
@@ -101,7 +101,7 @@ def _save(image: ImageLike, path: Path, extra: Mapping[str, Any], *, overwrite: 
 
 
 def _write_plain(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
-    planes, dtype = planes_first(image.data), pixel_type(image.data)
+    planes, dtype = planes_first(image.data), pixel_type(image)
     file.write(_header_bytes([*_shape_cards(planes.shape, dtype), *cards]))
     for chunk in pixel_chunks(planes, dtype):
         check_cancelled()
@@ -111,7 +111,7 @@ def _write_plain(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
 
 def _write_compressed(file: BinaryIO, image: ImageLike, cards: list[Card]) -> None:
     fits = load("astropy.io.fits", extra="fits")
-    pixels = image.data.astype(pixel_type(image.data), copy=False)
+    pixels = image.data.astype(pixel_type(image), copy=False)
     algorithm = "RICE_1" if _suits_rice(pixels.dtype) else "GZIP_2"
     hdu = fits.CompImageHDU(
         planes_first(pixels), _header(cards), compression_type=algorithm, quantize_level=0.0

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from alpaca_async._pixels.image_like import ImageLike
+
 _INTEGER_TYPES: Final = tuple(np.dtype(name) for name in ("u2", "i2", "i4", "u4", "i8", "u8"))
 _CHUNK_BYTES: Final = 1 << 19
 """Bytes converted at a time: few enough to stay in the processor's cache until written."""
@@ -27,14 +29,17 @@ def planes_first(data: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(data, 2, 0) if data.ndim > 2 else data  # noqa: PLR2004 - rows, columns
 
 
-def pixel_type(data: NDArray[Any]) -> np.dtype[Any]:
+def pixel_type(image: ImageLike) -> np.dtype[Any]:
     """Return the dtype of the pixels in the file, in native byte order.
 
-    Integers of more than 16 bits get the narrowest type that holds all values.
+    Integers of more than 16 bits get the narrowest type that holds all values and MaxADU: it is
+    the same for bright and for dark images of a camera.
     """
+    data = image.data
     dtype = data.dtype.newbyteorder("=")
     if dtype in _INTEGER_TYPES and dtype.itemsize > 2:  # noqa: PLR2004 - 16 bits
-        return _narrowest(int(data.min()), int(data.max()))
+        max_adu = (image.exposure and image.exposure.info.max_adu) or 0
+        return _narrowest(int(data.min()), max(int(data.max()), max_adu))
     if dtype in (*_INTEGER_TYPES, np.uint8, np.float32, np.float64):
         return dtype
     raise TypeError(f"FITS cannot store pixels of type {dtype}")

@@ -278,11 +278,25 @@ async def test_integers_are_stored_in_the_narrowest_type_that_holds_them(
     tmp_path: Path, dtype: str, values: list[int], bits: int, zero: int | None
 ) -> None:
     data = np.array([values], dtype)
-    path = await fits.save(image_of(data), tmp_path / "a.fits")
+    path = await fits.save(image_of(data, exposure=None), tmp_path / "a.fits")
     with astropy_fits.open(path, do_not_scale_image_data=True) as file:
         assert file[0].header["BITPIX"] == bits
         assert file[0].header.get("BZERO") == zero
     assert read(path)[0].tolist() == [values]
+
+
+@pytest.mark.parametrize(
+    ("max_adu", "value", "bits"),
+    [(65535, 7, 16), (65536, 7, 32), (-1, 7, 16), (None, 7, 16), (65535, 65536, 32)],
+)
+async def test_a_dark_image_is_stored_in_the_type_that_max_adu_needs(
+    tmp_path: Path, max_adu: int | None, value: int, bits: int
+) -> None:
+    exposure = replace(EXPOSURE, info=replace(EXPOSURE.info, max_adu=max_adu))
+    path = await fits.save(image_of(np.full((2, 2), value, "<i4"), exposure), tmp_path / "a.fits")
+    with astropy_fits.open(path, do_not_scale_image_data=True) as file:
+        assert file[0].header["BITPIX"] == bits
+    assert read(path)[0].tolist() == [[value] * 2] * 2
 
 
 async def test_the_first_row_of_the_array_is_the_first_of_the_file(tmp_path: Path) -> None:
