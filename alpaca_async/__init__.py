@@ -41,6 +41,7 @@ from ._errors import (
     OperationFailed,
     OperationTimeout,
     ParkedException,
+    PixelTypeError,
     RequestRejected,
     SlavedException,
     TransportError,
@@ -60,6 +61,7 @@ from ._loops import AsyncioRequired
 from ._pixels.statistics import Histogram, ImageStatistics
 from ._progress import Progress
 from ._protocol.imagebytes import ImageMetadata, decode_imagebytes
+from ._protocol.pixeltype import PixelType
 from ._session.management import ConfiguredDevice, ServerDescription
 from ._session.session import Timeouts
 from ._stream import Stream
@@ -119,6 +121,8 @@ __all__ = [
     "OperationTimeout",
     "Outcome",
     "ParkedException",
+    "PixelType",
+    "PixelTypeError",
     "Progress",
     "Reconnect",
     "RequestRejected",

@@ -9,6 +9,7 @@
     ├── OperationFailed                 the device's state shows that the operation failed
     │   ├── OperationTimeout            (also TimeoutError) it did not end in time
     │   └── ExposureAborted             another task aborted the exposure
+    ├── PixelTypeError                  pixels do not fit into the dtype that was requested
     ├── UnexpectedError                 another exception, as the outcome of one camera of a group
     └── AscomError                      the device replied with an error number
         ├── NotImplementedException         0x400
@@ -131,6 +132,28 @@ class OperationTimeout(OperationFailed, TimeoutError):
 
 class ExposureAborted(OperationFailed):
     """Another task aborted the exposure while this one waited for its image."""
+
+
+class PixelTypeError(AlpacaError):
+    """The pixels of an image do not fit into the dtype that was requested.
+
+    `value` is the first such pixel in the order of transmission, `position` its place `(x, y)` or
+    `(x, y, plane)`. Both are None if the MaxADU that `dtype="camera"` needs is unknown. The image
+    stays in the camera: `get_image` can download it with another dtype.
+    """
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        value: float | None = None,
+        position: tuple[int, ...] | None = None,
+        server: str = "",
+        member: str = "",
+    ) -> None:
+        super().__init__(reason, server=server, member=member)
+        self.value = value
+        self.position = position
 
 
 class UnexpectedError(AlpacaError):

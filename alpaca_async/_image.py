@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 class Image:
     """An image with the row axis first, as in numpy, FITS and on screens; row 0 is the top row.
 
-    `data` has the shape `(height, width)` or `(height, width, planes)` and the little-endian
-    dtype in which the pixels were transmitted. `exposure` is None for an image that was only
-    downloaded.
+    `data` has the shape `(height, width)` or `(height, width, planes)`. Its dtype is little-endian:
+    the one that was requested, else the one in which the pixels were transmitted, which is
+    `metadata.dtype` in any case. `exposure` is None for an image that was only downloaded.
     """
 
     data: NDArray[Any]

@@ -21,6 +21,7 @@ import numpy as np
 
 from alpaca_async._download import transposition
 from alpaca_async._download.rowmajor import RowMajorBuffer, transpose_blocked
+from alpaca_async._protocol.conversion import Conversion
 
 from .child import touch_memory
 
@@ -183,7 +184,7 @@ def in_quads(filled: Pixels, rows: Pixels) -> None:
 
 def column_slabs(source: Pixels, target: Pixels) -> float:
     del target
-    slabs = RowMajorBuffer(source.shape, source.dtype)
+    slabs = RowMajorBuffer(source.shape, Conversion(source.dtype))
     data = source.reshape(-1).view(np.uint8).data
     done, total = 0, 0.0
     while slabs.missing:
@@ -225,7 +226,7 @@ def receive_then_copy(connection: socket.socket, source: Pixels) -> Pixels:
 
 
 def receive_slabs(connection: socket.socket, source: Pixels) -> Pixels:
-    slabs = RowMajorBuffer(source.shape, source.dtype)
+    slabs = RowMajorBuffer(source.shape, Conversion(source.dtype))
     connection.sendall(b"x")
     while slabs.missing:
         slabs.received(connection.recv_into(slabs.get_buffer()))

@@ -26,9 +26,10 @@ from alpaca_async._session.error_mapping import member_of
 from alpaca_async._session.session import stream_of
 from alpaca_async._session.stall import StallGuard
 
+from .ascomorder import AscomOrderBuffer
 from .delivery import Delivery
 from .rowmajor import RowMajorBuffer, row_major_shape, transpose_blocked
-from .sink import AscomOrderBuffer, ImageSink, NewPixelBuffer
+from .sink import ImageSink, NewPixelBuffer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.imagebytes import ImageMetadata
+    from alpaca_async._protocol.pixeltype import PixelType
     from alpaca_async._protocol.transaction_ids import CheckTransactionId
     from alpaca_async._session.session import Session
 
@@ -81,24 +83,27 @@ async def download(
     server: str,
     path: str,
     layout: Layout,
+    wanted: PixelType,
     progress: ProgressCallback | None = None,
     memory: FrameMemory | None = None,
 ) -> Downloaded:
-    """Return the image at `path` in `layout`; in `memory` if that has the right size.
+    """Return the image at `path` in `layout`, in the dtype that is `wanted`.
+
+    The pixels are in `memory` if that has the right size.
 
     Raises:
         AscomError: the device reported an error, for example that there is no image.
         IncompleteImage: the connection broke or was closed before the last pixel.
         MalformedResponse: the reply is not one image, or exceeds `max_image_bytes`.
+        PixelTypeError: a pixel does not fit into the dtype.
     """
     new_meter = partial(DownloadMeter, progress) if progress else None
     number = session.next_number()
     check_transaction_id = partial(session.check_transaction_id, server, number)
-    sink = ImageSink(
-        layout.new_buffer, session.max_image_bytes, new_meter, check_transaction_id, memory
-    )
+    limit = session.max_image_bytes
+    sink = ImageSink(layout.new_buffer, limit, new_meter, check_transaction_id, wanted, memory)
     del memory  # the sink passes it on, or drops it
-    json_image = _JsonImage(session.max_image_bytes, new_meter, check_transaction_id)
+    json_image = _JsonImage(limit, new_meter, check_transaction_id, wanted)
     limits = session.timeouts
     stall = StallGuard(
         limits.stall, limits.first_byte_limit, lambda: sink.nbytes + json_image.nbytes
@@ -190,10 +195,13 @@ class _JsonImage:
         max_image_bytes: int,
         new_meter: NewMeter | None,
         check_transaction_id: CheckTransactionId,
+        wanted: PixelType,
     ) -> None:
         self.nbytes = 0
         self._parser = ImageJsonParser(
-            max_image_bytes=max_image_bytes, check_transaction_id=check_transaction_id
+            max_image_bytes=max_image_bytes,
+            check_transaction_id=check_transaction_id,
+            wanted=wanted,
         )
         self._new_meter = new_meter
         self._meter: DownloadMeter | None = None

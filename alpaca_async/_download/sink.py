@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-import numpy as np
-
 from alpaca_async._errors import IncompleteImage, MalformedResponse
 from alpaca_async._progress import DownloadMeter
+from alpaca_async._protocol.conversion import Conversion
 from alpaca_async._protocol.imagebytes import (
     HEADER_SIZE,
     MAX_DATA_START,
@@ -18,7 +17,9 @@ from alpaca_async._protocol.imagebytes import (
     payload_error,
 )
 from alpaca_async._protocol.media import IMAGEBYTES, content_length, encoding, media_type
+from alpaca_async._protocol.pixeltype import AS_SENT
 
+from .ascomorder import AscomOrderBuffer
 from .frame_memory import FrameMemory
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from alpaca_async._protocol.imagebytes import ImageMetadata
+    from alpaca_async._protocol.pixeltype import PixelType
     from alpaca_async._protocol.transaction_ids import CheckTransactionId
 
 _OK: Final = 200
@@ -62,35 +64,9 @@ class PixelBuffer(Protocol):
         ...
 
 
-NewPixelBuffer: TypeAlias = Callable[
-    [tuple[int, ...], np.dtype[Any], FrameMemory | None], PixelBuffer
-]
-"""Creates the buffer for the pixels of a shape and dtype; in the memory, if its size is right."""
+NewPixelBuffer: TypeAlias = Callable[[tuple[int, ...], Conversion, FrameMemory | None], PixelBuffer]
+"""Creates the buffer for the pixels of a shape; in the memory, if its size is right."""
 NewMeter: TypeAlias = Callable[[int | None], DownloadMeter]
-
-
-class AscomOrderBuffer:
-    """Receives pixels directly into an array in ASCOM's order `[x, y(, plane)]`.
-
-    The array is in `memory` if that has the right size.
-    """
-
-    def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], memory: FrameMemory | None = None
-    ) -> None:
-        self.missing = math.prod(shape) * dtype.itemsize
-        pixels = (memory or FrameMemory(0)).pass_on(self.missing).array
-        self.array: NDArray[Any] = pixels.view(dtype).reshape(shape)
-        self._free = pixels.data
-
-    def get_buffer(self) -> memoryview:
-        """Return the memory that is not filled yet."""
-        return self._free
-
-    def received(self, count: int) -> None:
-        """Accept the first `count` bytes of the buffer, which the caller has filled."""
-        self.missing -= count
-        self._free = self._free[count:]
 
 
 class ImageSink:
@@ -102,9 +78,12 @@ class ImageSink:
         max_image_bytes: int,
         new_meter: NewMeter | None = None,
         check_transaction_id: CheckTransactionId | None = None,
+        wanted: PixelType = AS_SENT,
         memory: FrameMemory | None = None,
     ) -> None:
-        self._reply = _Reply(new_buffer, max_image_bytes, new_meter, check_transaction_id, memory)
+        self._reply = _Reply(
+            new_buffer, max_image_bytes, new_meter, check_transaction_id, wanted, memory
+        )
         self._receiver = _receive(self._reply)
         self._free = next(self._receiver)
 
@@ -202,23 +181,26 @@ class _Reply:
         max_image_bytes: int,
         new_meter: NewMeter | None,
         check_transaction_id: CheckTransactionId | None,
+        wanted: PixelType,
         memory: FrameMemory | None,
     ) -> None:
+        self.wanted = wanted
         self.new_buffer = new_buffer
         self.max_image_bytes = max_image_bytes
         self.new_meter = new_meter
         self.check_transaction_id = check_transaction_id
         self.memory = memory
 
-    def check(self, metadata: ImageMetadata, data_start: int) -> None:
+    def check(self, metadata: ImageMetadata, data_start: int, conversion: Conversion) -> None:
         """Raise unless the image is within the size limit and fits the Content-Length.
 
         INDIGO counts the pixels only, and sends its header as well. Its Content-Length is accepted
         where it is exactly the size of the pixels that the header describes.
         """
-        if metadata.nbytes > self.max_image_bytes:
+        in_memory = math.prod(metadata.shape) * conversion.target.itemsize
+        if (nbytes := max(metadata.nbytes, in_memory)) > self.max_image_bytes:
             raise MalformedResponse(
-                f"an image of {metadata.nbytes} bytes exceeds the limit of {self.max_image_bytes}"
+                f"an image of {nbytes} bytes exceeds the limit of {self.max_image_bytes}"
             )
         expected = data_start + metadata.nbytes
         length = expected if self.content_length is None else self.content_length
@@ -248,11 +230,12 @@ def _receive(reply: _Reply) -> Receiver:
 
 
 def _receive_image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> Receiver:
-    reply.check(metadata, data_start)
+    conversion = Conversion(metadata.dtype, reply.wanted)
+    reply.check(metadata, data_start, conversion)
     reply.metadata = metadata
     reply.expected = data_start + metadata.nbytes
     yield from _fill(bytearray(data_start - HEADER_SIZE))
-    reply.pixels = pixels = _allocate(reply, metadata)
+    reply.pixels = pixels = _allocate(reply, metadata, conversion)
     reply.meter = meter = reply.new_meter(metadata.nbytes) if reply.new_meter else None
     while pixels.missing:
         pixels.received((yield pixels.get_buffer()))
@@ -260,13 +243,13 @@ def _receive_image(reply: _Reply, metadata: ImageMetadata, data_start: int) -> R
             meter.update(metadata.nbytes - pixels.missing)
 
 
-def _allocate(reply: _Reply, metadata: ImageMetadata) -> PixelBuffer:
+def _allocate(reply: _Reply, metadata: ImageMetadata, conversion: Conversion) -> PixelBuffer:
     """Return the requested buffer; one in ASCOM's order if only the header states a large size."""
     small = metadata.nbytes <= _MAX_ROW_MAJOR_WITHOUT_LENGTH
     size_confirmed = reply.content_length is not None
     new_buffer = reply.new_buffer if small or size_confirmed else AscomOrderBuffer
     try:
-        return new_buffer(metadata.shape, metadata.dtype, reply.memory)
+        return new_buffer(metadata.shape, conversion, reply.memory)
     except (MemoryError, OverflowError, ValueError) as error:
         raise MalformedResponse(
             f"not enough memory for an image of {metadata.nbytes} bytes"

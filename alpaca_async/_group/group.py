@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from alpaca_async._image import Image
+    from alpaca_async._protocol.pixeltype import PixelTypeLike
 
     from .member import GroupProgress
     from .outcome import Outcome
@@ -104,6 +105,7 @@ class CameraGroup:
         duration: Durations,
         *,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -121,7 +123,7 @@ class CameraGroup:
         Cancellation aborts all exposures. The other arguments are those of `AsyncCamera.expose`;
         `progress` also gets the camera.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
+        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at)
         this_round = self._round(duration, options)
         async with self._operation():
             return await this_round.expose()
@@ -131,6 +133,7 @@ class CameraGroup:
         duration: Durations,
         *,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -140,7 +143,7 @@ class CameraGroup:
 
         If a camera cannot be prepared, no exposure starts.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
+        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at)
         this_round = self._round(duration, options)
         async with self._operation():
             prepared = await this_round.prepare()
@@ -153,22 +156,24 @@ class CameraGroup:
         duration: Durations,
         *,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
         at: datetime | None = None,
     ) -> Stream[Outcome]:
         """Expose as `expose` does, and yield each outcome as soon as it is known."""
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at)
+        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at)
         return Stream(self._outcomes(self._round(duration, options)))
 
-    def exposures(
+    def exposures(  # noqa: PLR0913 - named choices with defaults
         self,
         duration: Durations,
         *,
         count: int | None = None,
         retries: int = 0,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: GroupProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -187,7 +192,7 @@ class CameraGroup:
 
         Use the stream with `async with`: leaving the block aborts running exposures once.
         """
-        options = Options(contiguous, progress, ready_timeout, prepare_timeout, at, retries)
+        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at, retries)
         if count is not None:
             check_count("count", count)
         first = self._round(duration, options)

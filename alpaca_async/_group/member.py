@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from alpaca_async._camera import AsyncCamera
 from alpaca_async._errors import AlpacaError, OperationTimeout, UnexpectedError
 from alpaca_async._progress import Progress
+from alpaca_async._protocol.pixeltype import pixel_type
 from alpaca_async._protocol.values import check_count, check_limit
 from alpaca_async._tasks import together
 
@@ -21,6 +22,7 @@ from .outcome import Outcome
 if TYPE_CHECKING:
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
+    from alpaca_async._protocol.pixeltype import PixelTypeLike
     from alpaca_async._workflows.sequence import ExposureRequest
 
 GroupProgress: TypeAlias = Callable[[AsyncCamera, Progress], None]
@@ -51,6 +53,7 @@ class Options:
     """The arguments of `CameraGroup.expose` that are the same for all cameras."""
 
     contiguous: bool
+    dtype: PixelTypeLike
     progress: GroupProgress | None
     ready_timeout: float
     prepare_timeout: float
@@ -58,6 +61,7 @@ class Options:
     retries: int = 0
 
     def __post_init__(self) -> None:
+        pixel_type(self.dtype)
         check_limit("ready_timeout", self.ready_timeout)
         check_limit("prepare_timeout", self.prepare_timeout)
         if self.at is not None:
@@ -155,6 +159,7 @@ class Member:
             replace(request, prepare=None),
             count=1,
             contiguous=options.contiguous,
+            dtype=options.dtype,
             progress=options.progress_of(self.camera),
             ready_timeout=options.ready_timeout,
             retries=options.retries,

@@ -22,9 +22,9 @@ def full_scale(image: ImageLike) -> float:
 
 
 def may_have_wrong_signs(image: ImageLike) -> bool:
-    """Whether the type of the pixels is too narrow for the values that the camera states."""
+    """Whether pixels that were sent as Int16 may be negative, and MaxADU needs a wider type."""
     stated = image.exposure and image.exposure.info.max_adu
-    return image.data.dtype == np.int16 and (stated or 0) > np.iinfo(np.int16).max
+    return image.data.dtype.kind != "u" and (stated or 0) > np.iinfo(np.int16).max
 
 
 def has_negative_pixels(image: ImageLike) -> bool:

@@ -15,13 +15,16 @@ from alpaca_async._errors import IncompleteImage, MalformedResponse
 
 from .fields import raise_reported_error, with_ascom_names
 from .imagebytes import DTYPES, ImageMetadata
-from .jsonpixels import CLOSE, JSON_TYPES, PixelParser
+from .jsonnumbers import JSON_TYPES
+from .jsonpixels import CLOSE, PixelParser
+from .pixeltype import AS_SENT
 from .transaction_ids import transaction_id
 from .values import decode, decode_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .pixeltype import PixelType
     from .transaction_ids import CheckTransactionId
 
 # Bytes that are parsed at once: small enough that text and temporary arrays stay in the
@@ -43,14 +46,20 @@ class ImageJsonParser:
 
     Call `feed` and `close` in a worker thread: they compute. They hold the interpreter lock only
     for short periods. Besides small temporaries they allocate only the array, which grows with the
-    text up to `max_image_bytes`. If `Type` follows the pixels and is not int32, the array is
-    converted once at the end. `received` is the number of bytes so far.
+    text up to `max_image_bytes`. It has the dtype that is `wanted` from the start, unless `Type`
+    follows the pixels: then it is converted once at the end. `received` is the number of bytes so
+    far.
     """
 
     def __init__(
-        self, *, max_image_bytes: int, check_transaction_id: CheckTransactionId | None = None
+        self,
+        *,
+        max_image_bytes: int,
+        check_transaction_id: CheckTransactionId | None = None,
+        wanted: PixelType = AS_SENT,
     ) -> None:
         self.received = 0
+        self._wanted = wanted
         self._check_transaction_id = check_transaction_id
         self._max_image_bytes = max_image_bytes
         self._pending = bytearray()
@@ -75,6 +84,7 @@ class ImageJsonParser:
             AscomError: the reply contains an error of the device, whatever its `Value` is.
             IncompleteImage: the text is truncated.
             MalformedResponse: the text is not the JSON of an image.
+            PixelTypeError: a pixel does not fit into the dtype that is wanted.
 
         """
         self._parse(bytes(self._pending))
@@ -108,7 +118,7 @@ class ImageJsonParser:
         except MalformedResponse as error:
             raise self._image_error or error from None
         self._image_error = self._finished = None
-        self._pixels = PixelParser(declared_type, self._max_image_bytes)
+        self._pixels = PixelParser(declared_type, self._wanted, self._max_image_bytes)
         return rest
 
     def _parse_pixels(self, pixels: PixelParser, text: bytes) -> bytes:
@@ -227,7 +237,7 @@ def _image(pixels: PixelParser, reply: dict[str, Any]) -> tuple[NDArray[Any], Im
     if rank != len(shape):
         raise MalformedResponse(f"an image of Rank {rank} is nested {len(shape)} levels deep")
     element = ImageArrayElementTypes(number)
-    array = pixels.numbers.finish(DTYPES[element]).reshape(shape)
+    array = pixels.numbers.finish(DTYPES[element], shape).reshape(shape)
     return array, ImageMetadata(1, element, element, rank, *shape)
 
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from alpaca_async._enums import ImageArrayElementTypes
 from alpaca_async._errors import MalformedResponse
 
-from .imagebytes import DTYPES
+from .jsonnumbers import new_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from .pixeltype import PixelType
 
 # The longest number that is accepted, in bytes. No double needs more than 767 significant digits.
 _MAX_NUMBER: Final = 1024
@@ -33,10 +34,6 @@ _DIGITS64: Final = 18
 
 # Bytes of text in one call of `json`, which holds the interpreter lock.
 _RUN: Final = 1 << 13
-
-# The largest growth of the array in one step, in bytes: numpy zeroes them while it holds the
-# interpreter lock.
-_GROWTH: Final = 1 << 20
 
 # The kind of each byte: 0 to 9 for the digits, then these. From `_COMMA` on they are delimiters.
 _MINUS, _FLOAT, _SPACE, _COMMA, _OPEN, CLOSE, _FOREIGN = range(10, 17)
@@ -54,14 +51,6 @@ _WHITESPACE: Final = b" \t\n\r"
 _SPACES: Final = re.compile(rb"[ \t\n\r]+")
 
 _MAX_RANK: Final = 3
-_INT32: Final = DTYPES[ImageArrayElementTypes.INT32]
-_FLOAT64: Final = DTYPES[ImageArrayElementTypes.DOUBLE]
-JSON_TYPES: Final = (
-    ImageArrayElementTypes.INT16,
-    ImageArrayElementTypes.INT32,
-    ImageArrayElementTypes.DOUBLE,
-)
-"""The element types that a JSON image can have."""
 
 
 class PixelParser:
@@ -70,10 +59,10 @@ class PixelParser:
     `remainder` is text that was not parsed yet; the caller puts it before the next text.
     """
 
-    def __init__(self, declared_type: object, max_bytes: int) -> None:
+    def __init__(self, declared_type: object, wanted: PixelType, max_bytes: int) -> None:
         self.remainder = b""
         self.nesting = _Nesting()
-        self.numbers = _Numbers(declared_type, max_bytes)
+        self.numbers = new_numbers(declared_type, wanted, max_bytes)
 
     def feed(self, text: bytes) -> bytes | None:
         """Parse `text`, which starts with `remainder`; return the text after the last `]`, if any.
@@ -213,64 +202,6 @@ class _Nesting:
             raise MalformedResponse("the nested arrays of the image differ in length")
 
 
-class _Numbers:
-    """A flat array that grows. It starts with the declared type and is widened if necessary."""
-
-    def __init__(self, declared_type: object, max_bytes: int) -> None:
-        element = next((known for known in JSON_TYPES if known == declared_type), None)
-        dtype = DTYPES[element or ImageArrayElementTypes.INT32]
-        self.count = 0
-        self._max_bytes = max_bytes
-        self._expects_integers = element is not None and dtype.kind == "i"
-        self._array: NDArray[Any] = np.empty(0, dtype)
-
-    def append(self, values: NDArray[Any]) -> None:
-        """Append integer or float64 numbers; widen the dtype if it cannot represent them."""
-        if values.dtype.kind == "f" and self._expects_integers:
-            values = _as_integers(values)
-        self._convert(self._type_for(values))
-        self._reserve(values.size)
-        self._array[self.count : self.count + values.size] = values
-        self.count += values.size
-
-    def finish(self, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the numbers as `dtype`; raise `MalformedResponse` if one would change."""
-        self._array.resize(self.count, refcheck=False)
-        numbers = self._array
-        self._convert(dtype)
-        if self._array is not numbers and not (self._array == numbers).all():
-            raise MalformedResponse(f"the image has pixels that are not {dtype.name} values")
-        return self._array
-
-    def _type_for(self, values: NDArray[Any]) -> np.dtype[Any]:
-        held = self._array.dtype
-        if "f" in (held.kind, values.dtype.kind):
-            return _FLOAT64
-        low, high = int(values.min()), int(values.max())
-        for dtype in (held, _INT32):
-            if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-                return dtype
-        return _FLOAT64
-
-    def _convert(self, dtype: np.dtype[Any]) -> None:
-        if dtype != self._array.dtype:
-            self._check_size(self.count, dtype)
-            with np.errstate(invalid="ignore"):
-                self._array = self._array[: self.count].astype(dtype)
-
-    def _reserve(self, more: int) -> None:
-        needed = self.count + more
-        self._check_size(needed, self._array.dtype)
-        if needed > self._array.size:
-            with_reserve = needed + min(needed // 4, _GROWTH // self._array.itemsize)
-            most = self._max_bytes // self._array.itemsize
-            self._array.resize(min(with_reserve, most), refcheck=False)
-
-    def _check_size(self, count: int, dtype: np.dtype[Any]) -> None:
-        if count * dtype.itemsize > self._max_bytes:
-            raise MalformedResponse(f"the image is larger than {self._max_bytes} bytes")
-
-
 def _length_with_spaces(text: bytes, length: int) -> int:
     """Return the offset in `text` after its first `length` bytes that are not whitespace."""
     kinds = np.frombuffer(text.translate(_KINDS), np.uint8)
@@ -348,10 +279,3 @@ def _sum_digits(
         numbers += kinds.take(places, mode="clip") * (counts >= place)
         places += 1
     return numbers
-
-
-def _as_integers(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Return the values as int64 if all are integral, else unchanged."""
-    with np.errstate(invalid="ignore"):
-        integers = values.astype(np.int64)
-    return integers if (integers == values).all() else values

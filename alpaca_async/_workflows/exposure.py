@@ -20,6 +20,7 @@ from alpaca_async._facts import Exposure
 from alpaca_async._fits.duration import duration_warning
 from alpaca_async._fits.header_source import HeaderReader
 from alpaca_async._fits.start import start_warning
+from alpaca_async._protocol.pixeltype import pixel_type
 from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._tasks import finish, wait_for_end
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
+    from alpaca_async._protocol.pixeltype import PixelType, PixelTypeLike
 
     from .exposure_facts import ExposureFacts
 
@@ -78,6 +80,7 @@ class Exposing(Imaging, Checking, Idling):
         *,
         light: bool = True,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: ProgressCallback | None = None,
         ready_timeout: float = 60.0,
         header: HeaderSource = None,
@@ -87,7 +90,8 @@ class Exposing(Imaging, Checking, Idling):
         If the call is cancelled after StartExposure was sent, it aborts the exposure once, then
         raises `CancelledError`. An error before the image is ready aborts the exposure, too. If
         only the download fails, the image stays in the camera for `get_image`. `progress` is
-        called in the event loop with a `Progress`. `get_image` describes the order of the pixels.
+        called in the event loop with a `Progress`. `get_image` describes the order and the `dtype`
+        of the pixels; MaxADU for `dtype="camera"` is read before the exposure starts.
 
         `header` maps FITS keywords to values or to `(value, comment)`. The mapping, or a value,
         may be a coroutine function instead: it is awaited during the exposure and the download,
@@ -101,10 +105,11 @@ class Exposing(Imaging, Checking, Idling):
             ExposureAborted: another task aborted the exposure, or started another one.
             AlpacaError: as `start_exposure` and `get_image` do.
         """
-        keywords = HeaderReader(header)
+        keywords, wanted = HeaderReader(header), pixel_type(dtype)
         async with self._operation("startexposure"):
+            wanted = await self._resolve(wanted)
             taken = await self._take(duration, light, progress, ready_timeout, keywords)
-            return await self._fetch(taken, contiguous=contiguous, progress=progress)
+            return await self._fetch(taken, wanted, contiguous=contiguous, progress=progress)
 
     async def wait_image_ready(
         self, *, timeout: float | None = None, progress: ProgressCallback | None = None
@@ -174,7 +179,12 @@ class Exposing(Imaging, Checking, Idling):
         return TakenExposure(start, duration, light, keywords, facts, provision)
 
     async def _fetch(
-        self, taken: TakenExposure, *, contiguous: bool, progress: ProgressCallback | None
+        self,
+        taken: TakenExposure,
+        wanted: PixelType,
+        *,
+        contiguous: bool,
+        progress: ProgressCallback | None,
     ) -> Image:
         """Download the image of `taken`, and add the facts of its exposure."""
         try:
@@ -182,7 +192,7 @@ class Exposing(Imaging, Checking, Idling):
                 raise _replaced().at(self._server, self._member("imagearray"))
             self._begin_last_facts(taken.facts)
             await taken.provision.finish()
-            return await self._download_and_describe(taken, contiguous, progress)
+            return await self._download_and_describe(taken, wanted, contiguous, progress)
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
@@ -190,10 +200,14 @@ class Exposing(Imaging, Checking, Idling):
             await _end_preparations(taken.facts, taken.provision)
 
     async def _download_and_describe(
-        self, taken: TakenExposure, contiguous: bool, progress: ProgressCallback | None
+        self,
+        taken: TakenExposure,
+        wanted: PixelType,
+        contiguous: bool,
+        progress: ProgressCallback | None,
     ) -> Image:
         try:
-            image = await self.get_image(contiguous=contiguous, progress=progress)
+            image = await self.get_image(contiguous=contiguous, dtype=wanted, progress=progress)
         finally:
             self._record.exposures.ended(taken.start.exposure)
         half = taken.start.lasted / 2

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from alpaca_async._errors import AlpacaError, ExposureAborted
+from alpaca_async._errors import AlpacaError, ExposureAborted, PixelTypeError
 from alpaca_async._tasks import finish
 
 from .recovery import Recovering
@@ -60,7 +60,8 @@ class Retrying(Recovering):
         """Take an image and fetch it, as often as `attempts` allows.
 
         Fetches the image if the camera still has it after a failed download; otherwise exposes
-        again. An exposure that somebody aborted is not repeated.
+        again. An exposure that somebody aborted is not repeated, nor is one whose pixels do not
+        fit into the wanted dtype: the next ones would not, either.
         """
         taken: TakenExposure | None = None
         is_second_download = False
@@ -69,7 +70,7 @@ class Retrying(Recovering):
             try:
                 taken = taken or await take()
                 image = await fetch(taken)
-            except ExposureAborted:
+            except (ExposureAborted, PixelTypeError):
                 raise
             except AlpacaError as error:
                 restarted = self._record.restarts > restarts

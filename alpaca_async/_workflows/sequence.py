@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 from alpaca_async._errors import AlpacaError, ExposureAborted
 from alpaca_async._fits.header_source import HeaderReader
+from alpaca_async._protocol.pixeltype import pixel_type
 from alpaca_async._protocol.values import check_bool, check_count, check_duration
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import prefetch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
+    from alpaca_async._protocol.pixeltype import PixelType, PixelTypeLike
 
     from .exposure import TakenExposure
     from .recovery import Reconnect
@@ -62,6 +64,7 @@ class Sequencing(Retrying):
         pause: float = 0.0,
         before_each: Callable[[int], Awaitable[object]] | None = None,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: ProgressCallback | None = None,
         ready_timeout: float = 60.0,
         reconnect: Reconnect | None = None,
@@ -87,7 +90,7 @@ class Sequencing(Retrying):
         aborted first, and awaited until it is idle. `Exposure.failures` tells the reasons. After
         that, the last error is raised, or with `on_failure="skip"` the next exposure follows;
         `count` counts those that were skipped. An exposure that another task aborts ends the
-        stream.
+        stream. One whose pixels do not fit into `dtype` is not repeated, but may be skipped.
 
         Use the stream with `async with`: leaving the block aborts a running exposure once. Run
         long computations in a thread: in the event loop they delay the next exposure.
@@ -106,6 +109,7 @@ class Sequencing(Retrying):
             pause=check_duration("pause", pause),
             before_each=before_each,
             contiguous=contiguous,
+            wanted=pixel_type(dtype),
             progress=progress,
             ready_timeout=ready_timeout,
             reconnect=reconnect,
@@ -128,6 +132,7 @@ class Sequencing(Retrying):
             if request.prepare is not None:
                 await request.prepare()
             keywords = HeaderReader(request.header)
+            await self._resolve(sequence.wanted)
             return await self._take(
                 request.duration,
                 request.light,
@@ -136,7 +141,12 @@ class Sequencing(Retrying):
                 keywords,
             )
 
-        fetch = partial(self._fetch, contiguous=sequence.contiguous, progress=sequence.progress)
+        fetch = partial(
+            self._fetch,
+            wanted=sequence.wanted,
+            contiguous=sequence.contiguous,
+            progress=sequence.progress,
+        )
         return await self._take_and_fetch(
             Attempts(sequence.retries, sequence.reconnect), take, fetch
         )
@@ -157,6 +167,7 @@ class _Sequence:
     pause: float
     before_each: Callable[[int], Awaitable[object]] | None
     contiguous: bool
+    wanted: PixelType
     progress: ProgressCallback | None
     ready_timeout: float
     reconnect: Reconnect | None

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async._device.cached_facts import READ_EACH_TIME
+from alpaca_async._enums import ImageArrayElementTypes
 from alpaca_async._facts import CameraSettings
 from alpaca_async._files import in_thread
 from alpaca_async._pixels.saturation import has_negative_pixels, may_have_wrong_signs
@@ -63,14 +64,18 @@ class Checking(Describing):
 
     async def _warn_about_signs(self, image: Image) -> None:
         """Log a warning, once, if the pixels have wrapped to negative numbers."""
-        if self._record.has_wrong_signs or not may_have_wrong_signs(image):
+        sent = image.metadata.transmission_element_type
+        if self._record.has_wrong_signs or sent is not ImageArrayElementTypes.INT16:
+            return
+        if not may_have_wrong_signs(image):
             return
         if not await in_thread(partial(has_negative_pixels, image)):
             return
         self._record.has_wrong_signs = True
         logger.warning(
             "%r delivers negative pixels in 16 bits, although its MaxADU needs all of them: its"
-            " driver sends unsigned numbers as signed ones; data.view('<u2') has the right values",
+            " driver sends unsigned numbers as signed ones; with dtype=PixelType(int16_is_unsigned="
+            "True) they have the right values",
             self,
         )
 

@@ -33,8 +33,8 @@ from alpaca_async import (
     TransportTimeout,
 )
 from alpaca_async._device import imaging as imaging_module
+from alpaca_async._download.ascomorder import AscomOrderBuffer
 from alpaca_async._download.download import ASCOM_ORDER
-from alpaca_async._download.sink import AscomOrderBuffer
 from alpaca_async._protocol.imagebytes import DTYPES, MAX_ERROR_TEXT
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from alpaca_async import AsyncCamera
     from alpaca_async._download.frame_memory import FrameMemory
+    from alpaca_async._protocol.conversion import Conversion
     from tests.scripted import Reply
 
 IMAGEBYTES = "application/imagebytes"
@@ -487,9 +488,9 @@ async def test_pixels_are_freed_with_the_image_or_its_error(
     memories: list[weakref.ref[Any]] = []
 
     def recording(
-        shape: tuple[int, ...], dtype: np.dtype[Any], memory: FrameMemory | None
+        shape: tuple[int, ...], conversion: Conversion, memory: FrameMemory | None
     ) -> AscomOrderBuffer:
-        buffer = AscomOrderBuffer(shape, dtype, memory)
+        buffer = AscomOrderBuffer(shape, conversion, memory)
         memories.append(weakref.ref(buffer.array))
         return buffer
 

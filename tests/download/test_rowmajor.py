@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from alpaca_async._download import rowmajor
 from alpaca_async._download.frame_memory import FrameMemory
 from alpaca_async._download.rowmajor import RowMajorBuffer, row_major_shape, transpose_blocked
+from alpaca_async._protocol.conversion import Conversion
 from alpaca_async._protocol.imagebytes import DTYPES
 
 from .ways import both_ways, copied_by
@@ -83,7 +84,7 @@ def test_slabs_of_any_size_in_any_pieces_give_rows(
 ) -> None:
     source = image(shape, dtype)
     with copied_by(compiled):
-        slabs = RowMajorBuffer(shape, dtype, slab_bytes=slab_bytes)
+        slabs = RowMajorBuffer(shape, Conversion(dtype), slab_bytes=slab_bytes)
         receive(source, slabs, sizes)
     assert slabs.array.flags.c_contiguous
     assert slabs.array.dtype == dtype
@@ -92,13 +93,13 @@ def test_slabs_of_any_size_in_any_pieces_give_rows(
 
 def test_slabs_accept_single_bytes() -> None:
     source = image((5, 3, 2), np.dtype("<i4"))
-    slabs = RowMajorBuffer((5, 3, 2), "<i4", slab_bytes=40)
+    slabs = RowMajorBuffer((5, 3, 2), Conversion(np.dtype("<i4")), slab_bytes=40)
     receive(source, slabs, [1])
     np.testing.assert_array_equal(slabs.array, source.swapaxes(0, 1))
 
 
 def test_the_buffer_is_empty_when_all_bytes_have_arrived() -> None:
-    slabs = RowMajorBuffer((2, 3), np.uint8)
+    slabs = RowMajorBuffer((2, 3), Conversion(np.dtype(np.uint8)))
     assert len(slabs.get_buffer()) == slabs.missing == 6
     slabs.received(0)
     assert len(slabs.get_buffer()) == 6
@@ -110,7 +111,7 @@ def test_the_buffer_is_empty_when_all_bytes_have_arrived() -> None:
 
 @pytest.mark.parametrize("shape", [(4000, 3000), (2, 8_000_000), (8_000_000, 2), (900, 900, 3)])
 def test_a_slab_is_small_compared_with_the_frame(shape: tuple[int, ...]) -> None:
-    slabs = RowMajorBuffer(shape, np.uint16)
+    slabs = RowMajorBuffer(shape, Conversion(np.dtype(np.uint16)))
     assert 0 < len(slabs.get_buffer()) <= rowmajor.usual_slab_bytes()
 
 
@@ -134,7 +135,7 @@ def test_a_target_that_is_not_contiguous_is_refused() -> None:
 @pytest.mark.parametrize("width", [3000, 30_000])
 def test_a_read_maps_a_few_pages_at_once(width: int) -> None:
     source = image((width, 700), np.dtype("<u2"))
-    slabs = RowMajorBuffer(source.shape, source.dtype, slab_bytes=200_000)
+    slabs = RowMajorBuffer(source.shape, Conversion(source.dtype), slab_bytes=200_000)
     mapped = len(slabs.get_buffer()) * source.nbytes // 200_000
     assert mapped == pytest.approx(2 << 20, rel=0.1)
     receive(source, slabs, [65536, 9999])
@@ -146,7 +147,7 @@ def test_memory_that_is_mapped_already_takes_reads_of_a_whole_slab() -> None:
     memory = FrameMemory(source.nbytes)
     memory.map_pages(source.nbytes)
     provided = memory.array
-    slabs = RowMajorBuffer(source.shape, source.dtype, slab_bytes=200_000, memory=memory)
+    slabs = RowMajorBuffer(source.shape, Conversion(source.dtype), memory, slab_bytes=200_000)
     assert len(slabs.get_buffer()) == pytest.approx(200_000, rel=0.1)
     receive(source, slabs, [65536, 9999])
     np.testing.assert_array_equal(slabs.array, source.T)
@@ -158,7 +159,7 @@ def test_memory_of_another_size_is_not_used() -> None:
     source = image((30, 70), np.dtype("<u2"))
     memory = FrameMemory(source.nbytes - 2)
     provided = memory.array
-    slabs = RowMajorBuffer(source.shape, source.dtype, memory=memory)
+    slabs = RowMajorBuffer(source.shape, Conversion(source.dtype), memory)
     receive(source, slabs, [9999])
     np.testing.assert_array_equal(slabs.array, source.T)
     assert not np.shares_memory(slabs.array, provided)
@@ -168,7 +169,7 @@ def test_memory_of_another_size_is_not_used() -> None:
 def test_the_slabs_of_the_widest_image_are_not_listed_in_advance() -> None:
     tracemalloc.start()
     try:
-        slabs = RowMajorBuffer((1 << 26, 1), np.uint8)
+        slabs = RowMajorBuffer((1 << 26, 1), Conversion(np.dtype(np.uint8)))
         held = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

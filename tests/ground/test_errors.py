@@ -89,7 +89,14 @@ def test_all_errors_have_one_base_class_and_are_in_the_documented_tree(
 
 def with_arguments(cls: type[AlpacaError]) -> AlpacaError:
     """Return an error each of whose arguments differs from its default."""
-    values: dict[str, object] = {"str": "text", "int": 7, "bool": True, "int | None": 9}
+    values: dict[str, object] = {
+        "str": "text",
+        "int": 7,
+        "bool": True,
+        "int | None": 9,
+        "float | None": 1.5,
+        "tuple[int, ...] | None": (3, 4),
+    }
     named = {
         name: values[str(each.annotation)]
         for name, each in inspect.signature(cls).parameters.items()
