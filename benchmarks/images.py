@@ -106,6 +106,7 @@ async def image(scale: Scale) -> list[Row]:
         *_transposed("numpy", found["by numpy"], found["baseline"], wall=2.5, cpu=5.0),
         Row(what, "ms", ours, rows, walls(found["numpy"], MS)),
         Row(f"{what}, memory", "MiB", *_pair(peaks, rows), at_most),
+        *await _requested_types(scale),
     ]
 
 
@@ -215,6 +216,35 @@ async def others(scale: Scale) -> list[Row]:
     ours = walls(found.pop("ours"), MS)
     return [
         Row("get_image_array()", "ms", ours, name, walls(some, MS)) for name, some in found.items()
+    ]
+
+
+async def _requested_types(scale: Scale) -> list[Row]:
+    """get_image(dtype="camera"), which is uint16, of pixels that are sent in three types."""
+    contents: dict[str, Content] = {
+        "UInt16": Content("image", scale.frame),
+        "Int32": Content("int32", scale.frame),
+        "Byte": Content("byte", scale.frame),
+    }
+    with serving(*contents.values()) as ports:
+        async with AlpacaClient() as client:
+            works: dict[str, Work] = {}
+            for name, port in zip(contents, ports, strict=True):
+                camera = client.camera(f"{HOST}:{port}")
+                converted = partial(camera.get_image, dtype="camera")
+                assert (await converted()).data.dtype == np.uint16
+                works |= {name: camera.get_image, f"{name}, camera": converted}
+            found = await costs(scale.runs, works)
+    return [
+        Row(
+            f'get_image(dtype="camera") of {name}',
+            "ms",
+            walls(found[f"{name}, camera"], MS),
+            f"get_image() of {name}",
+            walls(found[name], MS),
+            Bound("ratio", "<=", 1.1) if name != "Byte" else None,  # the array is twice as large
+        )
+        for name in contents
     ]
 
 

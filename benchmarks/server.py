@@ -37,13 +37,23 @@ _BACKLOG: Final = 128
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _IDLE, _EXPOSING = 0, 2
 
+Kind: TypeAlias = Literal["image", "int32", "byte", "json", "calls", "camera"]
 
-Kind: TypeAlias = Literal["image", "json", "calls", "camera"]
+
+_IMAGES: Final[dict[Kind, Callable[[Frame], bytes]]] = {
+    "image": wire.image_reply,
+    "int32": wire.int32_reply,
+    "byte": wire.byte_reply,
+    "json": wire.json_reply,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one port serves: an image of `frame` as ImageBytes or JSON, or only small replies."""
+    """What one port serves: an image of `frame`, or only small replies.
+
+    `image` is ImageBytes of UInt16, `int32` and `byte` are ImageBytes of these types.
+    """
 
     kind: Kind
     frame: Frame = (1, 1)
@@ -88,9 +98,15 @@ def _replies(content: Content) -> Replies:
     """Return the function that returns the reply to a request."""
     if content.kind == "camera":
         return _Camera(wire.image_reply(content.frame)).reply
-    image = (wire.json_reply if content.kind == "json" else wire.image_reply)(content.frame)
-    ready = wire.ready_reply()
-    return lambda request: image if b"/imagearray" in _first_line(request) else ready
+    image = _IMAGES[content.kind](content.frame)
+    ready, max_adu = wire.ready_reply(), wire.value_reply(wire.MAX_ADU)
+
+    def reply(request: bytes) -> bytes:
+        line = _first_line(request)
+        small = max_adu if b"/maxadu" in line else ready
+        return image if b"/imagearray" in line else small
+
+    return reply
 
 
 def _first_line(request: bytes) -> bytes:

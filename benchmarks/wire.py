@@ -10,13 +10,15 @@ from typing import Final
 import numpy as np
 
 Frame = tuple[int, int]
-"""Width and height, in pixels of UInt16."""
+"""Width and height, in pixels of UInt16 unless stated otherwise."""
 
 READY_PATH: Final = "/api/v1/camera/0/imageready?ClientID=4711&ClientTransactionID=12345"
 IMAGE_PATH: Final = "/api/v1/camera/0/imagearray?ClientID=4711&ClientTransactionID=12345"
 
+MAX_ADU: Final = 65535
+
 _HEADER: Final = struct.Struct("<iiIIiiiiiii")
-_INT32, _UINT16 = 2, 8
+_INT32, _BYTE, _UINT16 = 2, 6, 8
 _ENVELOPE: Final = {
     "ClientTransactionID": 0,
     "ServerTransactionID": 0,
@@ -34,10 +36,10 @@ def head(media_type: str, length: int) -> bytes:
     return lines.encode()
 
 
-def image_opening(frame: Frame) -> bytes:
+def image_opening(frame: Frame, element_type: int = _UINT16, itemsize: int = 2) -> bytes:
     """Return the bytes before the pixels: the head of the reply and the header of the image."""
-    fields = (1, 0, 0, 0, _HEADER.size, _INT32, _UINT16, 2, *frame, 0)
-    length = _HEADER.size + nbytes(frame)
+    fields = (1, 0, 0, 0, _HEADER.size, _INT32, element_type, 2, *frame, 0)
+    length = _HEADER.size + frame[0] * frame[1] * itemsize
     return head("application/imagebytes", length) + _HEADER.pack(*fields)
 
 
@@ -48,6 +50,17 @@ def pixels(frame: Frame) -> bytes:
 @lru_cache(maxsize=1)
 def image_reply(frame: Frame) -> bytes:
     return image_opening(frame) + pixels(frame)
+
+
+def int32_reply(frame: Frame) -> bytes:
+    """Return the same image as `image_reply`, with pixels of Int32."""
+    wide = np.frombuffer(pixels(frame), "<u2").astype("<i4")
+    return image_opening(frame, _INT32, wide.itemsize) + wide.tobytes()
+
+
+def byte_reply(frame: Frame) -> bytes:
+    """Return an image of the same shape as `image_reply`, with pixels of Byte."""
+    return image_opening(frame, _BYTE, 1) + pixels(frame)[::2]
 
 
 def json_reply(frame: Frame) -> bytes:
