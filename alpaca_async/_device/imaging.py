@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from alpaca_async._download.download import ASCOM_ORDER, ROW_MAJOR, download
-from alpaca_async._errors import AscomError, RequestRejected
+from alpaca_async._errors import AscomError, PixelTypeError, RequestRejected
 from alpaca_async._image import Image
 from alpaca_async._protocol.pixeltype import AS_SENT, no_camera_type, pixel_type
 
@@ -92,7 +92,13 @@ class Imaging(CachedFacts):
 
     async def _resolve(self, wanted: PixelType) -> PixelType:
         """Return `wanted` with the camera's dtype if it follows the camera."""
-        return wanted.for_camera(await self._max_adu()) if wanted.follows_camera else wanted
+        if not wanted.follows_camera:
+            return wanted
+        try:
+            return wanted.for_camera(await self._max_adu())
+        except PixelTypeError as error:
+            error.at(self._server, self._member("maxadu"))
+            raise
 
     async def _max_adu(self) -> int:
         """Return MaxADU, which is cached as `get_info` caches it."""
@@ -105,7 +111,7 @@ class Imaging(CachedFacts):
         except (AscomError, RequestRejected) as error:
             if not is_missing(error):
                 raise
-            raise no_camera_type("the camera has none").at(error.server, error.member) from error
+            raise no_camera_type("the camera has none") from error
         facts.add("max_adu", max_adu, version)
         return max_adu
 

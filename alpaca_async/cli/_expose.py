@@ -13,6 +13,7 @@ from anyio import to_thread
 from rich.text import Text
 
 from alpaca_async._camera import AlpacaClient
+from alpaca_async._protocol.pixeltype import PixelType
 
 from ._console import OUT, Interrupted, print_json_line, print_line, report_errors
 from ._event_loop import run
@@ -22,6 +23,7 @@ from ._progress_bar import ExposureProgressBar
 from ._server import Address, AsJson, Device, Keep, connected, extras_for, server_address
 from ._settings import Region, Settings
 from ._units import megabytes
+from ._usage import UsageError
 
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
@@ -38,6 +40,7 @@ class ExposeOptions:
     count: int
     light: bool
     settings: Settings
+    dtype: PixelType
     folder: Path
     prefix: str
     preview: bool
@@ -73,6 +76,17 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             metavar="VALUE|NAME", help="A number, or a name from the camera's list of gains."
         ),
     ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="Pixel type, such as uint16, or camera: what MaxADU needs. Default: as sent.",
+        ),
+    ] = None,
+    int16_is_unsigned: Annotated[
+        bool,
+        typer.Option("--int16-is-unsigned", help="Read pixels that are sent as Int16 as unsigned."),
+    ] = False,
     output: Annotated[
         Path,
         typer.Option(
@@ -113,6 +127,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             settings=Settings(
                 binning=binning, region=None if roi is None else Region.parse(roi), gain=gain
             ),
+            dtype=_pixel_type(dtype, int16_is_unsigned=int16_is_unsigned),
             folder=output,
             prefix=name if name is not None else "dark" if dark else "light",
             preview=preview,
@@ -156,9 +171,21 @@ async def _expose_once(
     camera: AsyncCamera, options: ExposeOptions, display: ExposureProgressBar, title: str
 ) -> Image:
     try:
-        return await camera.expose(options.duration, light=options.light, progress=display.callback)
+        return await camera.expose(
+            options.duration,
+            light=options.light,
+            dtype=options.dtype,
+            progress=display.callback,
+        )
     except asyncio.CancelledError:
         raise Interrupted(f"interrupted; the camera was told to abort {title}") from None
+
+
+def _pixel_type(name: str | None, *, int16_is_unsigned: bool) -> PixelType:
+    try:
+        return PixelType(name, int16_is_unsigned)
+    except TypeError as error:
+        raise UsageError(f"--{error}") from None
 
 
 def _line(path: Path, remark: str) -> Text:

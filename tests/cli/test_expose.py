@@ -61,6 +61,24 @@ def test_fits_files_and_previews_need_no_extra(
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".fits", ".png"]
 
 
+@pytest.mark.parametrize(("dtype", "name"), [("camera", "uint16"), ("float32", "float32")])
+def test_pixels_can_have_a_requested_type(
+    run: Run, address: str, tmp_path: Path, dtype: str, name: str
+) -> None:
+    options = ("--dtype", dtype, "--int16-is-unsigned", "-o", tmp_path, "--json")
+    result = run("expose", address, "-t", 0.01, *options)
+    assert json.loads(result.stdout)["dtype"] == name
+    with fits.open(tmp_path / "light_0001.fits") as hdus:
+        assert hdus[0].data.dtype.newbyteorder("=") == np.dtype(name)
+
+
+def test_an_unknown_pixel_type_is_a_usage_error(run: Run, address: str, tmp_path: Path) -> None:
+    result = run("expose", address, "--dtype", "int8", "-o", tmp_path)
+    assert result.exit_code == 2
+    assert '--dtype must be "camera" or one of int16' in result.stderr.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
+
+
 def test_numbers_continue_after_existing_files_of_any_type(
     run: Run, address: str, tmp_path: Path
 ) -> None:

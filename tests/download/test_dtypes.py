@@ -23,7 +23,7 @@ from tests.pixel_values import first_misfit, values_of
 from tests.scripted import imagebytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from numpy.typing import NDArray
 
@@ -39,7 +39,7 @@ cuts = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 
 
 @contextmanager
-def small_pieces(nbytes: int) -> Iterator[tuple[NewPixelBuffer, NewPixelBuffer]]:
+def small_pieces(nbytes: int) -> Generator[tuple[NewPixelBuffer, NewPixelBuffer]]:
     """Yield what receives rows and what receives columns, in pieces of about `nbytes`."""
     with patch.object(ascomorder, "_PIECE_BYTES", nbytes):
         yield partial(RowMajorBuffer, slab_bytes=nbytes), AscomOrderBuffer
@@ -94,7 +94,7 @@ def test_every_pixel_is_exact_or_named(
 
 def assert_names(error: PixelTypeError, misfit: tuple[int, float], shape: tuple[int, ...]) -> None:
     index, value = misfit
-    assert error.position == np.unravel_index(index, shape)
+    assert error.position == tuple(map(int, np.unravel_index(index, shape)))
     np.testing.assert_equal(error.value, value)
 
 

@@ -70,7 +70,7 @@ def test_the_type_of_a_camera_follows_from_max_adu(max_adu: int, name: str) -> N
 def test_a_camera_that_does_not_know_max_adu_has_no_type(max_adu: int) -> None:
     with pytest.raises(PixelTypeError, match=f"MaxADU is {max_adu}; request a dtype") as caught:
         PixelType("camera").for_camera(max_adu)
-    assert caught.value.value is caught.value.position is None
+    assert (caught.value.value, caught.value.position) == (None, None)
 
 
 def test_the_types_are_compared_with_camera_only_if_they_are_texts() -> None:

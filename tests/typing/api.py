@@ -151,6 +151,7 @@ async def check_images() -> None:
                 assert_type(each, aa.Image)
         assert_type(await camera.get_image(contiguous=False), aa.Image)
         assert_type(await camera.get_image_array(), NDArray[Any])
+        await check_dtypes(camera)
         assert_type(await camera.wait_image_ready(timeout=3), None)
         assert_type(camera.image_array_info, aa.ImageMetadata | None)
         assert_type(await camera.get_info(), aa.CameraInfo)
@@ -162,10 +163,19 @@ async def check_images() -> None:
         assert_type(await image.save_preview(Path("m42.png"), max_size=None), Path)
 
 
+async def check_dtypes(camera: aa.AsyncCamera) -> None:
+    assert_type(await camera.get_image_array(dtype=np.uint16), NDArray[Any])
+    assert_type(await camera.get_image(dtype="camera"), aa.Image)
+    assert_type(await camera.expose(1, dtype=np.dtype("<f4")), aa.Image)
+    wanted = aa.PixelType("uint16", int16_is_unsigned=True)
+    assert_type(camera.exposures(1, dtype=wanted), aa.Stream[aa.Image])
+    await camera.get_image(dtype=16)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # no dtype
+
+
 async def check_group() -> None:
     async with aa.CameraGroup([aa.CameraAddress("host", 1, {"gain": 3})]) as group:
         assert_type(await group.connect(), list[aa.Outcome])
-        assert_type(await group.expose([1.0]), list[aa.Outcome])
+        assert_type(await group.expose([1.0], dtype="camera"), list[aa.Outcome])
         assert_type(await group.expose_all(1), list[aa.Image])
         async with group.outcomes(1) as outcomes:
             outcome = await anext(outcomes)

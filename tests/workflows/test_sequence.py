@@ -117,7 +117,9 @@ async def test_at_most_two_images_are_in_memory(camera: AsyncCamera, work: float
     most = 0
     download = camera.get_image
 
-    async def counted(*, contiguous: bool = True, progress: object = None) -> Image:
+    async def counted(
+        *, contiguous: bool = True, dtype: object = None, progress: object = None
+    ) -> Image:
         nonlocal most
         most = max(most, len(alive) + 1)  # including the one whose download starts
         image = await download(contiguous=contiguous)
