@@ -40,5 +40,5 @@ async def test_measurements_previews_and_files_do_not_depend_on_the_dtype(
     counts = (await other.histogram()).counts
     np.testing.assert_array_equal(counts, (await reference.histogram()).counts)
     assert await preview.encode(other) == await preview.encode(reference)
-    hdu = await asyncio.to_thread(fits.to_hdu, other)
+    hdu: Any = await asyncio.to_thread(fits.to_hdu, other)
     np.testing.assert_array_equal(hdu.data, FIELD)
