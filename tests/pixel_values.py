@@ -28,15 +28,19 @@ NO_NUMBERS = [math.nan, math.inf, -math.inf]
 FLOATS = [*FRACTIONS, *NO_NUMBERS, *map(float, INTEGERS)]
 
 
-def values_of(dtype: np.dtype[Any], count: int) -> st.SearchStrategy[NDArray[Any]]:
-    """Return arrays of `count` values of `dtype`: often ordinary ones, sometimes one at an edge."""
+def edges_of(dtype: np.dtype[Any]) -> list[float]:
+    """Return the values at the edges of all dtypes that `dtype` can hold."""
     if dtype.kind == "f":
-        edges = [value for value in FLOATS if _is_held(value, dtype)]
-    else:
-        info = np.iinfo(dtype)
-        edges = [value for value in INTEGERS if info.min <= value <= info.max]
+        return [value for value in FLOATS if _is_held(value, dtype)]
+    info = np.iinfo(dtype)
+    return [value for value in INTEGERS if info.min <= value <= info.max]
+
+
+def values_of(dtype: np.dtype[Any], count: int) -> st.SearchStrategy[NDArray[Any]]:
+    """Return arrays of `count` values of `dtype`: ordinary ones, and often some at an edge."""
     ordinary = st.lists(st.integers(0, 127), min_size=count, max_size=count)
-    places = st.dictionaries(st.integers(0, count - 1), st.sampled_from(edges), max_size=3)
+    edges = st.sampled_from(edges_of(dtype))
+    places = st.dictionaries(st.integers(0, count - 1), edges, max_size=3)
     return st.tuples(ordinary, places).map(lambda drawn: _with_edges(*drawn, dtype))
 
 
