@@ -17,6 +17,7 @@ from alpaca_async._download import ascomorder
 from alpaca_async._download.ascomorder import AscomOrderBuffer
 from alpaca_async._download.rowmajor import RowMajorBuffer
 from alpaca_async._download.sink import ImageSink
+from alpaca_async._protocol.conversion import Conversion
 from alpaca_async._protocol.imagebytes import DTYPES
 from alpaca_async._protocol.pixeltype import AS_SENT
 from tests.pixel_values import first_misfit, values_of
@@ -165,6 +166,14 @@ def test_a_type_without_a_check_is_received_in_one_piece() -> None:
         sink = ImageSink(AscomOrderBuffer, 2**31, wanted=wanted)
         sink.write(imagebytes(b"", *pixels.shape))
         assert len(sink.get_buffer()) == pixels.nbytes
+
+
+@pytest.mark.parametrize(("sent", "target"), [("u1", "float64"), ("<f8", "uint8")])
+def test_a_slab_is_small_in_both_types(sent: str, target: str) -> None:
+    conversion = Conversion(np.dtype(sent), PixelType(target))
+    slabs = RowMajorBuffer((4000, 300), conversion, slab_bytes=10_000)
+    pixels = len(slabs.get_buffer()) // conversion.source.itemsize
+    assert 0 < pixels * 8 <= 10_000
 
 
 @pytest.mark.parametrize("new_buffer", [RowMajorBuffer, AscomOrderBuffer])
