@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,6 +108,27 @@ async def test_an_exposure_that_ends_early_leaves_no_memory(
     await asyncio.wait([task])
     assert nothing_kept(camera)
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_cancelled_exposure_waits_for_the_thread_that_writes_to_the_memory(
+    provided: Provided, camera: AsyncCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, events = threading.Event(), list[str]()
+
+    def wait_at_the_gate(_memory: FrameMemory, _nbytes: int) -> None:
+        gate.wait(10)
+        events.append("mapped")
+
+    await camera.expose(0.01)
+    monkeypatch.setattr(FrameMemory, "map_pages", wait_at_the_gate)
+    task = asyncio.create_task(camera.expose(0.9))
+    task.add_done_callback(lambda _: events.append("ended"))
+    await until(lambda: provided.arrays)
+    task.cancel()
+    asyncio.get_running_loop().call_later(0.2, gate.set)
+    await asyncio.wait([task])
+    assert events == ["mapped", "ended"]
+    assert nothing_kept(camera)
 
 
 async def test_memory_for_an_image_of_another_size_is_dropped(
