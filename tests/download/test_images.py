@@ -37,6 +37,7 @@ from alpaca_async._download.ascomorder import AscomOrderBuffer
 from alpaca_async._download.download import ASCOM_ORDER
 from alpaca_async._protocol.imagebytes import DTYPES, MAX_ERROR_TEXT
 from tests.scripted import Request, ScriptedServer, ascom_error, http, imagebytes
+from tests.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -442,6 +443,7 @@ async def test_a_closed_client_starts_no_waiting_download() -> None:
     assert server.count("imagearray") == 1
 
 
+@in_virtual_time
 async def test_the_wait_for_earlier_images_does_not_count_as_a_stall() -> None:
     async def slow(_: Request) -> AsyncIterator[bytes]:
         reply = http(GOOD, IMAGEBYTES)
