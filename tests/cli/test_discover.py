@@ -26,7 +26,7 @@ def server() -> Iterator[SimulatorServer]:
 
 
 def test_it_prints_the_address_of_each_camera(run: Run, server: SimulatorServer) -> None:
-    result = run("discover", "127.0.0.1", "-t", 0.2, "--port", server.discovery_port)
+    result = run("discover", "127.0.0.1", "-t", 1, "--port", server.discovery_port)
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
         f"{server.address} 0 id [Left] [Left]",
@@ -44,7 +44,7 @@ def test_a_table_does_not_wrap_addresses_and_ids() -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_a_terminal_gets_a_table(run: Run, server: SimulatorServer) -> None:
-    shown = run("discover", "127.0.0.1", "-t", 0.2, "--port", server.discovery_port).stdout
+    shown = run("discover", "127.0.0.1", "-t", 1, "--port", server.discovery_port).stdout
     heading, *rows = shown.splitlines()
     assert all(name in heading for name in ("address", "camera", "name", "unique id"))
     assert [server.address in row for row in rows] == [True, True]

@@ -49,7 +49,7 @@ def camera_named(name: str) -> SimulatedCamera:
 async def names(
     port: int, hosts: Iterable[str] = LOCALHOST, client: AlpacaClient | None = None
 ) -> list[str]:
-    async with find_cameras(hosts, timeout=0.2, port=port, client=client) as cameras:
+    async with find_cameras(hosts, timeout=1.0, port=port, client=client) as cameras:
         return sorted([camera.name async for camera in cameras])
 
 
@@ -57,7 +57,7 @@ async def test_all_cameras_of_all_servers_are_found() -> None:
     left = SimulatorServer([camera_named("a"), camera_named("b")], discovery_port=0)
     right = SimulatorServer([camera_named("c")], host="127.0.0.2")
     async with left, right, answering(naming(right.port), host="127.0.0.2") as responder:
-        async with find_cameras(LOCALHOST, timeout=0.2, port=left.discovery_port) as cameras:
+        async with find_cameras(LOCALHOST, timeout=1.0, port=left.discovery_port) as cameras:
             found = [camera async for camera in cameras]
         assert found == [
             FoundCamera(left.address, 0, "a", "id of a"),
@@ -70,14 +70,14 @@ async def test_devices_of_every_type_are_found() -> None:
     rig = SimulatedRig([camera_named("a")])
     async with SimulatorServer(rig.devices, discovery_port=0) as server:
         port = server.discovery_port
-        async with find_devices(LOCALHOST, timeout=0.2, port=port) as devices:
+        async with find_devices(LOCALHOST, timeout=1.0, port=port) as devices:
             found = [device async for device in devices]
         assert found[0] == FoundCamera(server.address, 0, "a", "id of a")
         assert [device.device_type for device in found[1:]] == [
             *("filterwheel", "focuser", "covercalibrator", "safetymonitor")
         ]
         async with find_devices(
-            LOCALHOST, device_type="Focuser", timeout=0.2, port=port
+            LOCALHOST, device_type="Focuser", timeout=1.0, port=port
         ) as focusers:
             (focuser,) = [device async for device in focusers]
         unique_id = rig.focuser.unique_id
@@ -91,9 +91,9 @@ async def test_devices_of_different_types_may_have_the_same_id(
     camera, focuser = camera_named("shared"), SimulatedFocuser(unique_id="id of shared")
     async with SimulatorServer([camera, focuser], discovery_port=0) as server:
         port = server.discovery_port
-        async with find_devices(LOCALHOST, timeout=0.2, port=port) as devices:
+        async with find_devices(LOCALHOST, timeout=1.0, port=port) as devices:
             assert len([device async for device in devices]) == 2
-        assert await find_camera("id of shared", LOCALHOST, timeout=0.2, port=port) is not None
+        assert await find_camera("id of shared", LOCALHOST, timeout=1.0, port=port) is not None
     assert "the same unique id" not in caplog.text
 
 
@@ -142,7 +142,7 @@ async def twins(unique_id: str) -> AsyncGenerator[tuple[SimulatorServer, Simulat
 
 
 async def found_at(port: int) -> list[str]:
-    async with find_cameras(LOCALHOST, timeout=0.2, port=port) as cameras:
+    async with find_cameras(LOCALHOST, timeout=1.0, port=port) as cameras:
         return sorted([camera.address async for camera in cameras])
 
 
@@ -222,7 +222,7 @@ async def test_a_server_that_fails_is_not_another_one() -> None:
 async def test_no_camera_is_chosen_of_two_with_the_same_id() -> None:
     async with twins("chosen") as (east, west, port):
         with pytest.raises(OperationFailed, match="use the address instead") as caught:
-            await find_camera("chosen", LOCALHOST, timeout=0.2, port=port)
+            await find_camera("chosen", LOCALHOST, timeout=1.0, port=port)
         assert east.address in str(caught.value)
         assert west.address in str(caught.value)
 
@@ -231,7 +231,7 @@ async def test_the_camera_at_its_last_address_is_chosen() -> None:
     async with twins("stays") as (east, west, port):
         for server in (east, west):
             found = await find_camera(
-                "stays", LOCALHOST, timeout=0.2, port=port, last_address=server.address
+                "stays", LOCALHOST, timeout=1.0, port=port, last_address=server.address
             )
             assert found == FoundCamera(server.address, 0, "CCD", "stays")
 
@@ -244,7 +244,7 @@ async def test_a_camera_that_was_elsewhere_all_along_has_not_moved(
     async with twins(unique_id) as (east, west, port):
         await found_at(port)
         last = east.address if knows_its_address else None
-        search = partial(find_camera, unique_id, LOCALHOST, timeout=0.2, last_address=last)
+        search = partial(find_camera, unique_id, LOCALHOST, timeout=1.0, last_address=last)
         async with answering(naming(west.port)) as responder:
             with pytest.raises(OperationFailed, match="does not tell which camera"):
                 await search(port=responder.port)
@@ -264,7 +264,7 @@ async def test_a_camera_whose_server_fails_is_not_looked_for_elsewhere() -> None
     ):
         ports = int(broken.address.rpartition(":")[2]), west.port
         async with answering(*map(naming, ports)) as responder:
-            search = partial(find_camera, "waits", LOCALHOST, timeout=0.2, port=responder.port)
+            search = partial(find_camera, "waits", LOCALHOST, timeout=1.0, port=responder.port)
             with pytest.raises(OperationFailed, match="does not list its devices"):
                 await search(last_address=broken.address)
             found = await search(last_address="127.0.0.1:1")
