@@ -150,6 +150,8 @@ class Pool:
 
     def _next_queue(self) -> deque[tuple[int, asyncio.Future[None]]] | None:
         """Return the queue with a free slot whose first waiter has waited longest."""
+        if not any(self._queues.values()):
+            return None
         ready = [
             queue for bulk, queue in self._queues.items() if queue and self._is_free(bulk=bulk)
         ]
@@ -158,20 +160,27 @@ class Pool:
     async def _queue_up(self, timeout: float | None, *, bulk: bool) -> None:
         loop = asyncio.get_running_loop()
         self._arrivals += 1
-        entry = (self._arrivals, loop.create_future())
+        waiter = loop.create_future()
+        entry = (self._arrivals, waiter)
         self._queues[bulk].append(entry)
+        timer = None if timeout is None else loop.call_later(timeout, _expire, waiter, timeout)
         try:
-            async with asyncio.timeout(timeout):
-                await entry[1]
-        except BaseException as error:
+            await waiter
+        except BaseException:
             self._leave_queue(entry, bulk=bulk)
-            if isinstance(error, TimeoutError):
-                raise httpx.PoolTimeout(f"no connection was free for {timeout:g} s") from error
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _leave_queue(self, entry: tuple[int, asyncio.Future[None]], *, bulk: bool) -> None:
         """Leave the queue; pass a slot that was granted at the same moment to the next waiter."""
         if entry in self._queues[bulk]:
             self._queues[bulk].remove(entry)
-        elif not entry[1].cancelled() and not self.closed:
+        elif not entry[1].cancelled() and entry[1].exception() is None:
             self.release_slot(bulk=bulk)
+
+
+def _expire(waiter: asyncio.Future[None], timeout: float) -> None:
+    if not waiter.done():
+        waiter.set_exception(httpx.PoolTimeout(f"no connection was free for {timeout:g} s"))

@@ -39,6 +39,28 @@ async def test_a_waiter_that_is_cancelled_in_the_moment_of_its_grant_keeps_the_l
         await pool.acquire_slot(bulk=bulk, timeout=0)
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+@pytest.mark.parametrize("expires_first", [False, True])
+@in_virtual_time
+async def test_a_waiter_that_expires_in_the_moment_of_its_grant_keeps_the_limit(
+    expires_first: bool, bulk: bool
+) -> None:
+    loop, pool = asyncio.get_running_loop(), Pool(1)
+    slot = await pool.acquire_slot(bulk=bulk, timeout=None)
+    if not expires_first:
+        loop.call_later(1, slot.release)
+    waiter = asyncio.create_task(pool.acquire_slot(bulk=bulk, timeout=1))
+    await asyncio.sleep(0)
+    if expires_first:
+        loop.call_later(1, slot.release)
+    await asyncio.wait([waiter])
+    if waiter.exception() is None:
+        waiter.result().release()
+    await pool.acquire_slot(bulk=bulk, timeout=0)
+    with pytest.raises(httpx.PoolTimeout):
+        await pool.acquire_slot(bulk=bulk, timeout=0)
+
+
 async def test_a_small_request_that_waited_longer_goes_before_a_large_one() -> None:
     pool, order = Pool(2), list[str]()
 
