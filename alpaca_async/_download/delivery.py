@@ -82,9 +82,10 @@ class DeliveryRecord:
 
     def add(self, delivery: Delivery) -> str | None:
         """Add `delivery`; return a warning text when the third in a row was slow."""
-        usual = _rate(self._deliveries) if len(self._deliveries) >= _MIN_DELIVERIES else 0.0
+        usual = _rate(self._deliveries) if self._may_be_slow(delivery) else 0.0
         self._deliveries.append(delivery)
-        self._slow_in_a_row = self._slow_in_a_row + 1 if _is_slow(delivery, usual) else 0
+        slow = delivery.bytes_per_second * _SLOWDOWN < usual
+        self._slow_in_a_row = self._slow_in_a_row + 1 if slow else 0
         if self._slow_in_a_row != _IN_A_ROW:
             return None
         rate = delivery.bytes_per_second
@@ -93,9 +94,9 @@ class DeliveryRecord:
             f"the last with {rate / 1e6:.1f} instead of {usual / 1e6:.1f} MB/s"
         )
 
-
-def _is_slow(delivery: Delivery, usual: float) -> bool:
-    return delivery.transfer >= _NOTICEABLE and delivery.bytes_per_second * _SLOWDOWN < usual
+    def _may_be_slow(self, delivery: Delivery) -> bool:
+        """Whether to compare with the usual rate, which takes longer than a small read."""
+        return delivery.transfer >= _NOTICEABLE and len(self._deliveries) >= _MIN_DELIVERIES
 
 
 def _rate(deliveries: Iterable[Delivery]) -> float:
