@@ -27,6 +27,7 @@ GROUPS: Final[dict[str, Callable[[Scale], Awaitable[list[Row]]]]] = {
     "flight": calls.in_flight,
     "servers": many_cameras.own_servers,
     "server": many_cameras.one_server,
+    "together": many_cameras.at_once,
     "tls": images.tls,
     "alpyca": images.alpyca,
     "guider": calls.guider,

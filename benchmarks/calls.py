@@ -104,7 +104,7 @@ async def guider(scale: Scale) -> list[Row]:
             }
             found = await costs(scale.runs, variants)
     ours_rates, their_rates = (rates(found[name], frames) for name in ("ours", "theirs"))
-    limit = Bound("ratio", ">=", 3.0)
+    limit = Bound("ratio", ">=", 6.0)
     other = "the same over httpx.AsyncClient()"
     return [Row("guider, 1 megapixel", "frames/s", ours_rates, other, their_rates, limit)]
 
@@ -112,7 +112,7 @@ async def guider(scale: Scale) -> list[Row]:
 def _rows(how: str, count: int, found: dict[str, list[Cost]]) -> list[Row]:
     what, each = f"{_OURS}, {how}", 1e6 / count
     ours = found.pop(_OURS)
-    bounds = {_AIOHTTP: Bound("ratio", "<=", 1.5)}
+    bounds = {_AIOHTTP: Bound("ratio", "<=", 1.0)}
     clock = [
         Row(what, "us", walls(ours, each), name, walls(theirs, each), bounds.get(name))
         for name, theirs in found.items()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from alpaca_async import AlpacaClient
 
 from . import wire
+from .child import touch_memory
 from .measure import Bound, Row, interleave
 from .server import HOST, Content, serving
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .measure import Scale, Work
 
 _POLL: Final = 0.1
+_FAST_POLL: Final = 0.01
 _LIMIT: Final = 25.0
 
 
@@ -49,6 +51,35 @@ async def one_server(scale: Scale) -> list[Row]:
     with serving(Content("image", scale.many_cameras_frame)) as (port,):
         addresses = [(f"{HOST}:{port}", number) for number in range(scale.cameras)]
         return await _measure("one server", addresses, scale)
+
+
+async def at_once(scale: Scale) -> list[Row]:
+    """One frame of every camera of one server, requested at the same moment and kept.
+
+    They are compared with as many frames of one camera, one after the other. Memory that was not
+    used just before is slower, therefore these are kept, too. Another row drops them.
+    """
+    size = wire.nbytes(scale.many_cameras_frame)
+    with serving(Content("image", scale.many_cameras_frame)) as (port,):
+        async with AlpacaClient() as client:
+            cameras = [client.camera(f"{HOST}:{port}", number) for number in range(scale.cameras)]
+            variants: dict[str, Callable[[], Awaitable[Result]]] = {
+                "all": partial(_polled, cameras, _each_at_once, size),
+                "kept": partial(_polled, cameras, _in_a_row, size),
+                "dropped": partial(_polled, cameras, _in_a_row_dropped, size),
+            }
+            found = await interleave(scale.runs, variants)
+    what = f"{scale.cameras} cameras, one frame each at once, get_image_array()"
+    rates, kept, dropped = (
+        [each.rate for each in found[name]] for name in ("all", "kept", "dropped")
+    )
+    polls, polls_alone = ([_p99(each.polls) for each in found[name]] for name in ("all", "kept"))
+    other = "one camera, as many in a row"
+    return [
+        Row(what, "MB/s", rates, other, kept, Bound("ratio", ">=", 0.95)),
+        Row(what, "MB/s", rates, f"{other}, each dropped", dropped),
+        Row(f"{what}, polls p99", "ms", polls, other, polls_alone, Bound("ours", "<=", _LIMIT)),
+    ]
 
 
 async def _measure(name: str, addresses: list[tuple[str, int]], scale: Scale) -> list[Row]:
@@ -100,6 +131,37 @@ async def _downloads(cameras: list[AsyncCamera], member: str, frames: int, size:
         result.rate = frames * len(cameras) * size / (perf_counter() - start)
         over.set()
     return result
+
+
+async def _polled(
+    cameras: list[AsyncCamera],
+    download: Callable[[list[AsyncCamera]], Awaitable[list[object]]],
+    size: int,
+) -> Result:
+    """Return the rate of `download`, and the times of the polls of one camera meanwhile."""
+    touch_memory(len(cameras) * size)
+    result = Result()
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as watchers:
+        poll = cameras[-1].get_image_ready
+        watchers.create_task(_every(_FAST_POLL, 0.0, poll, result.polls, over))
+        start = perf_counter()
+        frames = await download(cameras)
+        result.rate = len(frames) * size / 1e6 / (perf_counter() - start)
+        over.set()
+    return result
+
+
+async def _each_at_once(cameras: list[AsyncCamera]) -> list[object]:
+    return list(await asyncio.gather(*(camera.get_image_array() for camera in cameras)))
+
+
+async def _in_a_row(cameras: list[AsyncCamera]) -> list[object]:
+    return [await cameras[0].get_image_array() for _ in cameras]
+
+
+async def _in_a_row_dropped(cameras: list[AsyncCamera]) -> list[object]:
+    return [(await cameras[0].get_image_array()).nbytes for _ in cameras]
 
 
 async def _quiet(cameras: list[AsyncCamera], seconds: float) -> Result:
