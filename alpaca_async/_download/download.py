@@ -23,7 +23,6 @@ from alpaca_async._progress import DownloadMeter, ProgressFailed
 from alpaca_async._protocol.imagejson import ImageJsonParser
 from alpaca_async._protocol.media import IMAGEBYTES, JSON, content_length, encoding, media_type
 from alpaca_async._session.error_mapping import member_of
-from alpaca_async._session.session import stream_of
 from alpaca_async._session.stall import StallGuard
 
 from .ascomorder import AscomOrderBuffer
@@ -34,12 +33,11 @@ from .sink import ImageSink, NewPixelBuffer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    import httpx
-
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.imagebytes import ImageMetadata
     from alpaca_async._protocol.pixeltype import PixelType
     from alpaca_async._protocol.transaction_ids import CheckTransactionId
+    from alpaca_async._session.sending import Response
     from alpaca_async._session.session import Session
 
     from .frame_memory import FrameMemory
@@ -148,10 +146,10 @@ class _Received(NamedTuple):
 
 
 async def _receive(
-    response: httpx.Response, *, sink: ImageSink, json_image: _JsonImage, stall: StallGuard
+    response: Response, *, sink: ImageSink, json_image: _JsonImage, stall: StallGuard
 ) -> _Received:
     began = time.perf_counter()
-    chunks = stream_of(response)
+    chunks = response.stream
     kind, first = await _media_type(response, chunks)
     if kind == IMAGEBYTES:
         sink.expect(response.headers)
@@ -161,7 +159,7 @@ async def _receive(
     return _Received(began, *await json_image.read(first, chunks, stall), in_ascom_order=True)
 
 
-async def _media_type(response: httpx.Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:
+async def _media_type(response: Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:
     """Return the media type of the reply, and the part of the body that was read to detect it."""
     if coding := encoding(response.headers):
         raise MalformedResponse(f"the image is compressed ({coding}), which was not asked for")

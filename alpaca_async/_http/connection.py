@@ -16,7 +16,6 @@ from .reading import Pause, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
 
     from .http1 import Message
     from .reply import DirectReceive, Reply
@@ -66,6 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = loop
         self._socket = sock  # not the transport's, which lacks methods in some event loops
         self._abort: Callable[[], None] = sock.close  # until there is a transport
+        self._has_input = _input_check(sock)  # of which the event loop does not yet know
         self._low_water = LowWaterMark(sock, loop)
         self._scratch = memoryview(bytearray(self.scratch_size))
         self._direct: DirectReceive | None = None
@@ -282,10 +282,6 @@ class Connection(asyncio.BufferedProtocol):
             reply.finish(error)
         self._wake()
 
-    def _has_input(self) -> bool:
-        """Return whether bytes or the end are waiting that the event loop has not processed yet."""
-        return _is_readable(self._socket.fileno())
-
     async def _wait(self, seconds: float | None, error: type[httpx.TimeoutException]) -> None:
         """Wait until woken; raise `error` when no byte is received for `seconds`."""
         self._timeout = FOREVER if seconds is None else seconds
@@ -348,32 +344,6 @@ class TlsConnection(Connection):
         return super()._should_pause(reply) and not reply.nearly_complete
 
 
-class Body(httpx.AsyncByteStream):
-    """Streams the body of a reply; yields nothing if a sink took the body."""
-
-    def __init__(self, connection: Connection, reply: Reply, read: float | None) -> None:
-        self._connection = connection
-        self._reply = reply
-        self._read = read
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            part = await self._connection.read_body(self._reply, self._read)
-        except BaseException:
-            await self.aclose()
-            raise
-        if part is None:
-            raise StopAsyncIteration
-        return part
-
-    async def aclose(self) -> None:
-        """Close the connection unless the reply is complete."""
-        self._connection.abandon(self._reply)
-
-
 def _acknowledge(sock: socket.socket) -> None:
     """Acknowledge what was received at once, where the system can be told to.
 
@@ -385,9 +355,10 @@ def _acknowledge(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
 
-def _is_readable(descriptor: int) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])
+def _input_check(sock: socket.socket) -> Callable[[], bool]:
+    """Return a function that tells whether bytes or the end are waiting in the socket."""
+    if not hasattr(select, "poll"):
+        return lambda: bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return lambda: bool(poll.poll(0))

@@ -222,7 +222,7 @@ class Reply:
         self, method: str, sink: Sink | None = None, *, idle_limit: float = FOREVER
     ) -> None:
         self.status = 0
-        self.headers: RawHeaders | httpx.Headers = []
+        self.headers: RawHeaders = []
         self.extensions: dict[str, object] = {}
         self.direct: DirectReceive | None = None
         self.begun = False
@@ -341,8 +341,7 @@ class Reply:
     def _offer_body(
         self, sink: Sink, head: Head, framing: _FixedLength | _Chunked | _UntilClose
     ) -> None:
-        self.headers = headers = httpx.Headers(head.headers)
-        if sink.begin(head.status, headers):
+        if sink.begin(head.status, httpx.Headers(head.headers)):
             self._sink = sink
             self.extensions["sink"] = True
             if isinstance(framing, _FixedLength):

@@ -6,32 +6,28 @@ import asyncio
 import logging
 import ssl
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 import httpx
 
 from alpaca_async._loops import PerLoop, running_loop
 
+from .call import Call
 from .connecting import connect, hand_over
-from .connection import Body, Connection, TlsConnection
-from .http1 import serialise
+from .connection import Connection, TlsConnection
 from .pool import Pool
 from .reply import Reply, Sink
+from .response import DirectResponse
 from .scheduler import ReadScheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from .http1 import Message
-
-    Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+    from .call import Origin
 
 __all__ = ["DirectTransport", "Sink"]
 
 logger = logging.getLogger("alpaca_async")
 
-_PORTS: Final = {"http": 80, "https": 443}
 _CLOSE_LIMIT: Final = 1.0
 """Seconds to wait for other event loops, which may stop meanwhile, to close their connections."""
 
@@ -70,14 +66,17 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return the response as soon as its head is there."""
-        origin = _Origin.of(request)
-        call = await _Call.of(request)
-        pool = self._by_loop.get().pool(origin)
+        response = await self.send(await Call.of(request))
+        return response.for_httpx()
+
+    async def send(self, call: Call) -> DirectResponse:
+        """Send a request that is already serialised: the same without the objects of httpx."""
+        pool = self._by_loop.get().pool(call.origin)
         slot = await pool.acquire_slot(
             bulk=call.sink is not None, timeout=call.timeouts.get("pool")
         )
         try:
-            connection, reply = await self._converse(pool, origin, call)
+            connection, reply = await self._converse(pool, call)
         except BaseException:
             slot.release()
             raise
@@ -85,12 +84,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             slot.release()
         else:
             reply.on_done = slot.release
-        return httpx.Response(
-            reply.status,
-            headers=reply.headers,
-            stream=Body(connection, reply, call.timeouts.get("read")),
-            extensions=reply.extensions,
-        )
+        return DirectResponse(connection, reply, call.timeouts.get("read"))
 
     async def aclose(self) -> None:
         """Close all connections, those of other event loops too; requests on their way fail."""
@@ -109,43 +103,41 @@ class DirectTransport(httpx.AsyncBaseTransport):
         if closing:
             await asyncio.wait(closing, timeout=_CLOSE_LIMIT)
 
-    async def _converse(self, pool: Pool, origin: _Origin, call: _Call) -> tuple[Connection, Reply]:
+    async def _converse(self, pool: Pool, call: Call) -> tuple[Connection, Reply]:
         """Get the head of the reply; send a GET once more if its connection broke before a byte."""
         reply = self._reply(call)
         try:
             connection = await self._send_over_idle(pool, call, reply)
             if connection is None:
-                connection = await self._send_over_new(pool, origin, call, reply)
+                connection = await self._send_over_new(pool, call, reply)
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
             if reply.begun or not call.repeatable:
                 raise
             logger.info("%s is sent again: %s", call, error)
             reply = self._reply(call)
-            connection = await self._send_over_new(pool, origin, call, reply)
+            connection = await self._send_over_new(pool, call, reply)
         return connection, reply
 
-    async def _send_over_idle(self, pool: Pool, call: _Call, reply: Reply) -> Connection | None:
+    async def _send_over_idle(self, pool: Pool, call: Call, reply: Reply) -> Connection | None:
         """Send over an idle connection; return it, or None if there is none."""
         while (connection := pool.take_idle()) is not None:
-            await call.announce(connection)
+            await _announce(call, connection)
             if not connection.closed:
-                await call.send(connection, reply, pool)
+                await _exchange(call, connection, reply, pool)
                 break
         return connection
 
-    async def _send_over_new(
-        self, pool: Pool, origin: _Origin, call: _Call, reply: Reply
-    ) -> Connection:
-        connection = await self._connect(pool, origin, call.timeouts.get("connect"))
-        await call.announce(connection)
+    async def _send_over_new(self, pool: Pool, call: Call, reply: Reply) -> Connection:
+        connection = await self._connect(pool, call.origin, call.timeouts.get("connect"))
+        await _announce(call, connection)
         with pool.first_exchange(connection):
-            await call.send(connection, reply, pool)
+            await _exchange(call, connection, reply, pool)
         return connection
 
-    def _reply(self, call: _Call) -> Reply:
-        return Reply(call.request.method, call.sink, idle_limit=0.0 if call.final else self._expiry)
+    def _reply(self, call: Call) -> Reply:
+        return Reply(call.method, call.sink, idle_limit=0.0 if call.final else self._expiry)
 
-    async def _connect(self, pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
+    async def _connect(self, pool: Pool, origin: Origin, timeout: float | None) -> Connection:
         _check_open(pool)  # to close it gave turns back, and broke off what could be repeated
         kind = TlsConnection if origin.tls else Connection
         try:
@@ -187,30 +179,25 @@ def _default_context(verify: bool) -> ssl.SSLContext:
     return context
 
 
-class _Origin(NamedTuple):
-    """Where a connection leads."""
+async def _announce(call: Call, connection: Connection) -> None:
+    """Tell the trace that the first byte is about to be sent."""
+    if call.announce is None:
+        return
+    try:
+        await call.announce()
+    except BaseException:
+        connection.close()
+        raise
 
-    tls: bool
-    host: str
-    port: int
-    sni: str | None
 
-    @classmethod
-    def of(cls, request: httpx.Request) -> _Origin:
-        url = request.url
-        if url.scheme not in _PORTS or not url.raw_host:
-            raise httpx.UnsupportedProtocol(f"cannot go to {url.scheme}://{url.host}")
-        return cls(
-            url.scheme == "https",
-            url.raw_host.decode("ascii").replace("%25", "%"),
-            url.port or _PORTS[url.scheme],
-            request.extensions.get("sni_hostname"),
-        )
-
-    @property
-    def server_hostname(self) -> str:
-        """The name that the certificate must have."""
-        return self.sni or self.host.partition("%")[0]
+async def _exchange(call: Call, connection: Connection, reply: Reply, pool: Pool) -> None:
+    """Send the request and wait for the head of the reply."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await connection.exchange(
+        call.data, reply, write=call.timeouts.get("write"), read=call.timeouts.get("read")
+    )
+    pool.replied_after(loop.time() - begun)
 
 
 class _Connections:
@@ -219,9 +206,9 @@ class _Connections:
     def __init__(self, size: int) -> None:
         self.scheduler = ReadScheduler()
         self._size = size
-        self._pools: dict[_Origin, Pool] = {}
+        self._pools: dict[Origin, Pool] = {}
 
-    def pool(self, origin: _Origin) -> Pool:
+    def pool(self, origin: Origin) -> Pool:
         """Return the pool of a server."""
         pool = self._pools.get(origin)
         if pool is None:
@@ -238,61 +225,3 @@ class _Connections:
         """Drop all connections when their event loop does not run any more."""
         for pool in self._pools.values():
             pool.discard()
-
-
-class _Call(NamedTuple):
-    """One request, ready to be sent."""
-
-    request: httpx.Request
-    data: Message
-    sink: Sink | None
-    trace: Trace | None
-    timeouts: Mapping[str, float | None]
-
-    @classmethod
-    async def of(cls, request: httpx.Request) -> _Call:
-        """Collect the body, so that it leaves in one piece with the head."""
-        if not isinstance(request.stream, httpx.AsyncByteStream):
-            raise TypeError("the body of the request is not an asynchronous stream")
-        body = b"".join([part async for part in request.stream])
-        extensions = request.extensions
-        return cls(
-            request,
-            serialise(request, body),
-            extensions.get("sink"),
-            extensions.get("trace"),
-            extensions.get("timeout", {}),
-        )
-
-    def __str__(self) -> str:
-        target = self.request.extensions.get("target", self.request.url.raw_path)
-        return f"{self.request.method} {target.decode()} to {self.request.url.netloc.decode()}"
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether sending it twice does no harm."""
-        return self.request.method in {"GET", "HEAD"}
-
-    @property
-    def final(self) -> bool:
-        """Whether it asks the server to close the connection."""
-        return "close" in self.request.headers.get("connection", "").lower()
-
-    async def announce(self, connection: Connection) -> None:
-        """Tell the trace that the first byte is about to leave."""
-        if self.trace is None:
-            return
-        try:
-            await self.trace("http11.send_request_headers.started", {"request": self.request})
-        except BaseException:
-            connection.close()
-            raise
-
-    async def send(self, connection: Connection, reply: Reply, pool: Pool) -> None:
-        """Send the request and wait for the head of the reply."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        await connection.exchange(
-            self.data, reply, write=self.timeouts.get("write"), read=self.timeouts.get("read")
-        )
-        pool.replied_after(loop.time() - begun)

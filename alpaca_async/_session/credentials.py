@@ -24,6 +24,7 @@ class Credentials:
             if isinstance(auth, Mapping)
             else {}
         )
+        self._tokens = tuple(filter(None, (self._for_all, *self._for_one.values())))
 
     def __repr__(self) -> str:
         return "<Credentials>"
@@ -45,10 +46,6 @@ class Credentials:
             error.args = tuple(_replace_token(token, item) for item in error.args)
             for name, item in vars(error).items():
                 setattr(error, name, _replace_token(token, item))
-
-    @property
-    def _tokens(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self._for_all, *self._for_one.values())))
 
 
 def _replace_token(token: str, item: object) -> object:

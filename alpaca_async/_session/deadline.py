@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from alpaca_async._loops import running_loop
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
@@ -22,11 +24,17 @@ class ReplyDeadline:
 
     def __init__(self, attempt: Attempt | None, establish: float, reply: float) -> None:
         self._attempt = attempt
+        self._establish = establish
         self._reply = reply
-        self._timeout = asyncio.timeout(establish + reply)
+        self._loop = running_loop()
+        self._timeout = asyncio.timeout(None)
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
+        begun = self._loop.time()
+        self._due = begun + self._establish + self._reply
+        # No deadline is earlier than this. So one timer is enough for a reply that comes in time.
+        self._set_timer(begun + self._reply)
 
     async def __aexit__(
         self,
@@ -34,6 +42,7 @@ class ReplyDeadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._timer.cancel()
         await self._timeout.__aexit__(kind, error, traceback)
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -41,4 +50,16 @@ class ReplyDeadline:
         if self._attempt is not None:
             await self._attempt.trace(event, info)
         if event.endswith(".send_request_headers.started"):
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self._reply)
+            self._due = self._loop.time() + self._reply
+            if self._timer.when() > self._due:  # connecting took longer than a reply may
+                self._timer.cancel()
+                self._set_timer(self._due)
+
+    def _set_timer(self, due: float) -> None:
+        self._timer = self._loop.call_at(due, self._check)
+
+    def _check(self) -> None:
+        if self._loop.time() < self._due:
+            self._set_timer(self._due)
+        else:
+            self._timeout.reschedule(self._due)

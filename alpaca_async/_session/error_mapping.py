@@ -78,7 +78,7 @@ class ErrorMapping:
     download until the garbage collector runs.
     """
 
-    __slots__ = ("_attempt", "_credentials", "_limits", "_member", "_server")
+    __slots__ = ("_attempt", "_credentials", "_establish", "_limit", "_path", "_server")
 
     def __init__(
         self,
@@ -87,13 +87,15 @@ class ErrorMapping:
         attempt: Attempt,
         *,
         credentials: Credentials,
-        limits: tuple[Limit, Limit],
+        establish: float,
+        limit: Limit,
     ) -> None:
         self._server = server
-        self._member = member_of(path)
+        self._path = path
         self._attempt = attempt
         self._credentials = credentials
-        self._limits = limits  # for the connection, and for the reply
+        self._establish = establish
+        self._limit = limit
 
     def __enter__(self) -> None:
         pass
@@ -102,7 +104,7 @@ class ErrorMapping:
         if isinstance(error, AlpacaError):
             error.outcome_unknown = self._attempt.sent and is_server_failure(error)
             self._credentials.redact_error(error)
-            error.at(self._server, self._member)
+            error.at(self._server, member_of(self._path))
         elif isinstance(error, (TimeoutError, *SENDING_ERRORS)):
             self._credentials.redact_error(error)  # it becomes the cause, and may quote a reply
             # Do not assign the new error to a variable: that would create the cycle again.
@@ -114,12 +116,14 @@ class ErrorMapping:
         timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
         kind = TransportTimeout if timed_out else TransportError
         sent = self._attempt.sent and not isinstance(error, _NEVER_SENT)
-        return kind(self._reason(error), outcome_unknown=sent).at(self._server, self._member)
+        return kind(self._reason(error), outcome_unknown=sent).at(
+            self._server, member_of(self._path)
+        )
 
     def _reason(self, error: BaseException) -> str:
         if (known := _TIMEOUT_REASONS.get(type(error))) is not None:
-            establish, limit = self._limits
-            return known.format(establish=establish, limit=limit)
+            establish = Limit(self._establish, "establish")
+            return known.format(establish=establish, limit=self._limit)
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             return tls_failure(cause)

@@ -20,8 +20,8 @@ class RequestLog:
     """Logs what becomes of one request, a context manager around it; pixels are never logged."""
 
     method: str
-    target: str
-    """Server and path."""
+    server: str
+    path: str
     number: int
     """The client's transaction id."""
     _begun: float = field(default_factory=time.perf_counter)
@@ -45,4 +45,5 @@ class RequestLog:
 
     def _log(self, text: str, *values: object) -> None:
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s %s #%d: " + text, self.method, self.target, self.number, *values)  # noqa: G003 - a constant
+            request = f"{self.method} {self.server}/{self.path} #{self.number}"
+            logger.debug("%s: " + text, request, *values)  # noqa: G003 - a constant

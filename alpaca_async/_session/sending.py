@@ -1,4 +1,4 @@
-"""Builds and sends requests: over our own connections, or with a caller's httpx client."""
+"""Sends requests: over our own connections, or with a caller's httpx client."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 import httpx
 
 from alpaca_async._errors import AlpacaError, TransportError
+from alpaca_async._http.call import RequestTemplate
 from alpaca_async._http.transport import DirectTransport
 from alpaca_async._progress import ProgressFailed
 from alpaca_async._version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from typing import Self
 
     import httpx2
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["value", "image", "command"]
 
-_VERBS: Final[dict[Kind, str]] = {"value": "GET", "image": "GET", "command": "PUT"}
+VERBS: Final[dict[Kind, Literal["GET", "PUT"]]] = {"value": "GET", "image": "GET", "command": "PUT"}
 _COMMON_HEADERS: Final = {
     # In a compressed body a truncation, or an unlimited size, would not be detected.
     "Accept-Encoding": "identity",
@@ -43,19 +44,38 @@ SENDING_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, O
 """The exceptions that a `Sender` raises besides `AlpacaError`."""
 
 
-class Sender(Protocol):
-    """Builds and sends requests; `parameters` are the query of a GET, or the form of a PUT."""
+class Response(Protocol):
+    """A reply whose head has arrived. Names of headers are in lower case, or match any case."""
 
-    def request(
-        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
-    ) -> httpx.Request:
-        """Return a request for `path` on `server`, an origin."""
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
         ...
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head has arrived.
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The values by name."""
+        ...
 
-        This and reading the body may raise `SENDING_ERRORS`.
+    @property
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body as it comes; empty if a sink took it. May raise `SENDING_ERRORS`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection unless the reply is complete."""
+        ...
+
+
+class Sender(Protocol):
+    """Sends requests; `parameters` are the query of a GET, or the form of a PUT."""
+
+    async def send(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> Response:
+        """Request `path` of `server`, an origin; return the response once its head has arrived.
+
+        `extensions` are those of httpx and of `DirectTransport`. May raise `SENDING_ERRORS`.
         """
         ...
 
@@ -78,45 +98,30 @@ class DirectSender:
             verify=verify, connections_per_server=connections_per_server
         )
         self._credentials = credentials
-        # Cached: parsing a URL costs as much as the rest of a small request.
         self._template = lru_cache(_MAX_TEMPLATES)(self._new_template)
 
-    def request(
+    async def send(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
-    ) -> httpx.Request:
-        """Return a request with path and query in the extension `target`; its URL has no query."""
-        url, headers = self._template(kind, server, path)
-        if kind == "command":
-            extensions["target"] = url.raw_path
-            stream = httpx.ByteStream(parameters.encode())
-        else:
-            extensions["target"] = b"%s?%s" % (url.raw_path, parameters.encode())
-            stream = _EMPTY
-        request = httpx.Request(
-            _VERBS[kind], url, headers=headers, stream=stream, extensions=extensions
-        )
-        if kind == "command":
-            request.headers["Content-Length"] = str(len(parameters))
-        return request
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head has arrived."""
-        return await self._transport.handle_async_request(request)
+    ) -> Response:
+        """Send a request without a response of httpx."""
+        template = self._template(kind, server, path)
+        build = template.with_form if kind == "command" else template.with_query
+        return await self._transport.send(build(parameters, extensions))
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
 
-    def _new_template(self, kind: Kind, server: str, path: str) -> tuple[httpx.URL, httpx.Headers]:
+    def _new_template(self, kind: Kind, server: str, path: str) -> RequestTemplate:
         headers = _headers(kind, self._credentials.header(server))
-        built = httpx.Request("GET", f"{server}/{path}", headers=headers)
-        return built.url, built.headers
+        with _CheckingAddress():
+            return RequestTemplate(VERBS[kind], f"{server}/{path}", headers)
 
 
 class ClientSender:
     """Sends with the caller's `AsyncClient`, which may add headers, cookies and hooks.
 
-    It is one of httpx or httpx2. Requests are made by the client; responses become those of httpx.
+    It is one of httpx or httpx2, which makes the requests.
     """
 
     def __init__(
@@ -125,40 +130,59 @@ class ClientSender:
         self._http = cast("httpx.AsyncClient", http)  # httpx2 has the same interface
         self._credentials = credentials
 
-    def request(
+    async def send(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
-    ) -> httpx.Request:
-        """Return a request with the headers and cookies of the caller's client."""
-        url = f"{server}/{path}"
-        command = kind == "command"
-        return self._http.build_request(
-            _VERBS[kind],
-            url if command else f"{url}?{parameters}",
-            headers=_headers(kind, self._credentials.header(server)),
-            content=parameters.encode() if command else None,
-            extensions=extensions,
-        )
+    ) -> Response:
+        """Send a request with the headers and cookies of the caller's client.
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """Return the response once its head has arrived; redirects are not followed.
-
-        Not every transport emits trace events. So the request counts as sent from the start, until
-        a transport reports that it is still connecting.
+        Redirects are not followed. Not every transport emits trace events. So the request counts
+        as sent from the start, until a transport reports that it is still connecting.
         """
-        await request.extensions["trace"]("send_request_headers.started", {})
+        request = self._request(kind, server, path, parameters, extensions)
+        await extensions["trace"]("send_request_headers.started", {})
         if self._http.is_closed:
             raise TransportError("the client is closed")
-        with _WrappingErrors():
-            response = await self._http.send(request, stream=True, follow_redirects=False)
-        return httpx.Response(
-            response.status_code,
-            headers=response.headers.raw,
-            stream=_ClientStream(response),
-            extensions=response.extensions,
-        )
+        try:
+            with _WrappingErrors():
+                response = await self._http.send(request, stream=True, follow_redirects=False)
+        except BaseException:
+            _forget_task(request)
+            raise
+        return _ClientResponse(request, response)
 
     async def aclose(self) -> None:
         """Do nothing: the caller owns the client and closes it."""
+
+    def _request(
+        self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
+    ) -> httpx.Request:
+        url = f"{server}/{path}"
+        command = kind == "command"
+        with _CheckingAddress():
+            return self._http.build_request(
+                VERBS[kind],
+                url if command else f"{url}?{parameters}",
+                headers=_headers(kind, self._credentials.header(server)),
+                content=parameters.encode() if command else None,
+                extensions=extensions,
+            )
+
+
+def _forget_task(request: httpx.Request) -> None:
+    """Drop what leads to the task, whose result may be large: a response of httpx is a cycle."""
+    for name in ("sink", "trace"):
+        request.extensions.pop(name, None)
+
+
+class _CheckingAddress:
+    """A context manager that raises `TransportError` where no URL can be made of an address."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, ValueError):  # names that look like IDNA, and are not
+            raise TransportError(f"no request can be made of this address: {error}") from error
 
 
 class WrappedClientError(httpx.TransportError):
@@ -190,12 +214,20 @@ def _counterpart(kind: type[Exception]) -> type[httpx.TransportError]:
     return WrappedClientError
 
 
-class _ClientStream(httpx.AsyncByteStream):
-    """The body of a response that the caller's httpx client received."""
+class _ClientResponse:
+    """A response of the caller's httpx client, and the stream of its body."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, request: httpx.Request, response: httpx.Response) -> None:
+        self.status_code = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._request = request
         self._response = response
         self._parts: AsyncIterator[bytes] | None = None
+
+    @property
+    def stream(self) -> AsyncIterator[bytes]:
+        """The body, without the layers that httpx would add for decoding."""
+        return self
 
     def __aiter__(self) -> Self:
         return self
@@ -208,11 +240,9 @@ class _ClientStream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._parts = None  # otherwise the response keeps it, and all objects that it refers to
+        _forget_task(self._request)
         with _WrappingErrors():
             await self._response.aclose()
-
-
-_EMPTY: Final = httpx.ByteStream(b"")
 
 
 def _headers(kind: Kind, authorization: str | None) -> httpx.Headers:

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
@@ -28,15 +28,15 @@ from alpaca_async._protocol.values import check_int, encode
 
 from .credentials import Credentials
 from .deadline import ReplyDeadline
-from .error_mapping import Attempt, ErrorMapping, Limit, member_of
+from .error_mapping import Attempt, ErrorMapping, Limit
 from .hints import Hints
 from .operations import Operations
 from .request_log import RequestLog
-from .sending import ClientSender, DirectSender
+from .sending import VERBS, ClientSender, DirectSender
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
     from typing import Self
 
     import httpx
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from alpaca_async._protocol.envelope import Envelope, EnvelopeDecoder
 
     from .credentials import Auth
-    from .sending import Kind, Sender
+    from .sending import Kind, Response, Sender
     from .stall import StallGuard
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
 _FIRST_BYTE_PER_STALL: Final = 10.0
 
 
@@ -174,12 +175,8 @@ class Session:
     ) -> Envelope:
         """Read `path` of the `server`, an origin; retried once if the connection broke first."""
         number, limit = self.next_number(), Limit(self.timeouts.reply, "reply")
-        parameters = self._parameters(fields, number)
-        request = self._request(
-            "value", server, path, parameters, {"timeout": self._limits(limit.seconds)}
-        )
-        target = _Target(server, path, number, decoder)
-        return await self._exchange(request, target, None, limit)
+        order = _Order("value", server, path, self._parameters(fields, number), number, decoder)
+        return await self._exchange(order, None, limit)
 
     async def put(
         self,
@@ -194,11 +191,8 @@ class Session:
         number = self.next_number()
         limit = Limit(self.timeouts.reply, "reply") if timeout is None else Limit(timeout, "long")
         parameters = self._parameters(fields, number)
-        request = self._request(
-            "command", server, path, parameters, {"timeout": self._limits(limit.seconds)}
-        )
-        target = _Target(server, path, number, decode_envelope)
-        return await self._exchange(request, target, attempt or Attempt(), limit)
+        order = _Order("command", server, path, parameters, number, decode_envelope)
+        return await self._exchange(order, attempt or Attempt(), limit)
 
     async def receive_image(
         self,
@@ -207,7 +201,7 @@ class Session:
         sink: Sink,
         number: int,
         stall: StallGuard,
-        receive: Callable[[httpx.Response], Awaitable[T]],
+        receive: Callable[[Response], Awaitable[T]],
     ) -> T:
         """Ask for an image and return what `receive` makes of the reply.
 
@@ -219,34 +213,28 @@ class Session:
         # silence; the transport's limit is for transports that do not say when they send.
         limits = self._limits(first_byte.seconds + self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": stall.trace}
-        request = self._request("image", server, path, self._ids(number), extensions)
         try:
             with (
-                RequestLog(request.method, f"{server}/{path}", number),
+                RequestLog(VERBS["image"], server, path, number),
                 self._mapping_errors(server, path, Attempt(), first_byte),
             ):
                 async with self._downloads.get(), stall:
-                    return await self._receive(request, stall, receive)
+                    response = await self._send(
+                        "image", server, path, self._ids(number), extensions
+                    )
+                    stall.begin()
+                    return await self._receive(response, receive)
         except RequestRejected as error:
             await self._hints.explain(self, server, path, error)
             raise
 
-    async def _receive(
-        self,
-        request: httpx.Request,
-        stall: StallGuard,
-        receive: Callable[[httpx.Response], Awaitable[T]],
-    ) -> T:
-        response = await self._send(request)
-        stall.begin()
+    async def _receive(self, response: Response, receive: Callable[[Response], Awaitable[T]]) -> T:
         try:
             if response.status_code != _OK:
                 async with asyncio.timeout(self.timeouts.reply):
                     raise _no_image(response, await self._read(response))
             return await receive(response)
         finally:
-            # A response of httpx is a cycle: what these refer to would stay.
-            del request.extensions["sink"], request.extensions["trace"]
             await response.aclose()
 
     def next_number(self) -> int:
@@ -263,21 +251,12 @@ class Session:
             self._warnings.add((server, text))
             logger.warning("%s %s; this is not logged again", server, text)
 
-    def _request(
+    async def _send(
         self, kind: Kind, server: str, path: str, parameters: str, extensions: dict[str, Any]
-    ) -> httpx.Request:
-        running_loop()
-        try:
-            return self._sender.request(kind, server, path, parameters, extensions)
-        except ValueError as error:  # names that look like IDNA, and are not
-            raise TransportError(f"no request can be made of this address: {error}").at(
-                server, member_of(path)
-            ) from error
-
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    ) -> Response:
         if self._closed:
             raise TransportError("the client is closed")
-        return await self._sender.send(request)
+        return await self._sender.send(kind, server, path, parameters, extensions)
 
     def _parameters(self, fields: Mapping[str, object], number: int) -> str:
         """Return the query of a GET, or the form of a PUT."""
@@ -291,47 +270,41 @@ class Session:
         establish = self.timeouts.establish
         return {"connect": establish, "pool": silence, "write": silence, "read": silence}
 
-    async def _exchange(
-        self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
-    ) -> Envelope:
+    async def _exchange(self, order: _Order, attempt: Attempt | None, limit: Limit) -> Envelope:
         try:
-            envelope = await self._answer(request, target, attempt, limit)
+            envelope = await self._answer(order, attempt, limit)
         except (RequestRejected, MalformedResponse) as error:
-            await self._hints.explain(self, target.server, target.path, error)
+            await self._hints.explain(self, order.server, order.path, error)
             raise
-        self._hints.answered(target.server, target.path)
+        self._hints.answered(order.server, order.path)
         return envelope
 
-    async def _answer(
-        self, request: httpx.Request, target: _Target, attempt: Attempt | None, limit: Limit
-    ) -> Envelope:
-        log = RequestLog(request.method, f"{target.server}/{target.path}", target.number)
-        mapping = self._mapping_errors(target.server, target.path, attempt or Attempt(), limit)
+    async def _answer(self, order: _Order, attempt: Attempt | None, limit: Limit) -> Envelope:
+        log = RequestLog(VERBS[order.kind], order.server, order.path, order.number)
+        mapping = self._mapping_errors(order.server, order.path, attempt or Attempt(), limit)
         with log, mapping:
-            response, body = await self._reply(request, attempt, limit)
+            response, body = await self._reply(order, attempt, limit)
             if response.status_code != _OK:
                 raise _rejection(response, body)
-            check = partial(self.check_transaction_id, target.server, target.number)
-            envelope = target.decoder(body, check)
+            check = partial(self.check_transaction_id, order.server, order.number)
+            envelope = order.decoder(body, check)
         log.answered(envelope.server_transaction_id)
         return envelope
 
     async def _reply(
-        self, request: httpx.Request, attempt: Attempt | None, limit: Limit
-    ) -> tuple[httpx.Response, bytes]:
+        self, order: _Order, attempt: Attempt | None, limit: Limit
+    ) -> tuple[Response, bytes]:
         """Send a request; return its complete reply."""
         deadline = ReplyDeadline(attempt, self.timeouts.establish, limit.seconds)
-        request.extensions["trace"] = deadline.trace
-        try:
-            async with deadline:
-                response = await self._send(request)
-                try:
-                    return response, await self._read(response)
-                finally:
-                    await response.aclose()
-        finally:
-            # A response of httpx is a cycle, and this leads to the task, whose result may be large.
-            del request.extensions["trace"]
+        extensions = {"timeout": self._limits(limit.seconds), "trace": deadline.trace}
+        async with deadline:
+            response = await self._send(
+                order.kind, order.server, order.path, order.parameters, extensions
+            )
+            try:
+                return response, await self._read(response)
+            finally:
+                await response.aclose()
 
     def _mapping_errors(
         self, server: str, path: str, attempt: Attempt, limit: Limit
@@ -341,37 +314,41 @@ class Session:
             path,
             attempt,
             credentials=self._credentials,
-            limits=(Limit(self.timeouts.establish, "establish"), limit),
+            establish=self.timeouts.establish,
+            limit=limit,
         )
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, response: Response) -> bytes:
         """Return a body that is not an image, without our credentials if they are in there."""
         if coding := encoding(response.headers):
             raise MalformedResponse(f"the reply is compressed ({coding}), which was not asked for")
         body = bytearray()
-        async for chunk in stream_of(response):
+        async for chunk in response.stream:
             body += chunk
             if len(body) > MAX_REPLY_BYTES:
                 raise MalformedResponse(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
         return self._credentials.redact(bytes(body))
 
 
-class _Target(NamedTuple):
-    """Where a request goes, its transaction id, and what decodes the reply."""
+class _Order(NamedTuple):
+    """A request for a JSON reply: where it goes, its transaction id, and what decodes the reply."""
 
+    kind: Kind
     server: str
     path: str
+    parameters: str
     number: int
     decoder: EnvelopeDecoder
 
 
-def _rejection(response: httpx.Response, body: bytes) -> RequestRejected:
-    location = response.headers["Location"] if response.has_redirect_location else ""
+def _rejection(response: Response, body: bytes) -> RequestRejected:
+    redirected = response.status_code in _REDIRECTS
+    location = response.headers.get("location", "") if redirected else ""
     return rejection(response.status_code, body, location)
 
 
-def _no_image(response: httpx.Response, body: bytes) -> AlpacaError:
-    if response.is_success:
+def _no_image(response: Response, body: bytes) -> AlpacaError:
+    if response.status_code // 100 == _OK // 100:
         return MalformedResponse(f"HTTP status {response.status_code} instead of an image")
     return _rejection(response, body)
 
@@ -382,8 +359,3 @@ def _client_id(number: int | None) -> int:
     if not 1 <= check_int("client_id", number) <= MAX_ID:
         raise ValueError(f"client_id must be between 1 and {MAX_ID}, not {number}")
     return number
-
-
-def stream_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Return the body as it comes, without the layers that httpx would add for decoding."""
-    return aiter(cast("httpx.AsyncByteStream", response.stream))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async._http import connection as connection_module
-from alpaca_async._http.connection import Body
+from alpaca_async._http.response import DirectResponse
 from alpaca_async._http.transport import DirectTransport
 
 from .support import OK, MemorySink, Peer, content, fetch, request, serving
@@ -30,7 +30,7 @@ async def transport() -> AsyncGenerator[DirectTransport]:
 
 def acknowledges_at_once(response: httpx.Response) -> bool:
     stream = response.stream
-    assert isinstance(stream, Body)
+    assert isinstance(stream, DirectResponse)
     sock = stream._connection._transport.get_extra_info("socket")
     return bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK))
 

@@ -35,9 +35,9 @@ from .support import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from alpaca_async._http.call import Origin
     from alpaca_async._http.connection import Connection
     from alpaca_async._http.pool import Pool
-    from alpaca_async._http.transport import _Origin
 
 BODY = bytes(range(256)) * 40
 BIG = os.urandom(3_000_000)
@@ -651,7 +651,7 @@ async def test_a_refused_connection_is_not_tried_again(
     attempts = 0
     connect = transport._connect
 
-    async def count(pool: Pool, origin: _Origin, timeout: float | None) -> Connection:
+    async def count(pool: Pool, origin: Origin, timeout: float | None) -> Connection:
         nonlocal attempts
         attempts += 1
         return await connect(pool, origin, timeout)

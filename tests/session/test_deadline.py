@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -46,8 +46,9 @@ async def test_a_reply_that_drips_ends_after_its_own_time(call: str, injected: b
     assert caught.value.outcome_unknown == (call == "put")
 
 
-async def wait_in(deadline: ReplyDeadline, event: str) -> None:
+async def wait_in(deadline: ReplyDeadline, event: str, *, after: float = 0) -> None:
     async with deadline:
+        await asyncio.sleep(after)
         await deadline.trace(event, {})
         await asyncio.Event().wait()
 
@@ -65,6 +66,31 @@ async def test_the_time_counts_from_the_moment_when_the_request_is_sent() -> Non
 async def test_a_sent_request_has_the_time_of_a_reply() -> None:
     with pytest.raises(TimeoutError):
         await wait_in(ReplyDeadline(None, NEVER, 0.01), SENT)
+
+
+@in_virtual_time
+async def test_the_time_of_a_reply_begins_when_the_request_is_sent_late() -> None:
+    for seconds in (0.2, 2.0):
+        begun = now()
+        with pytest.raises(TimeoutError):
+            await wait_in(ReplyDeadline(None, NEVER, 0.5), SENT, after=seconds)
+        assert now() - begun == pytest.approx(seconds + 0.5)
+
+
+async def test_a_reply_in_time_needs_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[asyncio.TimerHandle] = []
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+
+    def counted(*arguments: Any, **options: Any) -> asyncio.TimerHandle:  # noqa: ANN401
+        timers.append(call_at(*arguments, **options))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    deadline = ReplyDeadline(None, NEVER, 100.0)
+    async with deadline:
+        await deadline.trace(SENT, {})
+    assert [timer.cancelled() for timer in timers] == [True]
 
 
 @in_virtual_time
