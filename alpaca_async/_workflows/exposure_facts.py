@@ -27,6 +27,8 @@ _GRACE: Final = 2.0
 """Seconds for which a ready image waits for facts of this exposure, and for header keywords."""
 _CAMERA_GRACE: Final = 0.5
 """Seconds for which a ready image waits for facts of the camera: the next header has them, too."""
+_POLL_FIRST: Final = 0.01
+"""Seconds by which the poll at the end of an exposure goes before the facts that are read then."""
 _CAMERA: Final = "camera"
 _HEADER: Final = "header"
 
@@ -119,7 +121,7 @@ class Describing(Reporting):
         facts.begin(_HEADER, keywords.run, pause)
         facts.begin(_CAMERA, self._wait_for_camera_facts, pause)
         self._begin(facts, self._readers_of_single_members(), pause)
-        self._begin(facts, self._readers_at_end(), left)
+        self._begin(facts, self._readers_at_end(), left + _POLL_FIRST)
 
     def _take_facts_from(self, status: CameraStatus | None, facts: ExposureFacts) -> None:
         """Take what the last poll has brought: then it is not read again."""
