@@ -27,7 +27,7 @@ _GRACE: Final = 2.0
 """Seconds for which a ready image waits for facts of this exposure, and for header keywords."""
 _CAMERA_GRACE: Final = 0.5
 """Seconds for which a ready image waits for facts of the camera: the next header has them, too."""
-_POLL_FIRST: Final = 0.01
+_POLL_FIRST: Final = 0.001
 """Seconds by which the poll at the end of an exposure goes before the facts that are read then."""
 _CAMERA: Final = "camera"
 _HEADER: Final = "header"
