@@ -31,6 +31,7 @@ from ._errors import (
     AscomError,
     DriverException,
     ExposureAborted,
+    HostLost,
     IncompleteImage,
     InvalidOperationException,
     InvalidValueException,
@@ -52,7 +53,7 @@ from ._errors import (
 from ._facts import CameraInfo, CameraSettings, CameraStatus, Exposure
 from ._group.group import CameraGroup
 from ._group.member import CameraAddress
-from ._group.outcome import Outcome
+from ._group.outcome import Outcome, StatusOutcome
 from ._http.tls import pinned
 from ._http.transport import DirectTransport
 from ._http_status import http_status
@@ -105,6 +106,7 @@ __all__ = [
     "FoundDevice",
     "GuideDirections",
     "Histogram",
+    "HostLost",
     "Image",
     "ImageArrayElementTypes",
     "ImageMetadata",
@@ -129,6 +131,7 @@ __all__ = [
     "SensorType",
     "ServerDescription",
     "SlavedException",
+    "StatusOutcome",
     "Stream",
     "Timeouts",
     "TransportError",

@@ -11,6 +11,7 @@
     │   └── ExposureAborted             another task aborted the exposure
     ├── PixelTypeError                  pixels do not fit into the dtype that was requested
     ├── UnexpectedError                 another exception, as the outcome of one camera of a group
+    ├── HostLost                        the process or computer that controlled the camera is gone
     └── AscomError                      the device replied with an error number
         ├── NotImplementedException         0x400
         ├── InvalidValueException           0x401 (also ValueError)
@@ -162,6 +163,15 @@ class UnexpectedError(AlpacaError):
     The exception is the `__cause__`. It comes from the caller's functions, such as `prepare`, from
     a setting of a wrong type, or from this computer, such as `MemoryError`.
     """
+
+
+class HostLost(AlpacaError):
+    """The process or computer that controlled a camera for `CameraHosts` is gone, or not there yet.
+
+    The camera may still be exposing, until its next host takes it over.
+    """
+
+    outcome_unknown = True
 
 
 class AscomError(AlpacaError):

@@ -7,6 +7,7 @@ from typing import Final
 from ._errors import (
     ActionNotImplementedException,
     AlpacaError,
+    HostLost,
     InvalidOperationException,
     InvalidValueException,
     NotConnectedException,
@@ -34,6 +35,7 @@ _STATUSES: Final[dict[type[BaseException], int]] = {
     NotImplementedException: 501,
     UnexpectedError: _INTERNAL_SERVER_ERROR,
     AlpacaError: 502,
+    HostLost: 503,
     NotConnectedException: 503,
     TransportError: 503,
 }
@@ -43,8 +45,8 @@ def http_status(error: BaseException) -> int:
     """Return the HTTP status with which a web service reports `error` to its own clients.
 
     400 for a wrong value (also `ValueError`), 409 for what the device does not allow in its
-    present state, 501 for what it does not implement, 503 if it is not connected or not
-    reachable, 504 for any `TimeoutError`, 500 for `UnexpectedError` and for anything that is not
+    present state, 501 for what it does not implement, 503 if it, or its host, is not
+    connected or not reachable, 504 for any `TimeoutError`, 500 for `UnexpectedError` and for anything that is not
     an `AlpacaError`, 502 for every other one.
     """
     if isinstance(error, TimeoutError):  # first, because AlpacaError precedes it in the MRO

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from alpaca_async._camera import AlpacaClient, AsyncCamera
 from alpaca_async._errors import AlpacaError
 from alpaca_async._loops import running_loop
-from alpaca_async._protocol.values import check_count, check_limit
+from alpaca_async._protocol.values import check_count, check_duration, check_limit
 from alpaca_async._session.operations import Operation, Operations
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import as_completed, prefetch
-from alpaca_async._workflows.sequence import ExposureRequest, as_request
+from alpaca_async._workflows.cooling import CoolingPace
 
 from .member import CameraAddress, Member, Options
-from .round import Round, outcomes_of
+from .round import Round, outcomes_of, requests_for
+from .statuses import statuses_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from datetime import datetime
     from typing import Self
 
     from alpaca_async._image import Image
     from alpaca_async._protocol.pixeltype import PixelTypeLike
 
-    from .member import GroupProgress
-    from .outcome import Outcome
-    from .round import Start
+    from .member import GroupProgress, Then
+    from .outcome import Outcome, StatusOutcome
+    from .round import Durations, Start
 
-Durations: TypeAlias = float | ExposureRequest | Iterable[float | ExposureRequest]
-"""One exposure for all cameras, or one for each."""
+_PACE: Final = CoolingPace()
 
 
 class CameraGroup:
@@ -100,6 +99,35 @@ class CameraGroup:
         async with self._operation():
             return await outcomes_of(member.connect(limit, abort=abort) for member in self._members)
 
+    async def cool_to(
+        self,
+        temperature: float,
+        *,
+        rate: float | None = None,
+        tolerance: float = 0.5,
+        timeout: float | None = None,
+        pace: CoolingPace = _PACE,
+    ) -> list[Outcome]:
+        """Cool all cameras as the `cool_to` of a camera does; the outcomes have no images."""
+        limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
+        async with self._operation():
+            return await outcomes_of(
+                member.cool_to(
+                    temperature, rate=rate, tolerance=tolerance, timeout=limit, pace=pace
+                )
+                for member in self._members
+            )
+
+    def watch(self, interval: float = 1.0) -> Stream[StatusOutcome]:
+        """Yield the status of each camera, read every `interval` seconds.
+
+        A camera that cannot be read yields its error, and is read again. A slow listener gets only
+        the latest of each camera. Use the stream with `async with`.
+        """
+        if check_duration("interval", interval) == 0:
+            raise ValueError("interval must be positive")
+        return Stream(statuses_of(self._members, interval))
+
     async def expose(
         self,
         duration: Durations,
@@ -110,6 +138,7 @@ class CameraGroup:
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
         at: datetime | None = None,
+        then: Then | None = None,
     ) -> list[Outcome]:
         """Expose on all cameras at once and return the outcomes, in the cameras' order.
 
@@ -120,10 +149,15 @@ class CameraGroup:
         `at` is the time at which the exposures start, by the clock of this computer; the cameras
         are prepared before. If it has passed by then, they start at once, which is logged.
 
+        `then` is awaited with the `CameraAddress` and the image of each camera, as soon as that is
+        there. The outcome has what it returns as its `result`, and no image.
+
         Cancellation aborts all exposures. The other arguments are those of `AsyncCamera.expose`;
         `progress` also gets the camera.
         """
-        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at)
+        options = Options(
+            contiguous, dtype, progress, ready_timeout, prepare_timeout, at, then=then
+        )
         this_round = self._round(duration, options)
         async with self._operation():
             return await this_round.expose()
@@ -149,6 +183,7 @@ class CameraGroup:
             prepared = await this_round.prepare()
             for outcome in prepared:
                 _raise_error(outcome)
+            await this_round.wait()
             return await _images_of(this_round.starts(prepared))
 
     def outcomes(
@@ -161,9 +196,12 @@ class CameraGroup:
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
         at: datetime | None = None,
+        then: Then | None = None,
     ) -> Stream[Outcome]:
         """Expose as `expose` does, and yield each outcome as soon as it is known."""
-        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at)
+        options = Options(
+            contiguous, dtype, progress, ready_timeout, prepare_timeout, at, then=then
+        )
         return Stream(self._outcomes(self._round(duration, options)))
 
     def exposures(  # noqa: PLR0913 - named choices with defaults
@@ -178,6 +216,7 @@ class CameraGroup:
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
         at: datetime | None = None,
+        then: Then | None = None,
     ) -> Stream[list[Outcome]]:
         """Expose repeatedly as `expose` does, and yield the outcomes round by round.
 
@@ -192,7 +231,9 @@ class CameraGroup:
 
         Use the stream with `async with`: leaving the block aborts running exposures once.
         """
-        options = Options(contiguous, dtype, progress, ready_timeout, prepare_timeout, at, retries)
+        options = Options(
+            contiguous, dtype, progress, ready_timeout, prepare_timeout, at, retries, then
+        )
         if count is not None:
             check_count("count", count)
         first = self._round(duration, options)
@@ -211,6 +252,7 @@ class CameraGroup:
     async def _outcomes(self, this_round: Round) -> AsyncGenerator[Outcome]:
         async with self._operation():
             prepared = await this_round.prepare()
+            await this_round.wait()
         starts = zip(self._members, this_round.starts(prepared), strict=True)
         tasks = [asyncio.create_task(self._run(member, start)) for member, start in starts]
         async with aclosing(as_completed(tasks)) as outcomes:
@@ -233,13 +275,7 @@ class CameraGroup:
 
     def _round(self, duration: Durations, options: Options) -> Round:
         """Return a round with one request for each camera."""
-        if isinstance(duration, Iterable):
-            requests = [as_request(each, light=True) for each in duration]
-        else:
-            requests = [as_request(duration, light=True)] * len(self._given)
-        if len(requests) != len(self._given):
-            raise ValueError(f"{len(requests)} exposures for {len(self._given)} cameras")
-        return Round(self._members, requests, options)
+        return Round(self._members, requests_for(duration, len(self._given)), options)
 
 
 def _member(given: AsyncCamera | CameraAddress, client: AlpacaClient) -> Member:

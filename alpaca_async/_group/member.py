@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.pixeltype import PixelTypeLike
+    from alpaca_async._workflows.cooling import CoolingPace
     from alpaca_async._workflows.sequence import ExposureRequest
+
+    Then: TypeAlias = Callable[["CameraAddress", Image], Awaitable[object]]
 
 GroupProgress: TypeAlias = Callable[[AsyncCamera, Progress], None]
 """Called in the event loop with a camera of the group and the progress of its exposure."""
@@ -59,6 +62,7 @@ class Options:
     prepare_timeout: float
     at: datetime | None
     retries: int = 0
+    then: Then | None = None
 
     def __post_init__(self) -> None:
         pixel_type(self.dtype)
@@ -96,16 +100,43 @@ class Member:
         """Expose, unless the preparation has failed."""
         if prepared.error is not None:
             return prepared
-        return await self._outcome("expose", self._expose(request, options))
+        exposed = await self._outcome("expose", self._expose(request, options))
+        if options.then is None or exposed.image is None:
+            return exposed
+        return await self._outcome("then", self._hand_over(exposed.image, options.then))
 
-    def outcome(self, image: Image | None = None, error: AlpacaError | None = None) -> Outcome:
+    async def cool_to(
+        self,
+        temperature: float,
+        *,
+        rate: float | None,
+        tolerance: float,
+        timeout: float | None,
+        pace: CoolingPace,
+    ) -> Outcome:
+        """Cool the camera, as its `cool_to` does."""
+
+        async def cool() -> Outcome:
+            await self.camera.cool_to(
+                temperature, rate=rate, tolerance=tolerance, timeout=timeout, pace=pace
+            )
+            return self.outcome()
+
+        return await self._outcome("cool_to", cool())
+
+    def outcome(
+        self,
+        image: Image | None = None,
+        error: AlpacaError | None = None,
+        result: object = None,
+    ) -> Outcome:
         """Return an outcome of this camera."""
-        return Outcome(self.address, self.device_number, image, error, self.camera)
+        return Outcome(self.address, self.device_number, image, error, result, self.camera)
 
-    async def _outcome(self, step: str, work: Coroutine[Any, Any, Image | None]) -> Outcome:
+    async def _outcome(self, step: str, work: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Await `work`; every exception except a cancellation of the group costs this camera."""
         try:
-            return self.outcome(await work)
+            return await work
         except AlpacaError as error:
             return self.outcome(error=error)
         except Exception as error:  # noqa: BLE001 - the caller's functions may raise anything
@@ -122,12 +153,13 @@ class Member:
         unexpected.__cause__ = error
         return unexpected.at(self.camera.server, f"camera/{self.camera.device_number}")
 
-    async def _connect(self, timeout: float, *, abort: bool) -> None:
+    async def _connect(self, timeout: float, *, abort: bool) -> Outcome:
         end = asyncio.get_running_loop().time() + timeout
         await self.camera.connect(timeout=timeout, abort=abort)
         for name, value in self.settings.items():
             await getattr(self.camera, f"set_{name}")(value)
         await self._read_facts(end)
+        return self.outcome()
 
     async def _read_facts(self, end: float) -> None:
         """Read and cache what the headers need, so that the first exposures need not.
@@ -140,9 +172,9 @@ class Member:
         except (AlpacaError, TimeoutError) as error:
             logger.info("%r: some facts will be read with the first exposure: %r", self, error)
 
-    async def _prepare(self, request: ExposureRequest, limit: float) -> None:
+    async def _prepare(self, request: ExposureRequest, limit: float) -> Outcome:
         if request.prepare is None:
-            return
+            return self.outcome()
         deadline = asyncio.timeout(limit)
         try:
             async with deadline:
@@ -152,8 +184,9 @@ class Member:
                 raise
             late = OperationTimeout(f"not prepared within {limit:g} s")
             raise late.at(self.camera.server, f"camera/{self.camera.device_number}") from None
+        return self.outcome()
 
-    async def _expose(self, request: ExposureRequest, options: Options) -> Image:
+    async def _expose(self, request: ExposureRequest, options: Options) -> Outcome:
         """Take one image, as a sequence of one: `expose` does not repeat what failed."""
         images = self.camera.exposures(
             replace(request, prepare=None),
@@ -165,7 +198,12 @@ class Member:
             retries=options.retries,
         )
         async with images:
-            return await anext(images)
+            return self.outcome(await anext(images))
+
+    async def _hand_over(self, image: Image, then: Then) -> Outcome:
+        """Await what the caller does with the image; the outcome has its result instead."""
+        camera = CameraAddress(self.address, self.device_number, self.settings)
+        return self.outcome(result=await then(camera, image))
 
 
 def _check_time(name: str, time: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The result of one camera of a group: an image or an error."""
+"""The results of one camera of a group: an image or an error, a status or an error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._errors import AlpacaError
+    from alpaca_async._facts import CameraStatus
     from alpaca_async._image import Image
 
 
@@ -27,6 +28,8 @@ class Outcome:
     device_number: int
     image: Image | None = None
     error: AlpacaError | None = None
+    result: object = None
+    """What the caller's `then` returned."""
     _camera: AsyncCamera | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -40,4 +43,14 @@ class Outcome:
 
     def __reduce__(self) -> tuple[type[Outcome], tuple[object, ...]]:
         """Pickle everything except the camera, which has open connections."""
-        return Outcome, (self.address, self.device_number, self.image, self.error)
+        return Outcome, (self.address, self.device_number, self.image, self.error, self.result)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusOutcome:
+    """The status of one camera of a group, or the error with which it could not be read."""
+
+    address: str
+    device_number: int
+    status: CameraStatus | None = None
+    error: AlpacaError | None = None

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+from alpaca_async._workflows.sequence import ExposureRequest, as_request
 
-    from alpaca_async._workflows.sequence import ExposureRequest
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
 
     from .member import Member, Options
     from .outcome import Outcome
 
     Start: TypeAlias = Callable[[], Coroutine[Any, Any, Outcome]]
+
+Durations: TypeAlias = float | ExposureRequest | Iterable[float | ExposureRequest]
+"""One exposure for all cameras, or one for each."""
 
 _LONGEST_SLEEP: Final = 1.0
 """Seconds after which the clock is read again: it may be set, or the machine may sleep."""
@@ -36,18 +40,21 @@ class Round:
     async def expose(self) -> list[Outcome]:
         """Expose on all cameras, and return the outcomes in the cameras' order."""
         prepared = await self.prepare()
+        await self.wait()
         return await outcomes_of(start() for start in self.starts(prepared))
 
     async def prepare(self) -> list[Outcome]:
-        """Prepare all cameras, then wait for the time to start; the outcomes have no images."""
+        """Prepare all cameras; the outcomes have no images."""
         limit = self.options.prepare_timeout
-        prepared = await outcomes_of(
+        return await outcomes_of(
             member.prepare(request, limit)
             for member, request in zip(self.members, self.requests, strict=True)
         )
+
+    async def wait(self) -> None:
+        """Wait for the time to start, if one is given."""
         if self.options.at is not None:
             await _wait_until(self.options.at)
-        return prepared
 
     def starts(self, prepared: Iterable[Outcome]) -> list[Start]:
         """Return for each camera the function that exposes."""
@@ -55,6 +62,16 @@ class Round:
             partial(member.expose, outcome, request, self.options)
             for member, outcome, request in zip(self.members, prepared, self.requests, strict=True)
         ]
+
+
+def requests_for(duration: Durations, cameras: int) -> list[ExposureRequest]:
+    """Return one request for each camera; `ValueError` if there are more or fewer."""
+    if not isinstance(duration, Iterable):
+        return [as_request(duration, light=True)] * cameras
+    requests = [as_request(each, light=True) for each in duration]
+    if len(requests) != cameras:
+        raise ValueError(f"{len(requests)} exposures for {cameras} cameras")
+    return requests
 
 
 async def outcomes_of(work: Iterable[Coroutine[Any, Any, Outcome]]) -> list[Outcome]:

@@ -40,6 +40,7 @@ def test_each_number_of_ascom_has_a_status(number: int, status: int) -> None:
         (alpaca_async.IncompleteImage(1, 2), 502),
         (AlpacaError(), 502),
         (alpaca_async.UnexpectedError(), 500),
+        (alpaca_async.HostLost(), 503),
         (ValueError("bin_x must be 1 to 4"), 400),
         (TypeError(), 500),
         (KeyError(), 500),
