@@ -46,8 +46,8 @@ def http_status(error: BaseException) -> int:
 
     400 for a wrong value (also `ValueError`), 409 for what the device does not allow in its
     present state, 501 for what it does not implement, 503 if it, or its host, is not
-    connected or not reachable, 504 for any `TimeoutError`, 500 for `UnexpectedError` and for anything that is not
-    an `AlpacaError`, 502 for every other one.
+    connected or not reachable, 504 for any `TimeoutError`, 500 for `UnexpectedError` and for
+    anything that is not an `AlpacaError`, 502 for every other one.
     """
     if isinstance(error, TimeoutError):  # first, because AlpacaError precedes it in the MRO
         return _GATEWAY_TIMEOUT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alpaca_async._errors import AlpacaError
 from alpaca_async._tasks import cancel
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .member import Member
 
     Post: TypeAlias = Callable[[StatusOutcome], None]
-    Source: TypeAlias = Callable[[Post], Coroutine[object, object, None]]
+    Source: TypeAlias = Callable[[Post], Coroutine[Any, Any, None]]
 
 
 def statuses_of(members: Iterable[Member], interval: float) -> AsyncGenerator[StatusOutcome]:
