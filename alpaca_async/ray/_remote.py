@@ -77,15 +77,16 @@ class RemoteWorker:
     async def errors(self, method: str, *arguments: object, start_timeout: float) -> Errors:
         """Call a method that returns one error or None for each camera."""
         key = self.new_key()
+        found: Errors
         try:
             await self.ready(start_timeout)
-            found: Errors = await self.call(method, key, *arguments)
-            return found
+            found = await self.call(method, key, *arguments)
         except AlpacaError as error:
             return self.errors_for_all(error)
         except asyncio.CancelledError:
             await finish(self.end(key))
             raise
+        return found
 
     def new_key(self) -> str:
         """Return a new key for a call that can be ended."""

@@ -223,6 +223,7 @@ class _Share:
 
     async def report_progress(self, progress: HostProgress) -> None:
         """Pass on the progress of each camera until the exposures have ended."""
+        latest: dict[int, Progress]
         try:
             async for latest in self.worker.iterate("progress", self._key):
                 for number, each in latest.items():
@@ -239,15 +240,25 @@ class _Share:
         self.worker.end_soon(self._key)
 
     async def _begin(self, limit: float) -> Errors:
-        for _ in range(2):
-            await self.worker.ready(limit)
-            errors: Errors | None = await self.worker.call(
-                "begin", self._key, self._requests, self._options
-            )
-            if errors is not None:
-                return errors
-            self.worker.lose_new_process()
-        raise HostLost("the host was restarted twice")
+        """Prepare the cameras; if the worker dies meanwhile, once more with the next one.
+
+        This may be repeated: no exposure starts before `start`, of which a new process knows none.
+        """
+        try:
+            return await self._begin_once(limit)
+        except HostLost as error:
+            logger.info("the cameras of a host are prepared again: %s", error)
+        return await self._begin_once(limit)
+
+    async def _begin_once(self, limit: float) -> Errors:
+        await self.worker.ready(limit)
+        errors: Errors | None = await self.worker.call(
+            "begin", self._key, self._requests, self._options
+        )
+        if errors is not None:
+            return errors
+        self.worker.lose_new_process()
+        raise HostLost("the process of the host was restarted")
 
     def _errors_for_all(self, error: AlpacaError) -> Errors:
         return [self.worker.error_of(number, error) for number in self._requests]
