@@ -207,6 +207,7 @@ async def test_a_killed_worker_in_a_sequence(server: SimulatorServer) -> None:
     assert starts(server)[:4] == [6] * 4
 
 
+@pytest.mark.timeout(110)  # Ray notices the loss of a node after about 15 s
 async def test_a_lost_node_costs_its_running_frames_and_another_node_takes_over(
     cluster: Cluster,
 ) -> None:
@@ -217,7 +218,7 @@ async def test_a_lost_node_costs_its_running_frames_and_another_node_takes_over(
             CameraHost(addresses(server, (0, 1)), resource="roof"),
             CameraHost(addresses(server, (2, 3)), resource="west"),
         ]
-        async with connected(hosts) as group:
+        async with connected(hosts, max_images=4) as group:
             held = await group.expose_all(0.01)
             call = asyncio.create_task(group.expose(2.0))
             await until(exposing(server))
