@@ -21,7 +21,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from alpaca_async import AlpacaClient, CameraAddress, CameraGroup
+from alpaca_async import CameraAddress, CameraGroup
 from alpaca_async._optional import load
 from alpaca_async.ray import CameraHost, CameraHosts
 
@@ -38,6 +38,8 @@ _LEAD: Final = 2.0
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MIB: Final = 2**20
 _BIG: Final = (6224, 4168)
+_SHORT: Final = 0.01
+"""Seconds of an exposure of which only the download counts."""
 
 
 class Told(NamedTuple):
@@ -95,9 +97,12 @@ def cluster(nodes: int) -> Generator[None]:
 
 
 @contextmanager
-def simulators(processes: int, cameras: int, frame: tuple[int, int]) -> Generator[list[Simulator]]:
+def simulators(
+    processes: int, cameras: int, frame: tuple[int, int], *, noise: bool = True
+) -> Generator[list[Simulator]]:
     """Run `cameras` cameras in each of some processes."""
-    command = [sys.executable, "-m", "benchmarks.simulator", *map(str, (cameras, *frame))]
+    arguments = map(str, (cameras, *frame, int(noise)))
+    command = [sys.executable, "-m", "benchmarks.simulator", *arguments]
     with ExitStack() as stack:
         running = [
             stack.enter_context(
@@ -180,34 +185,39 @@ def print_round(number: int, this_round: Round, servers: list[Simulator]) -> Non
 
 async def overhead(runs: int) -> None:
     """Compare the time of a 26-megapixel frame through a group and through a worker."""
-    with simulators(1, 1, _BIG) as (server,):
+    with simulators(1, 1, _BIG, noise=False) as (server,):
         address = CameraAddress(server.address)
-        async with AlpacaClient() as client:
-            await client.camera(address.address).expose(0.05)
-        async with CameraGroup([address]) as group, CameraHosts([address]) as hosts:
+        host = CameraHost([address], resource="host0")
+        async with CameraGroup([address]) as group, CameraHosts([host]) as hosts:
             await group.connect()
             await hosts.connect()
-            plain, remote, differences, fetches = [], [], [], []
+            plain: list[float] = []
+            remote: list[float] = []
+            differences: list[float] = []
+            fetches: list[float] = []
             for _ in range(runs + 1):
                 begun = perf_counter()
-                (image,) = await group.expose_all(0.05)
+                (image,) = await group.expose_all(_SHORT)
                 plain.append(perf_counter() - begun)
                 del image
                 begun = perf_counter()
-                (stored,) = await hosts.expose_all(0.05)
+                (stored,) = await hosts.expose_all(_SHORT)
                 remote.append(perf_counter() - begun)
                 begun = perf_counter()
                 await stored.get()
                 fetches.append(perf_counter() - begun)
                 del stored
                 differences.append(remote[-1] - plain[-1])
-    print(
-        f"26 megapixels, exposure 0.05 s: group {1e3 * median(plain[1:]):.0f} ms,"
-        f" worker {1e3 * median(remote[1:]):.0f} ms,"
-        f" difference {1e3 * median(differences[1:]):.0f} ms"
-        f" ({1e3 * min(differences[1:]):.0f} to {1e3 * max(differences[1:]):.0f}),"
-        f" get() on another node {1e3 * median(fetches[1:]):.0f} ms"
-    )
+    for name, times in (
+        ("group", plain[1:]),
+        ("worker", remote[1:]),
+        ("difference", differences[1:]),
+        ("get() on another node", fetches[1:]),
+    ):
+        print(
+            f"26 megapixels, {name}: median {1e3 * median(times):.0f} ms,"
+            f" {1e3 * min(times):.0f} to {1e3 * max(times):.0f}"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

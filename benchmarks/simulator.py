@@ -1,5 +1,7 @@
 """Simulated cameras in a separate process: `python -m benchmarks.simulator COUNT WIDTH HEIGHT`.
 
+A fourth argument, 0, leaves out the noise, whose computation takes longest.
+
 Prints the address of the server. Then, for each line on stdin, it prints the times at which each
 camera last received StartExposure.
 """
@@ -52,9 +54,15 @@ def simulating(count: int, frame: Frame) -> Generator[Simulator]:
         yield Simulator(process)
 
 
-def main(count: int, width: int, height: int) -> None:
+def main(count: int, width: int, height: int, noise: int = 1) -> None:
     cameras = [
-        SimulatedCamera(width=width, height=height, readout_time=0.0, initially_connected=True)
+        SimulatedCamera(
+            width=width,
+            height=height,
+            readout_time=0.0,
+            initially_connected=True,
+            noise=bool(noise),
+        )
         for _ in range(count)
     ]
     with run_in_thread(SimulatorServer(cameras)) as server:

@@ -82,7 +82,7 @@ class CameraHosts:
         self._given = tuple(cameras)
         self._cameras = in_given_order(self._given)
         self._new_client = new_client
-        self._max_images = check_count("max_images", max_images)
+        self._images = ImageCount(check_count("max_images", max_images))
         self._operations: Operations | None = None
         self._workers: list[RemoteWorker] = []
         self._places: list[Place] = []
@@ -91,7 +91,6 @@ class CameraHosts:
         running_loop()
         actors = await to_thread.run_sync(self._start_actors)
         self._operations = Operations()
-        self._images = ImageCount(self._max_images)
         self._workers = [RemoteWorker(actor, host) for actor, host in actors]
         places = {
             (camera.address, camera.device_number): Place(worker, number)

@@ -16,14 +16,14 @@ class ImageCount:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._loop = asyncio.get_running_loop()
         self._counts: Counter[int] = Counter()
         self._released = asyncio.Event()
 
     def add(self, camera: int, image: Any) -> None:  # noqa: ANN401 - anything with weak references
         """Count an image until it is deleted."""
         self._counts[camera] += 1
-        weakref.finalize(image, call_in_loop, self._loop, self, camera).atexit = False
+        loop = asyncio.get_running_loop()
+        weakref.finalize(image, _release_in, loop, self, camera).atexit = False
 
     def release(self, camera: int) -> None:
         """Note that an image was deleted."""
@@ -47,7 +47,7 @@ class ImageCount:
         return {camera for camera in cameras if self._counts[camera] >= self.limit}
 
 
-def call_in_loop(loop: asyncio.AbstractEventLoop, count: ImageCount, camera: int) -> None:
+def _release_in(loop: asyncio.AbstractEventLoop, count: ImageCount, camera: int) -> None:
     """Release in the event loop: objects are deleted in any thread, at any moment."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(count.release, camera)

@@ -72,7 +72,7 @@ class RemoteWorker:
         self._lost_at = _now()
         self._there = asyncio.Event()
         self._started = False
-        self._tasks = [asyncio.create_task(self._supervise())]
+        self._supervisor = asyncio.create_task(self._supervise())
 
     async def errors(self, method: str, *arguments: object, start_timeout: float) -> Errors:
         """Call a method that returns one error or None for each camera."""
@@ -202,8 +202,8 @@ class RemoteWorker:
         except (AlpacaError, TimeoutError) as error:
             logger.warning("a host could not be closed: %r", error)
         finally:
-            await cancel(*self._tasks)
-            await to_thread.run_sync(partial(_cluster.kill, self._actor, restart=False))
+            await cancel(self._supervisor)
+            await self._kill(restart=False)
 
     def _lose(self, reason: str) -> None:
         """Let all calls fail, and begin to bring the worker back."""
@@ -238,7 +238,15 @@ class RemoteWorker:
                         self.clock = await self.measure_clock()
                 return
         self._lose("its process does not answer")
-        await to_thread.run_sync(partial(_cluster.kill, self._actor, restart=True))
+        await self._kill(restart=True)
+
+    async def _kill(self, *, restart: bool) -> None:
+        try:
+            await to_thread.run_sync(partial(_cluster.kill, self._actor, restart=restart))
+        except Exception as error:
+            if not _cluster.is_ray_error(error):
+                raise
+            logger.info("the process of a host is gone already: %s", _cluster.first_line(error))
 
     async def _take_over(self) -> Errors:
         """Let the new process connect the cameras and abort their exposures, once it is there."""
@@ -246,9 +254,7 @@ class RemoteWorker:
         while True:
             try:
                 return await _cluster.future_of(connect("take over", _TAKE_OVER_TIMEOUT, True))  # type: ignore[no-any-return]
-            except Exception as error:
-                if not _cluster.is_ray_error(error):
-                    raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed
                 logger.info("the host is not back yet: %s", _cluster.first_line(error))
             await asyncio.sleep(_RETRY_PAUSE)
 

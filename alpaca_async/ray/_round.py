@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _GRACE: Final = 5.0
 """Seconds beyond the limit for the preparations, within which a worker has to report them."""
+_CALLS_AT_ONCE: Final = 16
+"""Calls that are sent in one iteration of the event loop: each takes some tenths of a ms."""
 _NOTABLE_DIFFERENCE: Final = 0.02
 """Seconds between the clocks of hosts, beyond their uncertainties, that are worth a warning."""
 
@@ -87,25 +89,33 @@ class HostRound:
         """
         for share in self._shares.values():
             share.start()
-        tasks = [
-            asyncio.create_task(self._outcome(position, error))
-            for position, error in prepared.items()
-        ]
+        tasks: list[asyncio.Task[tuple[int, HostOutcome]]] = []
         reports = self._report_progress()
         complete = False
         try:
+            for position, error in prepared.items():
+                tasks.append(asyncio.create_task(self._outcome(position, error)))
+                if len(tasks) % _CALLS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             async with aclosing(as_completed(tasks)) as outcomes:
                 async for each in outcomes:
                     yield each
             complete = True
         finally:
-            await finish(self._end(reports, complete=complete))
+            await finish(self._end(tasks, reports, complete=complete))
 
     async def end(self) -> None:
         """End a round whose exposures have not started."""
         await together(share.end() for share in self._shares.values())
 
-    async def _end(self, reports: list[asyncio.Task[None]], *, complete: bool) -> None:
+    async def _end(
+        self,
+        tasks: Sequence[asyncio.Task[object]],
+        reports: Sequence[asyncio.Task[None]],
+        *,
+        complete: bool,
+    ) -> None:
+        await cancel(*tasks)
         if complete:
             for share in self._shares.values():
                 share.end_soon()
@@ -131,7 +141,7 @@ class HostRound:
         apart, uncertainty = last.offset - first.offset, last.uncertainty + first.uncertainty
         if apart > uncertainty + _NOTABLE_DIFFERENCE:
             logger.warning(
-                "the clocks of the hosts are %.3f s apart, +- %.3f s: so do the exposures start",
+                "the clocks of the hosts differ by %.3f s (+- %.3f s), and so do the starts",
                 apart,
                 uncertainty,
             )

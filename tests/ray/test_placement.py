@@ -96,6 +96,8 @@ def test_a_limit_must_be_a_number_of_images(limit: Any) -> None:  # noqa: ANN401
 async def test_hosts_must_be_entered() -> None:
     with pytest.raises(RuntimeError, match="must be entered with `async with`"):
         await CameraHosts([]).connect()
+    with pytest.raises(RuntimeError, match="must be entered with `async with`"):
+        await CameraHosts([]).expose(1.0)
 
 
 async def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
