@@ -16,6 +16,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -195,6 +196,8 @@ async def overhead(runs: int) -> None:
             remote: list[float] = []
             differences: list[float] = []
             fetches: list[float] = []
+            puts: list[float] = []
+            copies: list[float] = []
             for _ in range(runs + 1):
                 begun = perf_counter()
                 (image,) = await group.expose_all(_SHORT)
@@ -204,20 +207,33 @@ async def overhead(runs: int) -> None:
                 (stored,) = await hosts.expose_all(_SHORT)
                 remote.append(perf_counter() - begun)
                 begun = perf_counter()
-                await stored.get()
+                pixels = (await stored.get()).data
                 fetches.append(perf_counter() - begun)
-                del stored
+                puts.append(duration_of(partial(load("ray", extra="ray").put, pixels)))
+                copies.append(duration_of(pixels.copy))
+                del stored, pixels
                 differences.append(remote[-1] - plain[-1])
     for name, times in (
         ("group", plain[1:]),
         ("worker", remote[1:]),
         ("difference", differences[1:]),
         ("get() on another node", fetches[1:]),
+        ("ray.put() alone", puts[1:]),
+        ("numpy's copy", copies[1:]),
     ):
         print(
             f"26 megapixels, {name}: median {1e3 * median(times):.0f} ms,"
             f" {1e3 * min(times):.0f} to {1e3 * max(times):.0f}"
         )
+
+
+def duration_of(function: Callable[[], object]) -> float:
+    """Return how many seconds a function takes, its result not freed."""
+    begun = perf_counter()
+    result = function()
+    seconds = perf_counter() - begun
+    del result
+    return seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
