@@ -152,7 +152,7 @@ async def test_a_killed_worker_costs_its_running_frames_and_takes_part_again(
         pids = await processes(cameras)
         held = (await cameras.expose(SHORT))[0].image
         lost = [number for number in ALL if pids[number] == pids[0]]
-        call = asyncio.create_task(cameras.expose(1.5))
+        call = asyncio.create_task(cameras.expose([60.0] * 12 + [1.5] * 36))
         await until(exposing(server, ALL))
         os.kill(pids[0], signal.SIGKILL)
         outcomes = await call
