@@ -343,7 +343,7 @@ async def test_a_host_without_a_node_costs_its_cameras_only(server: SimulatorSer
         CameraHost(addresses(server, [1]), labels={"site": "east"}),
     ]
     async with CameraHosts(hosts) as cameras:
-        outcomes = await cameras.connect(timeout=3)
+        outcomes = await cameras.connect(timeout=8)
         exposed = await cameras.expose(SHORT, prepare_timeout=0.5)
     for each in (outcomes, exposed):
         assert list(errors(each)) == [0]
