@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from alpaca_async._group.outcome import StatusOutcome
     from alpaca_async._group.round import Durations
     from alpaca_async._group.statuses import Post
+    from alpaca_async._protocol.pixeltype import PixelTypeLike
     from alpaca_async._workflows.sequence import ExposureRequest
 
     from ._outcome import StoredImage
@@ -165,6 +166,7 @@ class CameraHosts:
         duration: Durations,
         *,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: HostProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -177,7 +179,7 @@ class CameraHosts:
         at the time `at` by the clock of each host. `then` runs in the worker; only its result is
         sent to this process, and no image is stored. Cancellation aborts all exposures.
         """
-        options = Options(contiguous, None, ready_timeout, prepare_timeout, at, then=then)
+        options = Options(contiguous, dtype, None, ready_timeout, prepare_timeout, at, then=then)
         this_round = self._round(duration, options, progress)
         async with self._operation():
             return await _expose(this_round)
@@ -187,6 +189,7 @@ class CameraHosts:
         duration: Durations,
         *,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: HostProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -196,7 +199,7 @@ class CameraHosts:
 
         If a camera cannot be prepared, no exposure starts.
         """
-        options = Options(contiguous, None, ready_timeout, prepare_timeout, at)
+        options = Options(contiguous, dtype, None, ready_timeout, prepare_timeout, at)
         this_round = self._round(duration, options, progress)
         async with self._operation():
             return await _expose_all(this_round)
@@ -206,6 +209,7 @@ class CameraHosts:
         duration: Durations,
         *,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: HostProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -213,7 +217,7 @@ class CameraHosts:
         then: Then | None = None,
     ) -> Stream[HostOutcome]:
         """Expose as `expose` does, and yield each outcome as soon as it is known."""
-        options = Options(contiguous, None, ready_timeout, prepare_timeout, at, then=then)
+        options = Options(contiguous, dtype, None, ready_timeout, prepare_timeout, at, then=then)
         return Stream(self._outcomes(self._round(duration, options, progress)))
 
     def exposures(  # noqa: PLR0913 - named choices with defaults
@@ -223,6 +227,7 @@ class CameraHosts:
         count: int | None = None,
         retries: int = 0,
         contiguous: bool = True,
+        dtype: PixelTypeLike = None,
         progress: HostProgress | None = None,
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
@@ -234,7 +239,9 @@ class CameraHosts:
         As `CameraGroup.exposures`: each round starts when the caller receives the outcomes of the
         round before. Use the stream with `async with`.
         """
-        options = Options(contiguous, None, ready_timeout, prepare_timeout, at, retries, then)
+        options = Options(
+            contiguous, dtype, None, ready_timeout, prepare_timeout, at, retries, then
+        )
         if count is not None:
             check_count("count", count)
         self._requests(duration)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alpaca_async import CameraAddress
+from alpaca_async import CameraAddress, CameraGroup
 from alpaca_async.ray import CameraHost, CameraHosts, _cluster
 from alpaca_async.ray._images import ImageCount
 from alpaca_async.ray._placement import hosts_for, in_given_order
@@ -91,6 +92,16 @@ def test_an_image_may_be_deleted_when_the_loop_is_closed() -> None:
 def test_a_limit_must_be_a_number_of_images(limit: Any) -> None:  # noqa: ANN401 - what is refused
     with pytest.raises((TypeError, ValueError), match="max_images"):
         CameraHosts([], max_images=limit)
+
+
+@pytest.mark.parametrize(
+    "verb", ["connect", "cool_to", "watch", "expose", "expose_all", "outcomes", "exposures"]
+)
+def test_a_method_has_the_parameters_of_the_group(verb: str) -> None:
+    ours, theirs = (inspect.signature(getattr(each, verb)) for each in (CameraHosts, CameraGroup))
+    assert [(p.name, p.kind, p.default) for p in ours.parameters.values()] == [
+        (p.name, p.kind, p.default) for p in theirs.parameters.values()
+    ]
 
 
 async def test_hosts_must_be_entered() -> None:
