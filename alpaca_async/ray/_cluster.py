@@ -1,4 +1,4 @@
-"""The only door to Ray: actors, calls, errors."""
+"""All uses of Ray: actors, calls, errors."""
 
 from __future__ import annotations
 
