@@ -204,20 +204,37 @@ async def _open_sockets(
 async def _open_socket(
     family: socket.AddressFamily, on_reply: Callable[[bytes, str], None]
 ) -> _DiscoverySocket:
-    raw_socket = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        raw_socket.setblocking(False)
-        if family == socket.AF_INET:
-            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        else:
-            raw_socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        raw_socket.bind(("", 0))
-        loop = asyncio.get_running_loop()
-        _, sock = await loop.create_datagram_endpoint(
+    raw_socket = _bound_socket(family)
+    opening = asyncio.ensure_future(
+        asyncio.get_running_loop().create_datagram_endpoint(
             partial(_DiscoverySocket, raw_socket, on_reply), sock=raw_socket
         )
-    except BaseException:
+    )
+    try:
+        await wait_for_end(opening)  # if cancelled itself, uvloop would leave the socket open
+        _, sock = opening.result()
+    except asyncio.CancelledError:
+        if opening.exception() is None:
+            await finish(opening.result()[1].aclose())
+        raise
+    except OSError:
         raw_socket.close()
+        raise
+    return sock
+
+
+def _bound_socket(family: socket.AddressFamily) -> socket.socket:
+    """Return a UDP socket on a free port of all interfaces."""
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(("", 0))
+    except BaseException:
+        sock.close()
         raise
     return sock
 

@@ -385,3 +385,17 @@ def test_an_invalid_port_is_rejected(port: int) -> None:
 def test_a_string_is_not_accepted_as_hosts() -> None:
     with pytest.raises(TypeError, match="not a string"):
         discover("localhost")
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_socket_is_closed_if_its_opening_is_cancelled(steps: int) -> None:
+    before = open_files()
+    opening = asyncio.create_task(discovery._open_socket(socket.AF_INET, lambda *_: None))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    opening.cancel()
+    (result,) = await asyncio.gather(opening, return_exceptions=True)
+    if not isinstance(result, BaseException):
+        await result.aclose()
+    await asyncio.sleep(0)
+    assert open_files() == before
