@@ -37,7 +37,7 @@ class SimulatedRig:
         cover_calibrator: SimulatedCoverCalibrator | None = None,
         safety_monitor: SimulatedSafetyMonitor | None = None,
     ) -> None:
-        self.cameras = tuple(cameras) or (SimulatedCamera(),)
+        self.cameras: tuple[SimulatedCamera, ...] = tuple(cameras) or (SimulatedCamera(),)
         self.filter_wheel = filter_wheel or self._like_the_camera(SimulatedFilterWheel)
         self.focuser = focuser or self._like_the_camera(SimulatedFocuser)
         self.cover_calibrator = cover_calibrator or self._like_the_camera(SimulatedCoverCalibrator)
