@@ -9,7 +9,17 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .table import CAMERA, COMMON, ERRORS, IMAGE_METADATA, MANAGEMENT
+from .table import (
+    CAMERA,
+    COMMON,
+    COVER_CALIBRATOR,
+    ERRORS,
+    FILTER_WHEEL,
+    FOCUSER,
+    IMAGE_METADATA,
+    MANAGEMENT,
+    SAFETY_MONITOR,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,6 +45,10 @@ def tables() -> dict[str, str]:
     return {
         "common": _members(COMMON),
         "camera": _members(CAMERA),
+        "filterwheel": _members(FILTER_WHEEL),
+        "focuser": _members(FOCUSER),
+        "covercalibrator": _members(COVER_CALIBRATOR),
+        "safetymonitor": _members(SAFETY_MONITOR),
         "metadata": _metadata(),
         "errors": _errors(),
         "management": _management(),

@@ -24,6 +24,7 @@ from .comparison import (
 )
 from .recorder import AWKWARD_TEXT, DEVICE_NUMBER, IMAGE, Recorder
 from .table import (
+    ACCESSORIES,
     COMMON,
     ENUMS,
     ERRORS,
@@ -326,10 +327,11 @@ def test_the_page_for_those_who_come_from_alpyca_says_what_the_table_says() -> N
 def test_that_page_has_all_members_of_alpyca() -> None:
     page = migration.PAGE.read_text(encoding="utf-8")
     rows = set(re.findall(r"^\| `(\w+)(?:\([\w, ]*\))?` \| `(\w+)", page, re.MULTILINE))
+    accessories = {(m.ascom, m.get_name) for each in ACCESSORIES.values() for m in each}
     ours = {(m.ascom, m.get_name) for m in MEMBERS} - {
         ("ImageArrayVariant", "get_image_array_variant")
     }
     fields = {(theirs, name) for theirs, (name, _) in IMAGE_METADATA.items()}
-    assert (len(ours), len(fields)) == (74, 7)
-    assert ours | fields <= rows
-    assert len(rows) == 74 + 7 + len(MANAGEMENT)
+    assert (len(ours), len(accessories - ours), len(fields)) == (74, 25, 7)
+    assert ours | accessories | fields <= rows
+    assert len(rows) == 74 + 25 + 7 + len(MANAGEMENT)
