@@ -98,6 +98,11 @@ def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - chec
         return int(value)
     if isinstance(value, Real) and not isinstance(value, Integral) and isfinite(float(value)):
         return float(value)
+    if callable(value):
+        raise ValueError(  # noqa: TRY004 - as for every other value
+            f"{keyword} is a function, to be awaited during an exposure: pass it in the `header` "
+            "of `expose` or `ExposureRequest`"
+        )
     raise ValueError(
         f"{keyword} = {value!r} cannot be in a FITS header: use text (ISO 8601 for a date), a "
         "boolean, a finite number, an integer of 64 bits, or None to leave the keyword out"

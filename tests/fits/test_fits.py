@@ -569,6 +569,7 @@ async def test_invalid_extra_is_rejected_before_anything_is_written(
         ({"A": float("nan")}, "None to leave the keyword out"),
         ({"A": STARTED}, "ISO 8601 for a date"),
         ({"A": 2**70}, "an integer of 64 bits"),
+        ({"A": read}, "A is a function, .* in the `header` of `expose` or `ExposureRequest`"),
     ],
 )
 def test_an_invalid_keyword_or_value_is_rejected_with_advice(
