@@ -46,12 +46,10 @@ class Patience:
         if not self._is_transient(error):
             return False
         now = asyncio.get_running_loop().time()
-        if self._failing_since is None:
+        if self._failing_since is None:  # the log has one line for all that fail in a row
+            logger.info("a poll failed, which is tolerated for %g s: %s", LOSS_GRACE, error)
             self._failing_since = now
-        if now - self._failing_since >= LOSS_GRACE:
-            return False
-        logger.info("a poll failed, which is tolerated for %g s: %s", LOSS_GRACE, error)
-        return True
+        return now - self._failing_since < LOSS_GRACE
 
     async def read(self, poll: Callable[[], Awaitable[T]]) -> T:
         """Return what `poll` returns, polling again while its failures are tolerated."""

@@ -50,6 +50,25 @@ async def test_what_says_nothing_of_the_device_is_tolerated(error: AlpacaError) 
     assert await Patience().read(poll) == 7
 
 
+@in_virtual_time
+async def test_polls_that_fail_in_a_row_are_one_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "alpaca_async")
+    answers: list[AlpacaError] = []
+
+    async def poll() -> int:
+        if answers:
+            raise answers.pop()
+        return 7
+
+    patience = Patience()
+    for lines in (1, 2):
+        answers += [TRANSIENT[0]] * 5
+        await patience.read(poll)
+        assert len(caplog.records) == lines
+
+
 @pytest.mark.parametrize("error", FINAL, ids=name)
 async def test_what_the_device_reports_is_raised_at_once(error: AlpacaError) -> None:
     async def poll() -> int:
