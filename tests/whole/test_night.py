@@ -21,6 +21,7 @@ from alpaca_async import (
     CameraStates,
     CoverStatus,
     OperationTimeout,
+    TransportError,
 )
 from alpaca_async.testing import (
     FaultProxy,
@@ -211,6 +212,15 @@ async def test_a_server_that_is_away_for_a_moment_costs_nothing() -> None:
             await asyncio.sleep(3)
         await here.task
         assert len(headers()) == 48
+
+
+@in_virtual_time
+async def test_a_server_that_stays_away_is_an_error() -> None:
+    async with begun() as here:
+        await virtually(lambda: is_exposing(here.rig))
+        with here.proxy.add("refuse"), pytest.raises(TransportError, match="closecover"):
+            await here.task
+        await virtually(lambda: not is_exposing(here.rig))
 
 
 @in_virtual_time

@@ -26,11 +26,12 @@ class Rig:
         self.numbers = count(1)
 
     async def connect(self) -> None:
-        """Connect all devices. The focuser must be at the best focus for the filter in place."""
+        """Connect all devices. The focuser must be where L is in focus."""
         for device in (*self.cameras, self.wheel, self.focuser, self.cover, self.monitor):
             await device.connect()
+        await self.wheel.move_to("L")
         names, offsets = await self.wheel.get_names(), await self.wheel.get_focus_offsets()
-        best = await self.focuser.get_position() - offsets[await self.wheel.get_position()]
+        best = await self.focuser.get_position() - offsets[names.index("L")]
         self.focus = {name: best + offset for name, offset in zip(names, offsets, strict=True)}
 
     async def watch_safety(self) -> None:
