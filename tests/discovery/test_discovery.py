@@ -390,7 +390,10 @@ def test_a_string_is_not_accepted_as_hosts() -> None:
 @pytest.mark.parametrize("steps", range(5))
 async def test_a_socket_is_closed_if_its_opening_is_cancelled(steps: int) -> None:
     before = open_files()
-    opening = asyncio.create_task(discovery._open_socket(socket.AF_INET, lambda *_: None))
+    def ignore(*_: object) -> None:
+        pass
+
+    opening = asyncio.create_task(discovery._open_socket(socket.AF_INET, ignore))
     for _ in range(steps):
         await asyncio.sleep(0)
     opening.cancel()
