@@ -17,10 +17,10 @@ HEADER = struct.pack("<11i", 1, 0, 0, 0, 44, 2, 8, 2, 2, 3, 0)
 
 
 def check_contents(wheel: str) -> None:
-    """Nothing but the package and its metadata, the marker for type checkers included."""
+    """Nothing but package, command and metadata, the marker for type checkers included."""
     names = set(zipfile.ZipFile(wheel).namelist())
     tops = {name.partition("/")[0].partition("-")[0] for name in names}
-    assert tops == {"alpaca_async"}, tops
+    assert tops == {"alpaca_async", "alpaca_async_command.py"}, tops
     assert {"alpaca_async/py.typed", "alpaca_async/testing/__init__.py"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.endswith((".c", ".o")) for name in names)

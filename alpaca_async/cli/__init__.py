@@ -10,15 +10,12 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command; see `alpaca-async --help`."""
+    """Run the command; see `alpaca-async --help`. `alpaca_async_command` calls it."""
     try:
         require("cli")
     except MissingExtra as error:
         sys.stderr.write(f"alpaca-async: {error}\n")
         sys.exit(2)
-    try:
-        from ._app import app  # noqa: PLC0415 - typer and rich are an extra
+    from ._app import app  # noqa: PLC0415 - typer and rich are an extra
 
-        app()
-    except KeyboardInterrupt:  # before the command handles signals itself
-        sys.exit(130)
+    app()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import main
+from alpaca_async_command import main
 
 main()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import alpaca_async
-from alpaca_async.cli import _app, main
+from alpaca_async.cli import main
 from alpaca_async.cli._console import ERR, OUT
 
 from .conftest import started
@@ -61,16 +61,46 @@ def test_main_runs_the_command(
     assert capsys.readouterr().out == f"alpaca-async {alpaca_async.__version__}\n"
 
 
-def test_ctrl_c_while_the_command_is_loaded_sets_the_exit_code(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def press() -> None:
-        raise KeyboardInterrupt
+_INTERRUPT_WHILE_IMPORTING = """
+import os, signal, sys
+import alpaca_async_command
 
-    monkeypatch.setattr(_app, "app", press)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 130
+class Press:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+sys.argv[2:] = ["--help"]
+alpaca_async_command.main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["alpaca_async", "numpy", "httpx", "typer", "alpaca_async.cli._sim"]
+)
+def test_ctrl_c_during_any_import_is_one_line_and_130(module: str) -> None:
+    with started(module, code=_INTERRUPT_WHILE_IMPORTING) as process:
+        out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == ("", "alpaca-async: interrupted\n", 130)
+
+
+def test_ctrl_c_before_the_event_loop_runs_is_one_line_and_130() -> None:
+    code = """
+import asyncio, os, signal
+import alpaca_async_command
+
+run = asyncio.run
+def press(coroutine):
+    os.kill(os.getpid(), signal.SIGINT)
+    run(coroutine)
+
+asyncio.run = press
+alpaca_async_command.main()
+"""
+    with started("info", "127.0.0.1:1", code=code) as process:
+        out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == ("", "alpaca-async: interrupted\n", 130)
 
 
 _NEW_PROCESS_CODE = """
