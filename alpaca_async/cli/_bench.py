@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from ._access import Access, Pins, User
 from ._console import ERR, print_json, print_sentence, print_table, report_errors
 from ._event_loop import run
 from ._extras import require
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
-def bench(
+def bench(  # noqa: PLR0913, PLR0917 - one parameter for each option
     address: Address,
     calls: Annotated[
         int, typer.Option("--calls", min=1, metavar="COUNT", help="Number of small calls.")
@@ -37,6 +38,8 @@ def bench(
     keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Measure the speed of a camera, its server and the network.
 
@@ -46,12 +49,14 @@ def bench(
     """
     with report_errors():
         require(*extras_for(address))
-        run(_bench(address, device, calls, frames, exposure, keep=keep, as_json=as_json))
+        access = Access.to([address], user, pin)
+        run(_bench(address, device, access, calls, frames, exposure, keep=keep, as_json=as_json))
 
 
 async def _bench(
     address: str,
     number: int,
+    access: Access,
     calls: int,
     frames: int,
     exposure: float,
@@ -59,7 +64,7 @@ async def _bench(
     keep: bool,
     as_json: bool,
 ) -> None:
-    async with server_address(address) as server, observed_client() as (client, transport):
+    async with server_address(address) as server, observed_client(access) as (client, transport):
         camera = client.camera(server, number)
         with _spinner():
             async with connected(camera, keep=keep):

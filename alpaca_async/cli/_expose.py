@@ -12,9 +12,9 @@ import typer
 from anyio import to_thread
 from rich.text import Text
 
-from alpaca_async._camera import AlpacaClient
 from alpaca_async._protocol.pixeltype import PixelType
 
+from ._access import Access, Pins, User
 from ._console import OUT, Interrupted, print_json_line, print_line, report_errors
 from ._event_loop import run
 from ._extras import require
@@ -35,6 +35,7 @@ class ExposeOptions:
     """The arguments of the command."""
 
     address: str
+    access: Access
     device: int
     duration: float
     count: int
@@ -108,6 +109,8 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
     keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Take pictures and save them as FITS files.
 
@@ -120,6 +123,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
         require(*extras_for(address))
         options = ExposeOptions(
             address=address,
+            access=Access.to([address], user, pin),
             device=device,
             duration=duration,
             count=count,
@@ -138,7 +142,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 async def _expose(options: ExposeOptions) -> None:
-    async with server_address(options.address) as server, AlpacaClient() as client:
+    async with server_address(options.address) as server, options.access.client() as client:
         camera = client.camera(server, options.device)
         async with connected(camera, keep=options.keep):
             files = await to_thread.run_sync(partial(FrameFiles, options.folder, options.prefix))

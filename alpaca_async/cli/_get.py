@@ -12,6 +12,7 @@ from rich.text import Text
 
 from alpaca_async._facts import CameraInfo
 
+from ._access import Access, Pins, User
 from ._console import OUT, print_json, print_json_line, print_line, print_note, report_errors
 from ._event_loop import run
 from ._extras import require
@@ -37,6 +38,7 @@ class GetOptions:
     """The arguments of the command."""
 
     address: str
+    access: Access
     device: int
     names: tuple[str, ...]
     members: Sequence[Member]
@@ -45,7 +47,7 @@ class GetOptions:
     interval: float
 
 
-def get(
+def get(  # noqa: PLR0913, PLR0917 - one parameter for each option
     address: Address,
     names: Annotated[
         list[str] | None,
@@ -68,6 +70,8 @@ def get(
     bare: Annotated[bool, typer.Option("-1", help="Print only the value of one member.")] = False,
     as_json: AsJson = False,
     device: Device = 0,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Print members (properties) of a camera.
 
@@ -78,6 +82,7 @@ def get(
         require(*extras_for(address))
         options = GetOptions(
             address=address,
+            access=Access.to([address], user, pin),
             device=device,
             names=tuple(names or ()),
             members=select(names or ()),
@@ -90,7 +95,7 @@ def get(
 
 
 async def _print_bare(options: GetOptions) -> None:
-    async with camera_at(options.address, options.device) as camera:
+    async with camera_at(options.address, options.device, options.access) as camera:
         (reading,) = await read(camera, options.members)
     if reading.reason:
         print_note(reading.line)
@@ -99,7 +104,7 @@ async def _print_bare(options: GetOptions) -> None:
 
 
 async def _print(options: GetOptions) -> None:
-    async with camera_at(options.address, options.device) as camera:
+    async with camera_at(options.address, options.device, options.access) as camera:
         readings = await read(camera, options.members)
     if options.as_json:
         print_json(document_of(readings))
@@ -137,7 +142,7 @@ def print_connect_hint(address: str, device: int) -> None:
 
 
 async def _monitor(options: GetOptions) -> None:
-    async with camera_at(options.address, options.device) as camera:
+    async with camera_at(options.address, options.device, options.access) as camera:
         readings = await read(camera, options.members)
         _print_changes(options, _visible(options, readings))
         _hint_if_disconnected(options, readings)

@@ -9,8 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_async._camera import AlpacaClient
-
+from ._access import Access, Pins, User
 from ._console import print_json, print_line, print_table, report_errors
 from ._event_loop import run
 from ._extras import require
@@ -19,6 +18,7 @@ from ._server import Address, AsJson, Keep, connected, extras_for, server_addres
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
+    from alpaca_async._camera import AlpacaClient
     from alpaca_async._facts import CameraInfo
     from alpaca_async._session.management import ConfiguredDevice, ServerDescription
 
@@ -34,6 +34,8 @@ def info(
     ] = None,
     keep: Keep = False,
     as_json: AsJson = False,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Show a server, its devices, and facts about its cameras.
 
@@ -41,11 +43,12 @@ def info(
     """
     with report_errors():
         require(*extras_for(address))
-        run((_print_json if as_json else _print_tables)(address, device, keep=keep))
+        access = Access.to([address], user, pin)
+        run((_print_json if as_json else _print_tables)(address, device, access, keep=keep))
 
 
-async def _print_tables(address: str, number: int | None, *, keep: bool) -> None:
-    async with server_address(address) as server, AlpacaClient() as client:
+async def _print_tables(address: str, number: int | None, access: Access, *, keep: bool) -> None:
+    async with server_address(address) as server, access.client() as client:
         print_table(_facts_table(_server_facts(await client.get_server_description(server))))
         devices = await client.get_configured_devices(server)
         if devices:
@@ -59,8 +62,8 @@ async def _print_tables(address: str, number: int | None, *, keep: bool) -> None
             print_table(_facts_table(_camera_facts(camera)))
 
 
-async def _print_json(address: str, number: int | None, *, keep: bool) -> None:
-    async with server_address(address) as server, AlpacaClient() as client:
+async def _print_json(address: str, number: int | None, access: Access, *, keep: bool) -> None:
+    async with server_address(address) as server, access.client() as client:
         description = await client.get_server_description(server)
         devices = await client.get_configured_devices(server)
         cameras = _cameras(client, server, _select_cameras(devices, number), keep=keep)

@@ -19,10 +19,13 @@ from alpaca_async._enums import CameraStates
 from alpaca_async._http.transport import DirectTransport
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator, Sequence
 
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._protocol.imagebytes import ImageMetadata
+
+    from ._access import Access
 
 _CALLS_TIME_LIMIT: Final = 10.0
 """Seconds after which no further call is measured."""
@@ -45,8 +48,8 @@ class ReplyHead(NamedTuple):
 class ObservedTransport(DirectTransport):
     """Records when each reply began, and how long each connection took to open."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, verify: bool | ssl.SSLContext) -> None:
+        super().__init__(verify=verify)
         self.replies: list[ReplyHead] = []
         self.connect_times: list[float] = []
 
@@ -137,11 +140,11 @@ class Measurements:
 
 
 @asynccontextmanager
-async def observed_client() -> AsyncGenerator[tuple[AlpacaClient, ObservedTransport]]:
+async def observed_client(access: Access) -> AsyncGenerator[tuple[AlpacaClient, ObservedTransport]]:
     """Yield a client and the transport that records its requests."""
-    transport = ObservedTransport()
+    transport = ObservedTransport(verify=access.verify)
     http = httpx.AsyncClient(transport=transport, trust_env=False)
-    async with http, AlpacaClient(http=http) as client:
+    async with http, AlpacaClient(http=http, auth=access.login) as client:
         yield client, transport
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypedDict
 import typer
 
 from alpaca_async._address import origin
-from alpaca_async._camera import AlpacaClient
 from alpaca_async._errors import AlpacaError
 
 from ._console import print_note
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from alpaca_async._camera import AsyncCamera
+
+    from ._access import Access
 
 SIMULATOR: Final = "sim"
 """The address of a simulated camera that exists while the command runs."""
@@ -93,9 +94,9 @@ def _checked(address: str) -> str:
 
 
 @asynccontextmanager
-async def camera_at(address: str, number: int) -> AsyncGenerator[AsyncCamera]:
+async def camera_at(address: str, number: int, access: Access) -> AsyncGenerator[AsyncCamera]:
     """Yield the camera without connecting or disconnecting it."""
-    async with server_address(address) as server, AlpacaClient() as client:
+    async with server_address(address) as server, access.client() as client:
         yield client.camera(server, number)
 
 

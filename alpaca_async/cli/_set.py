@@ -11,6 +11,7 @@ import typer
 from alpaca_async._errors import NotConnectedException
 from alpaca_async._tasks import wait_for_end
 
+from ._access import Access, Pins, User
 from ._console import Interrupted, print_json, report_errors
 from ._event_loop import run
 from ._extras import require
@@ -52,6 +53,8 @@ def set_(
     ],
     as_json: AsJson = False,
     device: Device = 0,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Set members of a camera, and print their new values.
 
@@ -62,7 +65,9 @@ def set_(
     """
     with report_errors():
         require(*extras_for(address))
-        run(_set(address, device, _parse(assignments), as_json=as_json))
+        wanted = _parse(assignments)
+        access = Access.to([address], user, pin)
+        run(_set(address, device, wanted, access, as_json=as_json))
 
 
 def _parse(assignments: Sequence[str]) -> Assignments:
@@ -79,8 +84,10 @@ def _parse(assignments: Sequence[str]) -> Assignments:
     return parsed
 
 
-async def _set(address: str, number: int, wanted: Assignments, *, as_json: bool) -> None:
-    async with camera_at(address, number) as camera:
+async def _set(
+    address: str, number: int, wanted: Assignments, access: Access, *, as_json: bool
+) -> None:
+    async with camera_at(address, number, access) as camera:
         try:
             await _run_steps(_steps(camera, wanted))
         except NotConnectedException:

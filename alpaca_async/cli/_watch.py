@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.live import Live
 
-from alpaca_async._camera import AlpacaClient
-
+from ._access import Access, Pins, User
 from ._console import OUT, print_json_line, print_line, report_errors
 from ._event_loop import run
 from ._extras import require
@@ -32,6 +31,7 @@ class WatchOptions:
     """The arguments of the command."""
 
     addresses: Sequence[str]
+    access: Access
     device: int | None
     interval: float
     count: float
@@ -81,6 +81,8 @@ def watch(
             help="Show only cameras with this device number.",
         ),
     ] = None,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Show the state of all cameras of the given servers until Ctrl-C.
 
@@ -93,6 +95,7 @@ def watch(
             _watch(
                 WatchOptions(
                     addresses=addresses,
+                    access=Access.to(addresses, user, pin),
                     device=device,
                     interval=interval,
                     count=math.inf if count is None else count,
@@ -105,7 +108,7 @@ def watch(
 async def _watch(options: WatchOptions) -> None:
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(server_address(a)) for a in options.addresses]
-        client = await stack.enter_async_context(AlpacaClient())
+        client = await stack.enter_async_context(options.access.client())
         watcher = Watcher(
             client,
             list(dict.fromkeys(servers)),
