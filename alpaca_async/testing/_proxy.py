@@ -12,17 +12,16 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
-from ._faults import FAULTS, Exchange, Peer, Upstream
+from ._connections import ConnectionServer
+from ._faults import FAULTS, Exchange, Upstream
 from ._interfaces import MEMBERS
-from ._listener import Listener
-from ._message import HEAD_LIMIT, NO_REQUEST, BrokenMessage, read_request
+from ._message import NO_REQUEST, read_request
 from ._rules import FaultEvent, FaultRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
-    from ._faults import Fault
+    from ._faults import Fault, Peer
     from ._message import Request
 
 logger = logging.getLogger("alpaca_async.testing")
@@ -35,7 +34,7 @@ _LOOP_TIMEOUT: Final = 10.0
 """How long a call from another thread waits for the proxy's event loop, in seconds."""
 
 
-class FaultProxy:
+class FaultProxy(ConnectionServer):
     """A proxy between Alpaca clients and the server at `target` that injects faults.
 
     It is an async context manager on the running loop; synchronous callers use `run_in_thread`.
@@ -48,16 +47,13 @@ class FaultProxy:
     def __init__(
         self, target: str, *, host: str = "127.0.0.1", port: int = 0, seed: int = 0
     ) -> None:
+        super().__init__(host, port)
         self._target = _parse_target(target)
-        self._host = host
-        self._port = port
         self._seed = seed
         self._rules: tuple[FaultRule, ...] = ()
         self._rules_made = 0
         self._events: deque[FaultEvent] = deque(maxlen=_MAX_EVENTS)
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._clients: dict[asyncio.Task[None], Peer] = {}
-        self._listener: Listener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 
@@ -144,51 +140,13 @@ class FaultProxy:
             if fault in {None, name} and member in {None, counted_member}
         )
 
-    @property
-    def connections(self) -> int:
-        """How many clients are connected."""
-        return len(self._clients)
-
     # Running
-
-    @property
-    def port(self) -> int:
-        """The TCP port; raises `RuntimeError` while the proxy does not run."""
-        if self._listener is None:
-            raise RuntimeError("The proxy does not run")
-        return self._listener.port
-
-    @property
-    def address(self) -> str:
-        """`host:port` for clients; raises `RuntimeError` while the proxy does not run."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         """Start to listen; raise `OSError` if the address is taken."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._listener = Listener((self._host, self._port), self._accept, limit=HEAD_LIMIT)
-        self._update_listener()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Reset every connection and release the port."""
-        listener, self._listener = self._listener, None
-        if listener is None:
-            return
-        listener.close()
-        tasks = list(self._clients)
-        for task, client in self._clients.items():
-            client.reset()
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # asyncio closes the sockets in the next round of the loop
+        return await super().__aenter__()
 
     def _update_listener(self) -> None:
         """Start or stop listening, as the rules demand."""
@@ -207,24 +165,14 @@ class FaultProxy:
         for client in self._clients.values():
             client.reset()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = Peer(reader, writer)
-        task = asyncio.get_running_loop().create_task(self._handle(client))
-        self._clients[task] = client
-        task.add_done_callback(self._clients.pop)
-
-    async def _handle(self, client: Peer) -> None:
+    async def _serve(self, client: Peer) -> None:
         upstream = Upstream(*self._target)
         try:
-            await self._serve(client, upstream)
-        except (BrokenMessage, OSError) as error:
-            logger.debug("a connection failed: %s", error)
-            client.reset()
+            await self._answer_requests(client, upstream)
         finally:
-            client.close()
             upstream.close()
 
-    async def _serve(self, client: Peer, upstream: Upstream) -> None:
+    async def _answer_requests(self, client: Peer, upstream: Upstream) -> None:
         request: Request | None = NO_REQUEST
         while request is not None and not client.gone:
             rule = next((rule for rule in self._rules if rule.chooses(request)), None)
