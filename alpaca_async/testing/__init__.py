@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ._focuser import SimulatedFocuser
     from ._model import CameraModel, ControlMode, DeviceModel
     from ._proxy import FaultProxy
+    from ._recorder import RecordingProxy
+    from ._recording import SessionFileError
+    from ._replay import ReplayServer
     from ._rig import SimulatedRig
     from ._rules import FaultEvent, FaultRule
     from ._safety_monitor import SimulatedSafetyMonitor
@@ -37,6 +40,9 @@ __all__ = [
     "FaultProxy",
     "FaultRule",
     "ReceivedRequest",
+    "RecordingProxy",
+    "ReplayServer",
+    "SessionFileError",
     "SimulatedCamera",
     "SimulatedCoverCalibrator",
     "SimulatedDevice",
@@ -62,6 +68,9 @@ _MODULES = {
     "FaultProxy": "_proxy",
     "FaultRule": "_rules",
     "ReceivedRequest": "_core",
+    "RecordingProxy": "_recorder",
+    "ReplayServer": "_replay",
+    "SessionFileError": "_recording",
     "SimulatedCamera": "_camera",
     "SimulatedCoverCalibrator": "_cover_calibrator",
     "SimulatedDevice": "_core",

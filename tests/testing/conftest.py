@@ -8,7 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
+from alpaca_async.testing import (
+    FaultProxy,
+    RecordingProxy,
+    ReplayServer,
+    SimulatedCamera,
+    SimulatorServer,
+)
 
 
 class Clock:
@@ -57,7 +63,9 @@ class Wire:
         return number
 
 
-def http_client(server: SimulatorServer | FaultProxy) -> httpx.AsyncClient:
+def http_client(
+    server: SimulatorServer | FaultProxy | RecordingProxy | ReplayServer,
+) -> httpx.AsyncClient:
     # Without TLS there is nothing to verify, and loading certificates would take most of a test.
     return httpx.AsyncClient(
         base_url=f"http://{server.address}",
