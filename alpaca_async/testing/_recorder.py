@@ -142,9 +142,12 @@ class RecordingProxy(ConnectionServer):
                     done, current[0] = current[0], _Reply(request, time.monotonic())
                     await finish(self._record(done))
         finally:
-            forwarding.cancel()
-            await wait_for_end(forwarding)
-            await finish(self._record(current[0]))
+            await finish(self._end(forwarding, current))
+
+    async def _end(self, forwarding: asyncio.Future[None], current: list[_Reply]) -> None:
+        forwarding.cancel()
+        await wait_for_end(forwarding)
+        await self._record(current[0])
 
     async def _record(self, reply: _Reply) -> None:
         """Write an exchange, unless the file is full."""

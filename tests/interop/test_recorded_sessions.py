@@ -71,7 +71,7 @@ def with_alpyca(address: str) -> dict[str, Any]:
         images.append(camera.ImageArray)
     return {
         "name": camera.Name,
-        "gains": camera.Gains,
+        "gain": camera.Gain,
         "state": camera.CameraState,
         "temperature": camera.CCDTemperature,
         "started": camera.LastExposureStartTime,
