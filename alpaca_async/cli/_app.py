@@ -15,6 +15,7 @@ from ._discover import discover
 from ._expose import expose
 from ._get import get
 from ._info import info
+from ._record import record
 from ._set import set_
 from ._sim import sim
 from ._watch import watch
@@ -69,4 +70,5 @@ app.command()(get)
 app.command("set")(set_)
 app.command()(watch)
 app.command()(bench)
+app.command()(record)
 app.command()(sim)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
-from errno import EADDRINUSE
+from pathlib import Path  # noqa: TC003 - typer evaluates it
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
@@ -14,24 +14,26 @@ from rich.text import Text
 from alpaca_async._discovery.discovery import DISCOVERY_PORT
 from alpaca_async._enums import SensorType
 
-from ._console import Interrupted, print_json, print_line, print_note, report_errors
-from ._event_loop import run
+from ._console import print_json, print_line, print_note, report_errors
 from ._extras import require
 from ._faults import LIST, Faults, FaultSpec, fault_proxy, print_faults, split_faults
 from ._server import SIMULATED_SKY, AsJson
+from ._serving import MAX_PORT, Host, Port, local_address, run_until_ctrl_c
 from ._usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any, TypeAlias
+    from collections.abc import Callable
+    from typing import TypeAlias
 
     from alpaca_async.testing import FaultProxy, SimulatedRig, SimulatorServer
 
     Server: TypeAlias = SimulatorServer | FaultProxy
 
 _SIZE: Final = re.compile(r"(\d{1,5})[xX](\d{1,5})", re.ASCII)
-_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - only printed
-_MAX_PORT: Final = 65535
+_WITH_REPLAY: Final = frozenset(
+    {"host", "port", "speed_up", "replay", "discovery", "discovery_port", "as_json"}
+)
+"""Parameters that apply to a recorded session, too."""
 
 
 class Sensor(StrEnum):
@@ -50,11 +52,9 @@ _TYPES: Final = {
 
 
 def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
-    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="TCP port; 0 uses a free one."),
-    ] = 11111,
+    context: typer.Context,
+    host: Host = "127.0.0.1",
+    port: Port = 11111,
     cameras: Annotated[
         int, typer.Option(min=1, max=100, metavar="N", help="Number of cameras.")
     ] = 1,
@@ -73,21 +73,35 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         int, typer.Option(min=0, metavar="N", help="Random seed for the sky and the faults.")
     ] = 0,
     fault: Faults = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Play a session that 'alpaca-async record' has written, instead of simulating.",
+            show_default=False,
+        ),
+    ] = None,
     discovery: Annotated[
         bool, typer.Option("--discovery/--no-discovery", help="Answer discovery requests.")
     ] = True,
     discovery_port: Annotated[
         int,
-        typer.Option(min=0, max=_MAX_PORT, metavar="PORT", help="UDP port for discovery."),
+        typer.Option(min=0, max=MAX_PORT, metavar="PORT", help="UDP port for discovery."),
     ] = DISCOVERY_PORT,
     as_json: AsJson = False,
 ) -> None:
     """Serve simulated cameras, and the devices around them, until Ctrl-C.
 
     Each camera shows a different sky, all through the same filter wheel, focuser and cover.
+    --replay plays a recorded session instead, as fast as it was unless --speed-up is given.
     """
     with report_errors():
         require("testing")
+        endpoint = _Endpoint(host, port, discovery_port if discovery else None)
+        if replay is not None:
+            _refuse_options_of_cameras(context)
+            run_until_ctrl_c(_replay(replay, endpoint, speed_up, as_json=as_json))
+            return
         if LIST in (fault or []):
             print_faults()
             return
@@ -111,7 +125,6 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
             )
             for number in range(cameras)
         ]
-        endpoint = _Endpoint(host, port, discovery_port if discovery else None)
 
         def announce(rig: SimulatedRig, server: Server) -> None:
             if faults:
@@ -119,7 +132,7 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
             (_announce_json if as_json else _announce)(rig, server)
 
         rig = SimulatedRig(models)
-        _run_until_ctrl_c(
+        run_until_ctrl_c(
             _serve_with_faults(rig, endpoint, announce, specs, seed)
             if specs
             else _serve(rig, endpoint, announce)
@@ -132,18 +145,6 @@ class _Endpoint(NamedTuple):
     host: str
     port: int
     discovery_port: int | None
-
-
-def _run_until_ctrl_c(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run `coroutine` until Ctrl-C, the normal end of this command (exit code 0)."""
-    try:
-        run(coroutine)
-    except Interrupted:
-        print_note("stopped")
-    except OSError as error:
-        if error.errno != EADDRINUSE:
-            raise
-        raise UsageError("the port is in use; --port 0 uses a free one") from error
 
 
 async def _serve(
@@ -183,12 +184,35 @@ async def _serve_with_faults(
         await asyncio.Event().wait()
 
 
+def _refuse_options_of_cameras(context: typer.Context) -> None:
+    """Raise `UsageError` if an option was given that has no effect on a recorded session."""
+    for name in sorted(context.params.keys() - _WITH_REPLAY):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--replay cannot be combined with --{name.replace('_', '-')}")
+
+
+async def _replay(path: Path, endpoint: _Endpoint, speed_up: float, *, as_json: bool) -> None:
+    from alpaca_async.testing import ReplayServer  # noqa: PLC0415 - an extra
+    from alpaca_async.testing._responder import discovery_responders  # noqa: PLC0415 - as above
+
+    async with (
+        ReplayServer(path, host=endpoint.host, port=endpoint.port, speed_up=speed_up) as server,
+        discovery_responders([endpoint.host], endpoint.discovery_port, server.port),
+    ):
+        if as_json:
+            print_json({"address": server.address, "session": str(path)})
+        else:
+            print_line(f"the session in {path} at {server.address}; press Ctrl-C to stop")
+        await asyncio.Event().wait()
+
+
 def _announce(rig: SimulatedRig, server: Server) -> None:
-    host, _, port = server.address.rpartition(":")
-    local = f"{_LOOPBACK_OF.get(host, host)}:{port}"
     print_line(f"{_number_of(rig)} at {server.address}; press Ctrl-C to stop")
     print_line("with a filter wheel, a focuser, a cover with a calibrator, and a safety monitor")
-    print_line(Text(f"try: alpaca-async expose {local} -t 2 --preview", "dim"))
+    print_line(
+        Text(f"try: alpaca-async expose {local_address(server.address)} -t 2 --preview", "dim")
+    )
 
 
 def _announce_json(rig: SimulatedRig, server: Server) -> None:

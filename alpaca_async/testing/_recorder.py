@@ -132,7 +132,7 @@ class RecordingProxy(ConnectionServer):
     async def _converse(self, client: Peer, server: Peer, reply: _Reply) -> None:
         """Forward both directions; record each reply when the next request arrives."""
         current = [reply]
-        forwarding = asyncio.ensure_future(_forward(server, client, current))
+        forwarding = asyncio.create_task(_forward(server, client, current))
         request: Request | None = reply.request
         try:
             while request is not None:
@@ -144,7 +144,7 @@ class RecordingProxy(ConnectionServer):
         finally:
             await finish(self._end(forwarding, current))
 
-    async def _end(self, forwarding: asyncio.Future[None], current: list[_Reply]) -> None:
+    async def _end(self, forwarding: asyncio.Task[None], current: list[_Reply]) -> None:
         forwarding.cancel()
         await wait_for_end(forwarding)
         await self._record(current[0])

@@ -18,7 +18,7 @@ from alpaca_async._version import __version__
 if TYPE_CHECKING:
     import os
 
-T = TypeVar("T", str, int, bool)
+T = TypeVar("T")
 
 FORMAT: Final = "alpaca_async session"
 VERSION: Final = 1
@@ -205,10 +205,10 @@ def _decode_body(reply: object) -> Body:
 
 
 def _value(record: dict[str, Any], name: str, kind: type[T]) -> T:
-    value = record.get(name)
-    if type(value) is not kind:
+    value: object = record.get(name)
+    if not isinstance(value, kind) or type(value) is not kind:  # a bool is no int
         raise ValueError(f"{name!r} is not of type {kind.__name__}")
-    return cast("T", value)
+    return value
 
 
 def _short(record: dict[str, Any], name: str) -> str:

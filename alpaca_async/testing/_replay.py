@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Self
 
@@ -35,8 +36,8 @@ class ReplayServer(ConnectionServer):
     for byte, but for the transaction id where the server echoed it. Commands (PUT) lead through
     the session: reads are answered in their order between the same two commands, and the last
     answer is repeated, however often a client polls. A request that was never recorded gets
-    status 400. Pixels that were left out are zero. With `real_time`, replies take as long as
-    they took; otherwise they are sent at once. Several cameras are independent of each other.
+    status 400. Pixels that were left out are zero. Replies take as long as they took, divided by
+    `speed_up`. Several cameras are independent of each other.
 
     It is an async context manager on the running loop; synchronous callers use `run_in_thread`.
     Entering raises `SessionFileError`, a `ValueError`, if the file is not a recorded session.
@@ -48,11 +49,11 @@ class ReplayServer(ConnectionServer):
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        real_time: bool = False,
+        speed_up: float = math.inf,
     ) -> None:
         super().__init__(host, port)
         self._path = path
-        self._real_time = real_time
+        self._speed_up = speed_up
         self._scripts: dict[str, Script] = {}
 
     async def __aenter__(self) -> Self:
@@ -91,8 +92,7 @@ class ReplayServer(ConnectionServer):
         except ValueError as error:
             logger.warning("%s: %s", self._path, error)
             raise BrokenMessage(str(error)) from None
-        if self._real_time:
-            await asyncio.sleep(exchange.duration)
+        await asyncio.sleep(exchange.duration / self._speed_up)
         await client.send(reply)
         for start in range(0, exchange.reply.omitted, len(_PIECE)):
             await client.send(_PIECE[: exchange.reply.omitted - start])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async._download.transposition import transposed_by
+from alpaca_async.cli._access import Access
 from alpaca_async.cli._probe import measure, observed_client
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 from tests.scripted import ScriptedServer, value
@@ -127,7 +128,10 @@ async def test_connections_that_are_closed_after_each_reply_are_counted() -> Non
         return body.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
 
     replies = {"interfaceversion": http_1_0(value(3)), "camerastate": http_1_0(value(0))}
-    async with ScriptedServer(dict(replies)) as server, observed_client() as (client, transport):
+    async with (
+        ScriptedServer(dict(replies)) as server,
+        observed_client(Access()) as (client, transport),
+    ):
         camera = client.camera(server.address)
         measured = await measure(camera, transport, calls=10, frames=0, exposure=0.1)
     assert (measured.http_version, measured.openings) == ("HTTP/1.0", 10)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .conftest import Run
 
-_COMMANDS = ("bench", "discover", "expose", "get", "info", "set", "sim", "watch")
+_COMMANDS = ("bench", "discover", "expose", "get", "info", "record", "set", "sim", "watch")
 _HEAVY = ("astropy", "PIL", "uvicorn", "starlette")
 
 

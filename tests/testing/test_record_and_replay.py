@@ -243,11 +243,11 @@ async def test_a_request_on_its_way_is_in_the_file_when_the_proxy_ends(path: Pat
 
 
 async def test_an_existing_file_is_not_overwritten(path: Path, address: str) -> None:
-    write(path, "precious")
+    write(path, {"precious": 1})
     with pytest.raises(FileExistsError):
         async with RecordingProxy(address, path):
             pass
-    assert records(path) == ["precious"]
+    assert records(path) == [{"precious": 1}]
 
 
 async def test_a_port_in_use_leaves_no_file(path: Path, address: str) -> None:
@@ -270,13 +270,13 @@ async def test_a_full_file_ends_with_a_complete_line(
     assert "is full" in caplog.text
 
 
-async def test_in_real_time_a_reply_takes_as_long_as_it_took(path: Path, address: str) -> None:
+async def test_a_reply_takes_as_long_as_it_took_if_wanted(path: Path, address: str) -> None:
     async with RecordingProxy(address, path) as proxy, http_client(proxy) as http:
         await http.get(GAIN)
     header, record = records(path)
-    write(path, header, record | {"duration": 0.4})
+    write(path, header, record | {"duration": 0.2})
     loop = asyncio.get_running_loop()
-    async with ReplayServer(path, real_time=True) as replay, http_client(replay) as http:
+    async with ReplayServer(path, speed_up=0.5) as replay, http_client(replay) as http:
         started = loop.time()
         await http.get(GAIN)
         assert loop.time() - started >= 0.4
