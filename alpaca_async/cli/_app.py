@@ -11,8 +11,11 @@ from alpaca_async._version import __version__
 
 from ._bench import bench
 from ._console import log_to_stderr, print_line
+from ._dark import dark
 from ._discover import discover
 from ._expose import expose
+from ._flat import flat
+from ._focus import focus
 from ._get import get
 from ._info import info
 from ._record import record
@@ -65,6 +68,9 @@ def options(
 
 app.command()(discover)
 app.command()(expose)
+app.command()(dark)
+app.command()(flat)
+app.command()(focus)
 app.command()(info)
 app.command()(get)
 app.command("set")(set_)

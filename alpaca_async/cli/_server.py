@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from alpaca_async._camera import AsyncCamera
+    from alpaca_async._device.device import AsyncDevice
 
     from ._access import Access
 
 SIMULATOR: Final = "sim"
-"""The address of a simulated camera that exists while the command runs."""
+"""The address of a simulated rig that exists while the command runs."""
 
 Address: TypeAlias = Annotated[
     str,
@@ -69,18 +70,21 @@ def extras_for(address: str) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def server_address(address: str) -> AsyncGenerator[str]:
-    """Yield `address`; for `sim`, run a simulated server and yield its address.
+    """Yield `address`; for `sim`, run a simulated rig and yield its address.
 
-    The simulated camera is connected. Raises `UsageError` if `address` is not valid.
+    The simulated devices are connected. Raises `UsageError` if `address` is not valid.
     """
     if address != SIMULATOR:
         yield _checked(address)
         return
-    from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: PLC0415 - an extra
+    from alpaca_async.testing import (  # noqa: PLC0415 - an extra
+        SimulatedCamera,
+        SimulatedRig,
+        SimulatorServer,
+    )
 
-    async with SimulatorServer(
-        [SimulatedCamera(**SIMULATED_SKY, initially_connected=True)]
-    ) as server:
+    rig = SimulatedRig([SimulatedCamera(**SIMULATED_SKY, initially_connected=True)])
+    async with SimulatorServer(rig.devices) as server:
         yield server.address
 
 
@@ -101,28 +105,28 @@ async def camera_at(address: str, number: int, access: Access) -> AsyncGenerator
 
 
 @asynccontextmanager
-async def connected(camera: AsyncCamera, *, keep: bool = False) -> AsyncGenerator[None]:
-    """Connect `camera` for the block; disconnect it only if it was not connected before.
+async def connected(device: AsyncDevice, *, keep: bool = False) -> AsyncGenerator[None]:
+    """Connect `device` for the block; disconnect it only if it was not connected before.
 
     With `keep` it stays connected: another program may have begun to use it meanwhile. What was
     done is printed, unless there is an error to print.
     """
-    if await camera.get_connected():
+    if await device.get_connected():
         yield
         return
-    await camera.connect()
+    await device.connect()
     try:
         yield
     finally:
         if not keep:
-            await _disconnect(camera)
-    name = f"camera {camera.device_number}"
+            await _disconnect(device)
+    name = f"{device.device_type} {device.device_number}"
     print_note(f"connected {name}" if keep else f"connected {name}, and disconnected it again")
 
 
-async def _disconnect(camera: AsyncCamera) -> None:
+async def _disconnect(device: AsyncDevice) -> None:
     """Disconnect; only log a failure, because the work itself has succeeded or failed already."""
     try:
-        await camera.disconnect(timeout=_DISCONNECT_TIMEOUT)
+        await device.disconnect(timeout=_DISCONNECT_TIMEOUT)
     except AlpacaError as error:
-        logger.warning("the camera could not be disconnected: %s", error)
+        logger.warning("the %s could not be disconnected: %s", device.device_type, error)

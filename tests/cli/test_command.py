@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 
     from .conftest import Run
 
-_COMMANDS = ("bench", "discover", "expose", "get", "info", "record", "set", "sim", "watch")
+_COMMANDS = (
+    "bench",
+    "dark",
+    "discover",
+    "expose",
+    "flat",
+    "focus",
+    "get",
+    "info",
+    "record",
+    "set",
+    "sim",
+    "watch",
+)
 _HEAVY = ("astropy", "PIL", "uvicorn", "starlette")
 
 

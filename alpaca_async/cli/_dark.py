@@ -1,0 +1,78 @@
+"""`alpaca-async dark`: takes dark frames behind the closed cover."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ._access import Access, Pins, User
+from ._console import print_note, report_errors
+from ._event_loop import run
+from ._extras import require
+from ._frames import (
+    Count,
+    Duration,
+    FrameOptions,
+    FullFrameBinning,
+    Gain,
+    Output,
+    prepare_files,
+    take_frames,
+)
+from ._rig import Rig, connected_all, rig_at
+from ._rig import dark as darkened
+from ._server import Address, AsJson, Device, Keep, extras_for
+from ._settings import Settings
+
+
+def dark(  # noqa: PLR0913, PLR0917 - one parameter for each option
+    address: Address,
+    duration: Duration = 1.0,
+    count: Count = 10,
+    binning: FullFrameBinning = None,
+    gain: Gain = None,
+    output: Output = Path(),
+    keep: Keep = False,
+    as_json: AsJson = False,
+    device: Device = 0,
+    user: User = None,
+    pin: Pins = None,
+) -> None:
+    """Take dark frames, named dark_0001.fits and so on.
+
+    If the server has a cover, it is closed, its light is off, and it is opened again at the end
+    if it was open. After an error or Ctrl-C it stays closed.
+    """
+    with report_errors():
+        require(*extras_for(address))
+        access = Access.to([address], user, pin)
+        frames = FrameOptions(
+            duration=duration,
+            count=count,
+            light=False,
+            settings=Settings(binning=binning, gain=gain),
+            folder=output,
+            prefix="dark",
+            as_json=as_json,
+        )
+        run(_dark(address, device, access, frames, keep=keep))
+
+
+async def _dark(
+    address: str, number: int, access: Access, frames: FrameOptions, *, keep: bool
+) -> None:
+    async with (
+        rig_at(address, number, access) as rig,
+        connected_all(rig.camera, rig.cover, keep=keep),
+    ):
+        files = await prepare_files(frames)
+        await frames.settings.apply(rig.camera)
+        await _warn_of_light(rig)
+        async with darkened(rig.cover):
+            await take_frames(rig.camera, frames, files)
+
+
+async def _warn_of_light(rig: Rig) -> None:
+    """Say so if nothing that this command controls keeps the light out."""
+    info = await rig.camera.get_info()
+    if rig.cover is None and not info.has_shutter:
+        print_note("there is neither a cover nor a shutter: cover the camera yourself")

@@ -1,0 +1,220 @@
+"""The commands dark, flat and focus."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alpaca_async import CalibratorStatus, CoverStatus
+from alpaca_async.cli._focus import Sample, best_focus
+from alpaca_async.testing import (
+    SimulatedCamera,
+    SimulatedCoverCalibrator,
+    SimulatedFilterWheel,
+    SimulatedFocuser,
+    SimulatedRig,
+    SimulatorServer,
+    run_in_thread,
+)
+
+from .conftest import ctrl_c_when
+from .test_expose import exposure_started, fits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .conftest import Run
+
+FAST: Any = {"speed_up": 20.0, "initially_connected": True}
+
+
+@pytest.fixture
+def rig() -> SimulatedRig:
+    camera = SimulatedCamera(
+        width=320,
+        height=240,
+        readout_time=0.0,
+        read_noise=0.5,
+        hot_pixel_fraction=0.0,
+        has_shutter=False,
+        **FAST,
+    )
+    return SimulatedRig(
+        [camera],
+        focuser=SimulatedFocuser(position=4960, **FAST),
+        filter_wheel=SimulatedFilterWheel(**FAST),
+        cover_calibrator=SimulatedCoverCalibrator(flat_rate=200_000.0, **FAST),
+    )
+
+
+@pytest.fixture
+def address(rig: SimulatedRig) -> Iterator[str]:
+    with run_in_thread(SimulatorServer(rig.devices)) as server:
+        yield server.address
+
+
+def test_darks_are_taken_behind_the_closed_cover_which_is_opened_again(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    result = run("dark", address, "-t", 0.2, "-n", 2, "-o", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    paths = [tmp_path / "dark_0001.fits", tmp_path / "dark_0002.fits"]
+    assert result.stdout.splitlines() == [str(path) for path in paths]
+    assert fits.getheader(paths[0])["IMAGETYP"] == "Dark Frame"
+    assert fits.getdata(paths[0]).max() < 120  # the bias is 100, and there are no stars
+    assert rig.cover_calibrator.get_cover_state() is CoverStatus.OPEN
+
+
+def test_a_calibrator_that_is_on_is_turned_off_for_darks(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    rig.cover_calibrator.close_cover()
+    rig.cover_calibrator.calibrator_on(100)
+    assert run("dark", address, "-t", 0.1, "-n", 1, "-o", tmp_path).exit_code == 0
+    assert rig.cover_calibrator.get_calibrator_state() is CalibratorStatus.OFF
+    assert rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED
+
+
+def test_darks_need_no_cover_but_say_that_nothing_keeps_the_light_out(
+    run: Run, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    with run_in_thread(SimulatorServer(rig.cameras)) as server:
+        result = run("dark", server.address, "-t", 0.1, "-n", 1, "-o", tmp_path)
+    assert result.exit_code == 0
+    assert result.stderr == "there is neither a cover nor a shutter: cover the camera yourself\n"
+
+
+def test_after_ctrl_c_the_cover_stays_closed(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    with ctrl_c_when(exposure_started(rig.camera)):
+        result = run("dark", address, "-t", 1000, "-o", tmp_path)
+    assert result.exit_code == 130
+    assert rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED
+
+
+def test_flats_have_the_level_that_was_wanted_and_the_name_of_the_filter(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    level = ("--level", 0.4, "--max-time", 0.5)
+    result = run("flat", address, "-n", 2, *level, "--filter", "R", "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "test: 0.5 s, " in result.stderr
+    path = tmp_path / "flat_0002.fits"
+    header = fits.getheader(path)
+    assert (header["IMAGETYP"], header["FILTER"]) == ("Flat Frame", "R")
+    assert fits.getdata(path).mean() == pytest.approx(0.4 * rig.camera.max_adu, rel=0.15)
+    assert rig.cover_calibrator.get_calibrator_state() is CalibratorStatus.OFF
+    assert rig.cover_calibrator.get_cover_state() is CoverStatus.OPEN
+
+
+def test_a_light_too_faint_for_flats_is_reported_and_turned_off(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    result = run("flat", address, "--brightness", 1, "--max-time", 0.2, "-o", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    last = result.stderr.splitlines()[-1]
+    assert "no exposure time from 0.001 to 0.2 s gives 50% of the largest value" in last
+    assert rig.cover_calibrator.get_calibrator_state() is CalibratorStatus.OFF
+    assert rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED
+
+
+def test_after_ctrl_c_the_calibrator_is_off(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    with ctrl_c_when(exposure_started(rig.camera)):
+        result = run("flat", address, "-o", tmp_path)
+    assert result.exit_code == 130
+    assert rig.cover_calibrator.get_calibrator_state() is CalibratorStatus.OFF
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flat", "--filter", "R"], "--filter: the server has no filter wheel"),
+        (["flat", "--brightness", 5], "--brightness: the server has no calibrator"),
+        (["focus"], "the server has no focuser"),
+    ],
+)
+def test_a_device_that_the_server_does_not_have_is_named(
+    run: Run, rig: SimulatedRig, arguments: list[object], message: str, tmp_path: Path
+) -> None:
+    command, *options = arguments
+    folder = [] if command == "focus" else ["-o", tmp_path]
+    with run_in_thread(SimulatorServer(rig.cameras)) as server:
+        result = run(command, server.address, *options, *folder)
+    assert (result.exit_code, result.stderr) == (2, f"alpaca-async: {message}\n")
+
+
+def test_an_unknown_filter_is_reported_with_the_names(
+    run: Run, address: str, tmp_path: Path
+) -> None:
+    result = run("flat", address, "--filter", "Z", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert "no filter has the name 'Z'" in result.stderr
+
+
+def test_focus_moves_to_where_the_stars_are_smallest(
+    run: Run, address: str, rig: SimulatedRig
+) -> None:
+    result = run("focus", address, "-t", 0.4, "--step", 50, "--points", 7, "--json")
+    assert result.exit_code == 0, result.output
+    *samples, best = map(json.loads, result.stdout.splitlines())
+    assert [sample["position"] for sample in samples] == list(range(4810, 5111, 50))
+    assert rig.focuser.get_position() == best["best_position"]
+    assert best["best_position"] == pytest.approx(5000, abs=25)
+
+
+def test_focus_returns_to_where_it_was_without_stars(
+    run: Run, address: str, rig: SimulatedRig
+) -> None:
+    rig.cover_calibrator.close_cover()
+    result = run("focus", address, "-t", 0.02, "--points", 5)
+    assert result.exit_code == 1
+    assert "only 0 of 5 positions have measurable stars" in result.stderr
+    assert rig.focuser.get_position() == 4960
+
+
+def test_focus_returns_to_where_it_was_after_ctrl_c(
+    run: Run, address: str, rig: SimulatedRig
+) -> None:
+    with ctrl_c_when(exposure_started(rig.camera)):
+        result = run("focus", address, "-t", 600)
+    assert result.exit_code == 130
+    assert result.stderr == "alpaca-async: interrupted; the focuser is back at 4960\n"
+    assert rig.focuser.get_position() == 4960
+
+
+def test_positions_that_the_focuser_does_not_have_are_reported_before_it_moves(
+    run: Run, address: str, rig: SimulatedRig
+) -> None:
+    result = run("focus", address, "--step", 2000)
+    assert result.exit_code == 1
+    assert "the positions -3040 to 12960 are not between 0 and 10000" in result.stderr
+    assert not rig.camera.count("startexposure")
+
+
+def curve(best: float, positions: range) -> list[Sample]:
+    return [Sample(at, math.hypot(2.5, 0.02 * (at - best)), 30) for at in positions]
+
+
+def test_the_best_focus_is_the_vertex_of_the_hyperbola() -> None:
+    samples = [*curve(5010.4, range(4800, 5201, 50)), Sample(5250, None, 0)]
+    position, diameter = best_focus(samples)
+    assert position == 5010
+    assert diameter == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("best", [4000.0, 6000.0])
+def test_a_best_focus_beyond_the_positions_is_not_extrapolated(best: float) -> None:
+    with pytest.raises(ValueError, match=r"smallest at (4800|5200): move the focuser there"):
+        best_focus(curve(best, range(4800, 5201, 50)))
+
+
+def test_stars_of_the_same_size_everywhere_have_no_best_focus() -> None:
+    with pytest.raises(ValueError, match="not between the positions"):
+        best_focus([Sample(position, 3.0, 9) for position in range(5)])
