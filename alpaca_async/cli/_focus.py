@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,6 +21,8 @@ from ._settings import Settings
 from ._usage import UsageError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from alpaca_async._accessories.focuser import AsyncFocuser
     from alpaca_async._camera import AsyncCamera
 
@@ -158,18 +161,19 @@ def best_focus(samples: list[Sample]) -> tuple[int, float]:
             "longer, or use a smaller --step"
         )
     positions = np.array([position for position, _ in measured], float)
-    centre = positions.mean()
-    squares = np.array([hfd for _, hfd in measured]) ** 2
-    curvature, slope, level = np.polyfit(positions - centre, squares, 2)
-    best = centre - slope / (2 * curvature) if curvature > 0 else np.inf
+    centre = float(positions.mean())
+    squares = np.array([hfd**2 for _, hfd in measured], float)
+    fit: NDArray[np.float64] = np.polyfit(positions - centre, squares, 2)
+    curvature, slope, level = map(float, fit)
+    best = centre - slope / (2 * curvature) if curvature > 0 else math.inf
     if not positions[0] < best < positions[-1]:
-        smallest = positions[squares.argmin()]
+        smallest = float(positions[squares.argmin()])
         raise ValueError(
             "the best focus is not between the positions; the stars are smallest at "
             f"{smallest:.0f}: move the focuser there, or use a larger --step"
         )
     smallest = level - slope**2 / (4 * curvature)
-    return round(float(best)), float(np.sqrt(max(smallest, 0.0)))
+    return round(best), math.sqrt(max(smallest, 0.0))
 
 
 def _print_sample(sample: Sample, *, as_json: bool) -> None:

@@ -85,33 +85,33 @@ def bomb(announced: int) -> dict[str, Any]:
     return {"bytes": announced, "zlib": packed}
 
 
-@pytest.mark.parametrize(
-    ("records", "message"),
-    [
-        ([], "line 1: not a line of JSON"),
-        (["text"], "line 1: not an object of JSON"),
-        ([{"format": "other"}], "line 1: not a recorded session"),
-        ([{"format": "alpaca_async session"}], "'version' is not of type int"),
-        ([HEADER | {"version": 2}], "version 2 of the format is not supported, only 1"),
-        ([HEADER, []], "line 2: not an object of JSON"),
-        ([HEADER, EXCHANGE, EXCHANGE | {"time": -1}], "line 3: 'time' is not a number of seconds"),
-        ([HEADER, EXCHANGE | {"time": float("nan")}], "'time' is not a number of seconds"),
-        ([HEADER, EXCHANGE | {"latency": True}], "'latency' is not a number of seconds"),
-        ([HEADER, EXCHANGE | {"duration": 1e300}], "'duration' is not a number of seconds"),
-        ([HEADER, EXCHANGE | {"verb": None}], "'verb' is not of type str"),
-        ([HEADER, EXCHANGE | {"form": "x" * 2_100_000}], "'form' is longer than 2097152 charact"),
-        ([HEADER, EXCHANGE | {"closed": 1}], "'closed' is not of type bool"),
-        ([HEADER, EXCHANGE | {"reply": None}], "'reply' is missing"),
-        ([HEADER, EXCHANGE | {"reply": {"bytes": 3, "text": "ok"}}], "not have the 3 bytes"),
-        ([HEADER, EXCHANGE | {"reply": {"bytes": 2}}], "'zlib' is not of type str"),
-        ([HEADER, EXCHANGE | {"reply": {"bytes": 2, "zlib": "?"}}], "'zlib' is not in base64"),
-        ([HEADER, EXCHANGE | {"reply": {"bytes": 1 << 31, "zlib": ""}}], "not between 0 and"),
-        (
-            [HEADER, EXCHANGE | {"reply": {"bytes": 0, "omitted": 1 << 40, "zlib": ""}}],
-            "'omitted' is not between 0 and",
-        ),
-    ],
-)
+INVALID: list[tuple[list[object], str]] = [
+    ([], "line 1: not a line of JSON"),
+    (["text"], "line 1: not an object of JSON"),
+    ([{"format": "other"}], "line 1: not a recorded session"),
+    ([{"format": "alpaca_async session"}], "'version' is not of type int"),
+    ([HEADER | {"version": 2}], "version 2 of the format is not supported, only 1"),
+    ([HEADER, []], "line 2: not an object of JSON"),
+    ([HEADER, EXCHANGE, EXCHANGE | {"time": -1}], "line 3: 'time' is not a number of seconds"),
+    ([HEADER, EXCHANGE | {"time": float("nan")}], "'time' is not a number of seconds"),
+    ([HEADER, EXCHANGE | {"latency": True}], "'latency' is not a number of seconds"),
+    ([HEADER, EXCHANGE | {"duration": 1e300}], "'duration' is not a number of seconds"),
+    ([HEADER, EXCHANGE | {"verb": None}], "'verb' is not of type str"),
+    ([HEADER, EXCHANGE | {"form": "x" * 2_100_000}], "'form' is longer than 2097152 charact"),
+    ([HEADER, EXCHANGE | {"closed": 1}], "'closed' is not of type bool"),
+    ([HEADER, EXCHANGE | {"reply": None}], "'reply' is missing"),
+    ([HEADER, EXCHANGE | {"reply": {"bytes": 3, "text": "ok"}}], "not have the 3 bytes"),
+    ([HEADER, EXCHANGE | {"reply": {"bytes": 2}}], "'zlib' is not of type str"),
+    ([HEADER, EXCHANGE | {"reply": {"bytes": 2, "zlib": "?"}}], "'zlib' is not in base64"),
+    ([HEADER, EXCHANGE | {"reply": {"bytes": 1 << 31, "zlib": ""}}], "not between 0 and"),
+    (
+        [HEADER, EXCHANGE | {"reply": {"bytes": 0, "omitted": 1 << 40, "zlib": ""}}],
+        "'omitted' is not between 0 and",
+    ),
+]
+
+
+@pytest.mark.parametrize(("records", "message"), INVALID)
 def test_a_file_that_is_not_valid_is_refused_with_its_line(
     path: Path, records: list[object], message: str
 ) -> None:
