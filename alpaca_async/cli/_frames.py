@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 from anyio import to_thread
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from alpaca_async._image import Image
 
     from ._settings import Settings
+
+_AS_SENT: Final = PixelType()
 
 Count: TypeAlias = Annotated[
     int, typer.Option("--count", "-n", min=1, metavar="COUNT", help="Number of exposures.")
@@ -69,7 +71,7 @@ class FrameOptions:
     count: int
     light: bool = True
     settings: Settings
-    dtype: PixelType = PixelType()
+    dtype: PixelType = _AS_SENT
     header: Mapping[str, Any] = field(default_factory=dict[str, Any])
     folder: Path
     prefix: str
