@@ -9,6 +9,7 @@ import re
 import shlex
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import textwrap
@@ -225,6 +226,21 @@ def test_a_broken_example_is_detected(
 def test_the_readme_shows_eight_lines() -> None:
     (block,) = (block for block in runnable("python") if block.page == "README.md")
     assert len([line for line in block.code.splitlines() if line]) == 8
+
+
+def test_both_commands_of_the_readme_take_the_picture_that_it_shows() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"alpaca-async expose (sim [^`\n]*)", readme)
+    assert [re.sub(r" (-n 3|-o pictures)", "", command) for command in commands] == [
+        "sim -t 5 --bin 2 --preview"
+    ] * 2
+    picture = (ROOT / "docs" / "images" / "light_0001.png").read_bytes()
+    assert struct.unpack(">2I", picture[16:24]) == (640, 480)
+
+
+def test_the_readme_names_the_servers_on_its_first_screen() -> None:
+    first = (ROOT / "README.md").read_text(encoding="utf-8").split("## Features")[0]
+    assert "docs/explanation/servers.md" in first
 
 
 def test_the_readme_links_to_every_page_except_the_reference() -> None:
