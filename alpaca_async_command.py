@@ -19,7 +19,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, _end)
     from alpaca_async.cli import main as run_command  # noqa: PLC0415 - takes long
 
-    run_command()
+    try:
+        run_command()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command has ended: only Python has not
 
 
 def _end(*_: object) -> None:

@@ -116,6 +116,19 @@ alpaca_async_command.main()
     assert (out, err, process.returncode) == ("", "alpaca-async: interrupted\n", 130)
 
 
+def test_ctrl_c_after_the_end_of_the_command_changes_nothing() -> None:
+    code = """
+import atexit, os, signal
+import alpaca_async_command
+
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+alpaca_async_command.main()
+"""
+    with started("--version", code=code) as process:
+        out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == (f"alpaca-async {alpaca_async.__version__}\n", "", 0)
+
+
 _NEW_PROCESS_CODE = """
 import atexit, sys
 from alpaca_async.cli import main
