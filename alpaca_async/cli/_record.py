@@ -58,4 +58,5 @@ async def _record(
                 print_note(f"try: alpaca-async expose {local_address(proxy.address)}")
                 await asyncio.Event().wait()
         finally:
-            print_note(f"{proxy.recorded} requests and their replies are in {path}")
+            if proxy.recorded:
+                print_note(f"{proxy.recorded} requests and their replies are in {path}")

@@ -99,8 +99,8 @@ def test_an_existing_file_is_refused(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "session.jsonl"
     path.touch()
     result = run("record", "127.0.0.1:1", path, "--port", 0)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "File exists" in result.stderr
+    message = f"alpaca-async: {path}: File exists\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
 
 
 def test_a_file_of_anything_else_is_refused(run: Run, tmp_path: Path) -> None:
