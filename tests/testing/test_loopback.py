@@ -32,6 +32,8 @@ def test_everything_in_the_testing_package_listens_on_loopback() -> None:
     found = 0
     for name in testing.__all__:
         thing = getattr(testing, name)
+        if name == "SessionFileError":  # has no signature, and does not listen
+            continue
         if inspect.isclass(thing) or inspect.isfunction(thing):
             for parameter in inspect.signature(thing).parameters.values():
                 if parameter.name in HOSTS:
