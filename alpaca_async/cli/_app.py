@@ -22,6 +22,7 @@ from ._record import record
 from ._set import set_
 from ._sim import sim
 from ._watch import watch
+from ._web import web
 
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -75,6 +76,7 @@ app.command()(info)
 app.command()(get)
 app.command("set")(set_)
 app.command()(watch)
+app.command()(web)
 app.command()(bench)
 app.command()(record)
 app.command()(sim)

@@ -8,6 +8,7 @@ from typing import Final
 _PACKAGES: Final = {
     "cli": ("typer", "rich"),
     "testing": ("starlette", "uvicorn"),
+    "web": ("fastapi", "uvicorn"),
 }
 
 

@@ -75,7 +75,7 @@ async def server_address(address: str) -> AsyncGenerator[str]:
     The simulated devices are connected. Raises `UsageError` if `address` is not valid.
     """
     if address != SIMULATOR:
-        yield _checked(address)
+        yield check_address(address)
         return
     from alpaca_async.testing import (  # noqa: PLC0415 - an extra
         SimulatedCamera,
@@ -88,7 +88,7 @@ async def server_address(address: str) -> AsyncGenerator[str]:
         yield server.address
 
 
-def _checked(address: str) -> str:
+def check_address(address: str) -> str:
     """Return `address`; raise `UsageError` if it is not valid."""
     try:
         origin(address)

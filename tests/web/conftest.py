@@ -1,29 +1,24 @@
-"""The observatory of docs/examples, with a simulated camera, on sockets of this machine."""
+"""An observatory with simulated cameras, on sockets of this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest_asyncio
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "observatory"
-sys.path.insert(0, str(EXAMPLE))
-
-from app import Pace, create_app  # noqa: E402 - not a package
-from browser import serving  # noqa: E402
-
-from alpaca_async import CameraAddress, CameraStates, Timeouts  # noqa: E402
-from alpaca_async.testing import SimulatedCamera, SimulatorServer  # noqa: E402
+from alpaca_async import CameraAddress, CameraStates, Timeouts
+from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.web import Pace, create_app
+from alpaca_async.web.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
 
     import pytest
 
@@ -40,9 +35,19 @@ class Site:
     camera: Slow
     folder: Path
 
-    async def expose(self, duration: float = 0.05, **more: object) -> httpx.Response:
+    async def order(self, duration: float = 0.05, **more: object) -> httpx.Response:
         order = {"duration": duration, **more}
         return await self.http.post("/api/cameras/0/exposures", json=order)
+
+    async def expose(self, duration: float = 0.05, **more: object) -> dict[str, Any]:
+        """Give an order, and return the view when it has ended."""
+        answer = await self.order(duration, **more)
+        assert answer.status_code == 202, answer.text
+        return await self.ended()
+
+    async def ended(self) -> dict[str, Any]:
+        """Wait until the order has ended."""
+        return await self.until(lambda view: view["order"] is None)
 
     async def abort(self) -> httpx.Response:
         return await self.http.delete("/api/cameras/0/exposures")
@@ -54,7 +59,7 @@ class Site:
 
     async def until(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait until the view is as wanted."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             async with self.events() as views:
                 async for view in views:
                     if wanted(view):
@@ -92,16 +97,16 @@ async def _views(response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
 
 @asynccontextmanager
 async def open_site(
-    camera: Slow, folder: Path, timeouts: Timeouts | None = None
+    camera: Slow, folder: Path, timeouts: Timeouts | None = None, **options: Any
 ) -> AsyncGenerator[Site]:
-    """Serve an observatory with `camera` and another one, and wait until it knows `camera`."""
+    """Serve an observatory with `camera` and another one, and wait until it knows them."""
     simulator = await SimulatorServer([camera, small_camera("Guider")]).__aenter__()
     addresses = [CameraAddress(simulator.address, number) for number in range(2)]
-    app = create_app(addresses, folder, pace=PACE, timeouts=timeouts)
-    site = Site("", httpx.AsyncClient(timeout=20), simulator, camera, folder)
+    app = create_app(addresses, folder, pace=PACE, timeouts=timeouts, **options)
+    site = Site("", httpx.AsyncClient(timeout=20, limits=httpx.Limits()), simulator, camera, folder)
     try:
-        async with site.http, serving(app) as site.url:
-            site.http.base_url = site.url
+        async with site.http, serving(app) as port:
+            site.http.base_url = site.url = f"http://127.0.0.1:{port}"
             await site.until(lambda view: view["status"])
             yield site
     finally:

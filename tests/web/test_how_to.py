@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-PAGE = EXAMPLE.parents[1] / "how-to" / "fastapi.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "fastapi.md"
 
 
 async def test_the_shortest_service_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

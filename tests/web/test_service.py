@@ -14,6 +14,8 @@ import pytest
 
 from alpaca_async import CameraStates, Timeouts
 from alpaca_async._errors import ascom_error
+from alpaca_async.web.observatory import MAX_LISTENERS, MAX_TRANSFERS
+from tests.conditions import until
 
 from .conftest import PACE, open_site, small_camera
 
@@ -28,99 +30,129 @@ if TYPE_CHECKING:
 
 
 async def test_an_exposure_gives_fits_and_picture(site: Site) -> None:
-    answer = await site.expose(0.05, binning=2)
-    assert answer.status_code == 201
-    frame = answer.json()
+    frame = (await site.expose(0.05, binning=2))["frames"][0]
     assert (frame["width"], frame["height"], frame["duration"]) == (32, 24, 0.05)
 
     downloaded = await site.http.get(f"/{frame['fits']}")
     assert downloaded.headers["Content-Type"] == "image/fits"
     with fits.open(io.BytesIO(downloaded.content)) as hdus:
-        assert hdus[0].data.shape == (24, 32)
+        pixels = hdus[0].data
+        assert pixels.shape == (24, 32)
         assert hdus[0].header["EXPTIME"] == 0.05
 
     picture = PIL.Image.open(io.BytesIO((await site.http.get(f"/{frame['preview']}")).content))
     assert np.ptp(np.asarray(picture)) > 50
-    assert (await site.view())["frames"][0] == frame
+
+    measured = frame["statistics"]
+    assert (measured["minimum"], measured["maximum"]) == (pixels.min(), pixels.max())
+    histogram = (await site.http.get(f"/api/frames/{frame['name']}/histogram")).json()
+    assert sum(histogram["counts"]) == 32 * 24
+    assert (histogram["low"], histogram["high"]) == (pixels.min(), pixels.max())
 
 
-async def test_events_tell_of_status_progress_and_frame(site: Site) -> None:
+async def test_events_tell_of_status_progress_and_frames(site: Site) -> None:
     before = view = await site.until(lambda view: view["status"]["camera_state"] == 0)
     async with site.events() as views:
-        exposing = asyncio.create_task(site.expose(0.5))
+        assert (await site.order(0.5, count=2)).status_code == 202
         fractions: list[float] = []
+        saved: set[int] = set()
         async for view in views:
+            saved.add(view["saved"])
             progress = view["progress"]
-            if progress and progress["phase"] == "exposing":
+            if progress and progress["phase"] == "exposing" and view["saved"] == 0:
                 fractions.append(progress["fraction"])
-            if view["frames"] != before["frames"]:
+            if view["saved"] == 2 and view["order"] is None:
                 break
-        assert len(fractions) >= 3
-        assert fractions == sorted(fractions)
-        assert view["order"] is None
-        assert view["frames"][0] == (await exposing).json()
+        first = fractions[: fractions.index(max(fractions)) + 1]  # the next begins while it is saved
+        assert len(first) >= 3
+        assert first == sorted(first)
+        assert {0, 1, 2} <= saved
+        assert view["frames"][2:] == before["frames"][:22]
 
 
-async def test_twenty_browsers_cost_the_camera_no_more_than_one(site: Site) -> None:
+async def test_fifty_browsers_cost_the_camera_no_more_than_one(site: Site) -> None:
     async def listen() -> None:
         async with site.events() as views:
             for _ in range(3):
                 await anext(views)
 
     begun, before = time.monotonic(), site.camera.count("devicestate")
-    await asyncio.gather(*(listen() for _ in range(20)))
+    await asyncio.gather(*(listen() for _ in range(50)))
     polls = (time.monotonic() - begun) / PACE.interval
     assert site.camera.count("devicestate") - before <= polls + 1
 
 
+async def test_the_number_of_listeners_is_limited(site: Site) -> None:
+    async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+        leave = asyncio.Event()
+
+        async def listen() -> None:
+            async with site.events() as views:
+                await anext(views)
+                await leave.wait()
+
+        for _ in range(MAX_LISTENERS):
+            group.create_task(listen())
+        while (answer := await stream_status(site)) == 200:
+            await asyncio.sleep(0.05)
+        assert answer == 503
+        leave.set()
+    async with asyncio.timeout(20):
+        while await stream_status(site) != 200:
+            await asyncio.sleep(0.05)
+
+
+async def stream_status(site: Site) -> int:
+    async with site.http.stream("GET", "/api/events") as response:
+        return response.status_code
+
+
 async def test_a_camera_that_exposes_is_busy(site: Site) -> None:
-    first = asyncio.create_task(site.expose(30))
+    await site.order(30)
     await site.started()
-    second = await site.expose()
+    second = await site.order()
     assert (second.status_code, second.json()) == (
         409,
         {"detail": "This camera is already exposing."},
     )
     assert (await site.abort()).status_code == 204
-    assert (await first).status_code == 409
+    assert (await site.ended())["exposure_error"]["detail"] == "The exposure was aborted."
 
 
 async def test_an_abort_ends_the_exposure(site: Site) -> None:
     aborts, frames = site.camera.count("abortexposure"), (await site.view())["frames"]
-    exposing = asyncio.create_task(site.expose(30))
+    await site.order(30, count=5)
     await site.started()
-    assert (await site.abort()).status_code == 204
-    answer = await exposing
-    assert (answer.status_code, answer.json()["detail"]) == (409, "The exposure was aborted.")
+    answers = await asyncio.gather(site.abort(), site.abort(), site.abort())
+    assert {answer.status_code for answer in answers} == {204}
     assert site.camera.count("abortexposure") == aborts + 1
     view = await site.view()
-    assert (view["order"], view["exposure_error"], view["frames"]) == (None, None, frames)
-    assert (await site.expose()).status_code == 201
+    assert (view["order"], view["frames"]) == (None, frames)
+    assert (await site.expose())["exposure_error"] is None
 
 
 async def test_an_exposure_of_somebody_else_can_be_aborted(site: Site) -> None:
     await site.expose()  # after an abort a refusal would be waited out
     site.camera.start_exposure(30, light=True)
-    assert (await site.expose()).status_code == 409
+    assert (await site.expose())["exposure_error"]["status"] == 409
     assert (await site.abort()).status_code == 204
     assert site.camera.exposure is None
 
 
-async def test_a_browser_that_leaves_takes_its_exposure_along(site: Site) -> None:
-    aborts = site.camera.count("abortexposure")
-    exposing = asyncio.create_task(site.expose(30))
-    await site.started()
-    exposing.cancel()
-    await site.until(lambda view: view["order"] is None)
-    assert site.camera.exposure is None
-    assert site.camera.count("abortexposure") == aborts + 1
+async def test_an_exposure_survives_the_browser_that_asked_for_it(site: Site) -> None:
+    before = len((await site.view())["frames"])
+    async with site.events() as views:
+        await anext(views)
+        await site.order(0.4)
+        await site.started()
+    view = await site.ended()
+    assert (view["exposure_error"], len(view["frames"])) == (None, before + 1)
 
 
 async def test_the_end_of_the_server_ends_the_exposure(tmp_path: Path) -> None:
     async with open_site(small_camera(), tmp_path) as site:
-        exposing = asyncio.create_task(site.expose(30))
+        await site.order(30)
         await site.started()
-    assert (await exposing).status_code == 409
     assert site.camera.count("abortexposure") == 1
 
 
@@ -130,40 +162,59 @@ async def test_the_end_of_the_server_ends_the_exposure(tmp_path: Path) -> None:
 )
 async def test_errors_of_the_camera_keep_their_number(site: Site, number: int, status: int) -> None:
     site.camera.refuse("StartExposure", error=ascom_error(number, "the shutter is stuck"))
-    answer = await site.expose()
-    problem = answer.json()
-    assert (answer.status_code, problem["status"], problem["number"]) == (status, status, number)
+    problem = (await site.expose())["exposure_error"]
+    assert (problem["status"], problem["number"]) == (status, number)
     assert "the shutter is stuck" in problem["detail"]
-    assert (await site.view())["exposure_error"] == problem
-    assert (await site.expose()).status_code == 201
-    assert (await site.view())["exposure_error"] is None
+    assert (await site.expose())["exposure_error"] is None
 
 
 async def test_an_exposure_that_fails_says_so(site: Site) -> None:
     site.camera.fail_exposure("the CCD caught fire", 0x5FF)
-    answer = await site.expose()
-    assert (answer.status_code, answer.json()["number"]) == (502, 0x5FF)
+    problem = (await site.expose())["exposure_error"]
+    assert (problem["status"], problem["number"]) == (502, 0x5FF)
 
 
 @pytest.mark.parametrize(
-    ("order", "status"),
+    "order",
     [
-        ({"duration": -1}, 422),
-        ({"duration": "NaN"}, 422),
-        ({"duration": "long"}, 422),
-        ({}, 422),
-        ({"duration": 1, "binning": 0}, 422),
-        ({"duration": 1, "binning": 9}, 400),
-        ({"duration": 5000}, 400),
+        '{"duration": -1}',
+        '{"duration": NaN}',
+        '{"duration": Infinity}',
+        '{"duration": 1e999}',
+        '{"duration": "NaN"}',
+        '{"duration": "long"}',
+        '{"duration": 1, "binning": 0}',
+        '{"duration": 1, "count": 0}',
+        '{"duration": 1, "count": 1001}',
+        "{}",
+        "[",
+        '"\\ud800"',
     ],
 )
-async def test_wrong_values_are_the_callers_fault(
-    site: Site, order: dict[str, object], status: int
-) -> None:
-    answer = await site.http.post("/api/cameras/0/exposures", json=order)
-    assert answer.status_code == status
+async def test_wrong_orders_are_refused(site: Site, order: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await site.http.post("/api/cameras/0/exposures", content=order, headers=headers)
+    assert answer.status_code == 422
     assert answer.json()["detail"]
     assert site.camera.state is CameraStates.IDLE
+
+
+@pytest.mark.parametrize("order", [{"duration": 1, "binning": 9}, {"duration": 5000}])
+async def test_what_the_camera_cannot_do_is_told(site: Site, order: dict[str, Any]) -> None:
+    problem = (await site.expose(**order))["exposure_error"]
+    assert problem["status"] == 400
+    assert site.camera.state is CameraStates.IDLE
+
+
+async def test_a_long_body_is_refused_before_it_is_read(site: Site) -> None:
+    long = await site.http.post("/api/cameras/0/exposures", content=b" " * 100_000)
+    assert long.status_code == 413
+
+    async def chunks() -> Any:
+        yield b" " * 10
+
+    unknown = await site.http.post("/api/cameras/0/exposures", content=chunks())
+    assert unknown.status_code == 411
 
 
 @pytest.mark.parametrize("number", [-1, 2])
@@ -172,43 +223,51 @@ async def test_other_cameras_are_not_there(site: Site, number: int) -> None:
     assert answer.status_code == 404
 
 
+@pytest.mark.parametrize("path", ["none.fits", "none.png", "..%2F..%2Fetc%2Fpasswd.fits", "x.txt"])
+async def test_other_files_are_not_there(site: Site, path: str) -> None:
+    assert (await site.http.get(f"/frames/{path}")).status_code == 404
+
+
 async def test_a_camera_that_is_lost_is_missed_and_found_again(site: Site) -> None:
     async with site.out_of_reach():
         view = await site.until(lambda view: view["status_error"])
         assert view["status_error"]["status"] == 503
-        assert (await site.expose()).status_code == 503
+        assert (await site.expose())["exposure_error"]["status"] == 503
     view = await site.until(lambda view: not view["status_error"])
     assert view["status"]["camera_state"] == 0
-    assert (await site.expose()).status_code == 201
+    assert (await site.expose())["exposure_error"] is None
 
 
 async def test_a_camera_that_dies_in_mid_exposure_is_reported(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alpaca_async._device.patience.LOSS_GRACE", 0.1)
-    exposing = asyncio.create_task(site.expose(0.3))
+    await site.order(0.3)
     await site.started()
     async with site.out_of_reach():
         await site.until(lambda view: view["status_error"] and view["order"])
-        answer = await exposing
-        assert answer.status_code == 503
-        assert (await site.view())["exposure_error"] == answer.json()
+        assert (await site.ended())["exposure_error"]["status"] == 503
 
 
 async def test_a_reconnection_does_not_disturb_an_exposure(site: Site) -> None:
-    exposing = asyncio.create_task(site.expose(0.6))
+    await site.order(0.6)
     await site.started()
     async with site.out_of_reach():
         await site.until(lambda view: view["status_error"])
     await site.until(lambda view: not view["status_error"])
-    assert (await exposing).status_code == 201
+    assert (await site.ended())["exposure_error"] is None
     assert site.camera.count("disconnect") == 0
 
 
 async def test_a_camera_that_others_disconnect_is_connected_again(site: Site) -> None:
     site.camera.set_connected(False)
     await site.until(lambda _: site.camera.connected)
-    assert (await site.expose()).status_code == 201
+    assert (await site.expose())["exposure_error"] is None
+
+
+async def test_temperatures_are_remembered(site: Site) -> None:
+    (first, *_) = (await site.http.get("/api/cameras/0/history")).json()
+    assert first["ccd_temperature"] == pytest.approx(15, abs=5)
 
 
 async def test_a_server_that_is_too_slow_gives_504(tmp_path: Path) -> None:
@@ -216,8 +275,80 @@ async def test_a_server_that_is_too_slow_gives_504(tmp_path: Path) -> None:
     async with open_site(small_camera(), tmp_path, timeouts) as site:
         site.camera.delay = 0.3
         assert (await site.until(lambda view: view["late"]))["silent_for"] > PACE.late_after
-        answer = await site.expose()
-        assert (answer.status_code, answer.json()["number"]) == (504, None)
+        problem = (await site.expose())["exposure_error"]
+        assert (problem["status"], problem["number"]) == (504, None)
         site.camera.delay = 0.0
         await site.until(lambda view: not view["late"] and not view["status_error"])
-        assert (await site.expose()).status_code == 201
+        assert (await site.expose())["exposure_error"] is None
+
+
+async def test_a_part_of_a_frame_is_shown_pixel_by_pixel(site: Site) -> None:
+    frame = (await site.expose())["frames"][0]
+    where = f"/api/frames/{frame['name']}/pixels"
+    answer = await site.http.get(where, params={"x": 1, "y": 0})
+    assert PIL.Image.open(io.BytesIO(answer.content)).size == (64, 48)
+    wrong = await site.http.get(where, params={"x": "NaN"})
+    assert wrong.status_code == 422
+    (site.folder / f"{frame['name']}.fits").unlink()
+    gone = await site.http.get(where)
+    assert gone.status_code == 404
+    assert (await site.http.get(f"/{frame['fits']}")).status_code == 404
+
+
+async def test_transfers_are_limited() -> None:
+    from alpaca_async.web.changes import Limit, LimitReachedError  # noqa: PLC0415
+
+    limit = Limit(1, "downloads")
+    with limit.held():
+        with pytest.raises(LimitReachedError, match="There are 1 downloads already"):
+            with limit.held():
+                pass
+    with limit.held():
+        pass
+    assert MAX_TRANSFERS > 1
+
+
+async def test_a_vanished_folder_is_told_and_loses_no_frame(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    async with open_site(small_camera(), folder) as site:
+        await site.order(0.3, count=2)
+        await site.started()
+        folder.rename(tmp_path / "away")
+        view = await site.until(lambda view: view["storage_error"])
+        assert "the folder" in view["storage_error"]["detail"]
+        (tmp_path / "away").rename(folder)
+        view = await site.ended()
+        assert (len(view["frames"]), view["storage_error"]) == (2, None)
+        assert len(list(folder.glob("*.fits"))) == 2
+
+        folder.rename(tmp_path / "away")
+        view = await site.expose()
+        assert view["exposure_error"]["status"] == 507
+        assert "does not exist" in view["exposure_error"]["detail"]
+
+
+async def test_an_abort_rescues_a_frame_that_cannot_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    async with open_site(small_camera(), folder) as site:
+        await site.order(0.2)
+        await site.started()
+        folder.rename(tmp_path / "away")
+        await site.until(lambda view: view["storage_error"])
+        assert (await site.abort()).status_code == 204
+        view = await site.view()
+        (rescued,) = tmp_path.glob("alpaca-async-*/*.fits")
+        assert str(rescued) in view["storage_error"]["detail"]
+        assert (await site.http.get(f"/{view['frames'][0]['fits']}")).status_code == 200
+
+
+async def test_a_full_disk_refuses_exposures(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_async.web.frames._MIN_FREE_BYTES", 1 << 60)
+    starts = site.camera.count("startexposure")
+    assert "is free" in (await site.expose())["exposure_error"]["detail"]
+    assert site.camera.count("startexposure") == starts
+    await until(lambda: site.camera.state is CameraStates.IDLE)

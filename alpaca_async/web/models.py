@@ -1,0 +1,147 @@
+"""What browsers send and get, as pydantic models; and the pace of an observatory.
+
+No `from __future__ import annotations`, in this and in the other modules with FastAPI: it
+evaluates the annotations.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
+
+from alpaca_async._errors import AlpacaError
+from alpaca_async._facts import CameraInfo, CameraStatus
+from alpaca_async._http_status import http_status
+from alpaca_async._pixels.statistics import ImageStatistics
+from alpaca_async._progress import Progress
+
+_INSUFFICIENT_STORAGE: Final = 507
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How often the status of a camera is read, in seconds."""
+
+    interval: float = 1.0
+    retry: float = 2.0
+    """After an error."""
+    late_after: float = 3.0
+    """Without a status for this long, the page warns."""
+
+
+class Order(BaseModel):
+    """Exposures that a browser asks for; `duration` in seconds."""
+
+    duration: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
+    light: bool = True
+    binning: Annotated[int, Field(ge=1, le=64)] = 1
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class Statistics(BaseModel):
+    """The statistics of a frame in ADU; None for what cannot be measured."""
+
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    median: float | None
+    saturated: int
+    stars: int
+    hfd: float | None
+    """Pixels."""
+
+
+class Frame(BaseModel):
+    """A saved frame, with the relative URLs of its files."""
+
+    name: str
+    fits: str
+    preview: str
+    width: int
+    height: int
+    duration: float
+    light: bool
+    started: datetime
+    ccd_temperature: float | None
+    statistics: Statistics
+
+
+class FrameHistogram(BaseModel):
+    """The number of pixels in bins of equal width, from the value `low` to `high`."""
+
+    counts: list[int]
+    low: float
+    high: float
+
+
+class Sample(BaseModel):
+    """What the sensor of temperature and the cooler reported at one time."""
+
+    time: datetime
+    ccd_temperature: float | None
+    cooler_power: float | None
+
+
+class Problem(BaseModel):
+    """An error; `number` is the error number of the device, None if it gave none."""
+
+    status: int
+    detail: str
+    number: int | None = None
+
+
+class View(BaseModel):
+    """The complete state of a camera, as the browser gets it."""
+
+    number: int
+    address: str
+    info: CameraInfo | None
+    status: CameraStatus | None
+    silent_for: float
+    """Seconds since the last status of the camera, or since the start."""
+    late: bool
+    """Whether `silent_for`, or the gap before the last status, exceeds `Pace.late_after`."""
+    status_error: Problem | None
+    """Why the status cannot be read."""
+    order: Order | None
+    """The exposures in progress, whoever asked for them."""
+    saved: int
+    """How many frames of `order` are saved."""
+    progress: Progress | None
+    exposure_error: Problem | None
+    """How the last order ended, unless all its frames were saved."""
+    storage_error: Problem | None
+    """Why a frame cannot be saved now; it stays in memory."""
+    frames: list[Frame]
+    """The latest frames, newest first."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return an error in the form that the browser gets."""
+    if isinstance(error, OSError) and not isinstance(error, AlpacaError):
+        return Problem(status=_INSUFFICIENT_STORAGE, detail=_describe(error))
+    number: int | None = getattr(error, "number", None)
+    return Problem(status=http_status(error), detail=str(error), number=number or None)
+
+
+def statistics_of(measured: ImageStatistics) -> Statistics:
+    """Return statistics without NaN, which JSON does not have."""
+    return Statistics(
+        minimum=_finite(measured.minimum),
+        maximum=_finite(measured.maximum),
+        mean=_finite(measured.mean),
+        median=_finite(measured.median),
+        saturated=measured.saturated,
+        stars=measured.stars,
+        hfd=measured.hfd,
+    )
+
+
+def _describe(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

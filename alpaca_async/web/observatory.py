@@ -1,0 +1,77 @@
+"""All cameras, from the start of the server to its end."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from anyio import create_task_group
+
+from alpaca_async._camera import AlpacaClient
+from alpaca_async._tasks import together
+
+from .changes import Changes, Limit
+from .station import Station
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from pathlib import Path
+
+    from alpaca_async._group.member import CameraAddress
+    from alpaca_async._session.session import Timeouts
+
+    from .frames import SavedFrame
+    from .models import Pace, View
+
+
+MAX_LISTENERS: Final = 100
+"""Event streams: each gets the whole state, up to ten times a second."""
+MAX_TRANSFERS: Final = 16
+"""Files and crops: each opens a file; crops take a thread and memory, too."""
+
+
+class Observatory:
+    """All cameras, and what has changed of them."""
+
+    def __init__(
+        self, client: AlpacaClient, cameras: Iterable[CameraAddress], folder: Path, pace: Pace
+    ) -> None:
+        self.open = True
+        self.changes = Changes()
+        self.listeners = Limit(MAX_LISTENERS, "open pages")
+        self.transfers = Limit(MAX_TRANSFERS, "downloads")
+        self.stations = [
+            Station(number, client.camera(at.address, at.device_number), folder, self.changes, pace)
+            for number, at in enumerate(cameras)
+        ]
+
+    def views(self) -> list[View]:
+        """Return the state of all cameras."""
+        return [station.view() for station in self.stations]
+
+    def find_frame(self, name: str) -> SavedFrame | None:
+        """Return the frame called `name`, if it is among the latest of any camera."""
+        found = (station.store.find(name) for station in self.stations)
+        return next((saved for saved in found if saved), None)
+
+    async def close(self) -> None:
+        """Abort all exposures, and end the event streams."""
+        self.open = False
+        await together(station.exposer.close() for station in self.stations)
+        self.changes.notify()
+
+
+@asynccontextmanager
+async def running(
+    cameras: Iterable[CameraAddress], folder: Path, pace: Pace, timeouts: Timeouts
+) -> AsyncGenerator[Observatory]:
+    """Run an observatory during the block; at its end, running exposures are aborted."""
+    async with AlpacaClient(timeouts=timeouts) as client, create_task_group() as tasks:
+        observatory = Observatory(client, cameras, folder, pace)
+        for station in observatory.stations:
+            tasks.start_soon(station.follower.run)
+        try:
+            yield observatory
+        finally:
+            await observatory.close()
+            tasks.cancel_scope.cancel()
