@@ -36,14 +36,14 @@ class PixelFile:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def crop(self, x: float, y: float, size: int) -> Crop:
-        """Return at most `size` x `size` pixels around a point, given as fractions of the frame.
+    def crop(self, middle: tuple[float, float], size: tuple[int, int]) -> Crop:
+        """Return at most `size` pixels (across, down) around a point, in fractions of the frame.
 
         A copy: only these rows are read. Raises `OSError` or `ValueError` if the file has changed.
         """
         height, width = self.shape[:2]
-        rows = _around(y, height, size)
-        columns = _around(x, width, size)
+        columns = _around(middle[0], width, size[0])
+        rows = _around(middle[1], height, size[1])
         planes = np.array(self._stored()[..., rows, columns].astype(self.dtype.newbyteorder("=")))
         if bzero := bzero_of(self.dtype):
             planes = planes ^ self.dtype.type(bzero)

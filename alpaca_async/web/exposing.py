@@ -47,7 +47,7 @@ class Exposer:
     def start(self, order: Order) -> None:
         """Begin an order; raise `BusyError` if there is one."""
         if self._task is not None:
-            raise BusyError
+            raise BusyError("This camera is already exposing.")
         self.order, self.saved, self.error = order, 0, None
         self._aborting.clear()
         self._task = asyncio.create_task(self._carry_out(order))

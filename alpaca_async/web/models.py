@@ -7,7 +7,7 @@ evaluates the annotations.
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -92,11 +92,43 @@ class Problem(BaseModel):
     number: int | None = None
 
 
+class Command(BaseModel):
+    """What a device beside the cameras should do; `position` is for `move`."""
+
+    action: Literal["move", "open", "close", "halt"]
+    position: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
+class DeviceView(BaseModel):
+    """The state of a device beside the cameras; None for what it does not have."""
+
+    number: int
+    server: str
+    kind: str
+    """ASCOM's device type in lower case, such as `filterwheel`."""
+    name: str
+    busy: bool
+    """Whether it does what a browser asked for."""
+    status_error: Problem | None
+    """Why its state cannot be read."""
+    error: Problem | None
+    """Why the last command failed."""
+    filters: list[str] = []
+    position: int | None = None
+    """Of the filter, -1 while the wheel moves; or of the focuser."""
+    maximum: int | None = None
+    """The last position of the focuser."""
+    cover: str | None = None
+    """The name of a `CoverStatus`."""
+    safe: bool | None = None
+
+
 class View(BaseModel):
     """The complete state of a camera, as the browser gets it."""
 
     number: int
-    address: str
+    server: str
+    device_number: int
     info: CameraInfo | None
     status: CameraStatus | None
     silent_for: float
@@ -116,6 +148,13 @@ class View(BaseModel):
     """Why a frame cannot be saved now; it stays in memory."""
     frames: list[Frame]
     """The latest frames, newest first."""
+
+
+class State(BaseModel):
+    """All that an event tells."""
+
+    cameras: list[View]
+    devices: list[DeviceView]
 
 
 def problem_of(error: Exception) -> Problem:

@@ -11,6 +11,8 @@ from alpaca_async._camera import AlpacaClient
 from alpaca_async._tasks import together
 
 from .changes import Changes, Limit
+from .devices import Rig
+from .models import State
 from .station import Station
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from alpaca_async._session.session import Timeouts
 
     from .frames import SavedFrame
-    from .models import Pace, View
+    from .models import Pace
 
 
 MAX_LISTENERS: Final = 100
@@ -44,10 +46,19 @@ class Observatory:
             Station(number, client.camera(at.address, at.device_number), folder, self.changes, pace)
             for number, at in enumerate(cameras)
         ]
+        self.rig = Rig(client, self.changes, pace)
 
-    def views(self) -> list[View]:
-        """Return the state of all cameras."""
-        return [station.view() for station in self.stations]
+    @property
+    def servers(self) -> list[str]:
+        """The servers of the cameras, each once."""
+        return list(dict.fromkeys(station.server for station in self.stations))
+
+    def state(self) -> State:
+        """Return the state of all cameras and of the devices beside them."""
+        return State(
+            cameras=[station.view() for station in self.stations],
+            devices=[device.view() for device in self.rig.devices],
+        )
 
     def find_frame(self, name: str) -> SavedFrame | None:
         """Return the frame called `name`, if it is among the latest of any camera."""
@@ -55,9 +66,10 @@ class Observatory:
         return next((saved for saved in found if saved), None)
 
     async def close(self) -> None:
-        """Abort all exposures, and end the event streams."""
+        """Abort all exposures and movements, and end the event streams."""
         self.open = False
-        await together(station.exposer.close() for station in self.stations)
+        exposures = [station.exposer.close() for station in self.stations]
+        await together([*exposures, *(device.close() for device in self.rig.devices)])
         self.changes.notify()
 
 
@@ -70,6 +82,8 @@ async def running(
         observatory = Observatory(client, cameras, folder, pace)
         for station in observatory.stations:
             tasks.start_soon(station.follower.run)
+        for server in observatory.servers:
+            tasks.start_soon(observatory.rig.run, server)
         try:
             yield observatory
         finally:

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from alpaca_async._errors import AlpacaError
 
 from .changes import LimitReachedError
+from .devices import UnsupportedCommandError
 from .exposing import BusyError
 from .models import problem_of
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 MAX_BODY_BYTES: Final = 1 << 16
+_UNPROCESSABLE: Final = 422
+_STATUSES: Final[dict[type[Exception], int]] = {
+    BusyError: 409,
+    UnsupportedCommandError: 501,
+    LimitReachedError: 503,
+}
+_EXPECTED: Final[tuple[type[Exception], ...]] = (AlpacaError, RequestValidationError, *_STATUSES)
 
 
 class ReportingRoute(APIRoute):
@@ -36,17 +44,19 @@ class ReportingRoute(APIRoute):
                 return refusal
             try:
                 return await handle(request)
-            except AlpacaError as error:
-                problem = problem_of(error)
-                return JSONResponse(problem.model_dump(), problem.status)
-            except BusyError:
-                return _plain(409, "This camera is already exposing.")
-            except LimitReachedError as error:
-                return _plain(503, str(error))
-            except RequestValidationError as error:
-                return JSONResponse({"detail": _describe(error)}, 422)
+            except _EXPECTED as error:
+                return _report(error)
 
         return handle_or_report
+
+
+def _report(error: Exception) -> JSONResponse:
+    if isinstance(error, AlpacaError):
+        problem = problem_of(error)
+        return JSONResponse(problem.model_dump(), problem.status)
+    if isinstance(error, RequestValidationError):
+        return JSONResponse({"detail": _describe(error)}, _UNPROCESSABLE)
+    return _plain(_STATUSES[type(error)], str(error))
 
 
 def _refuse_body(request: Request) -> Response | None:

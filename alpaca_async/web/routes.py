@@ -17,8 +17,9 @@ from alpaca_async import preview
 from alpaca_async._group.member import CameraAddress
 from alpaca_async._session.session import Timeouts
 
+from .devices import Companion
 from .frames import SavedFrame
-from .models import FrameHistogram, Order, Pace, Sample, View
+from .models import Command, FrameHistogram, Order, Pace, Sample, State
 from .observatory import Observatory, running
 from .page_files import add_page
 from .reporting import ReportingRoute
@@ -26,7 +27,7 @@ from .station import Station
 
 STATE: Final = "alpaca_observatory"
 """The name of the observatory in the state of the lifespan."""
-_CROP_SIZE: Final = 640
+_MAX_CROP: Final = 1024
 """Pixels of each side of a crop."""
 
 
@@ -44,6 +45,13 @@ async def get_station(number: int, observatory: TheObservatory) -> Station:
     if not 0 <= number < len(observatory.stations):
         raise HTTPException(404, f"There is no camera {number}.")
     return observatory.stations[number]
+
+
+async def get_device(number: int, observatory: TheObservatory) -> Companion[Any]:
+    """Return the device beside the cameras with the number in the path."""
+    if not 0 <= number < len(observatory.rig.devices):
+        raise HTTPException(404, f"There is no device {number}.")
+    return observatory.rig.devices[number]
 
 
 async def get_frame(name: str, observatory: TheObservatory) -> SavedFrame:
@@ -66,25 +74,27 @@ async def transfer(observatory: TheObservatory) -> AsyncIterator[None]:
 
 
 TheStation = Annotated[Station, Depends(get_station)]
+TheDevice = Annotated[Companion[Any], Depends(get_device)]
 TheFrame = Annotated[SavedFrame, Depends(get_frame)]
 Fraction = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
+Pixels = Annotated[int, Query(ge=1, le=_MAX_CROP)]
 
 api = APIRouter(prefix="/api", route_class=ReportingRoute)
 files = APIRouter(prefix="/frames", route_class=ReportingRoute, dependencies=[Depends(transfer)])
 
 
-@api.get("/cameras")
-async def cameras(observatory: TheObservatory) -> list[View]:
-    """Return the state of all cameras."""
-    return observatory.views()
+@api.get("/state")
+async def state(observatory: TheObservatory) -> State:
+    """Return the state of all cameras and devices."""
+    return observatory.state()
 
 
 @api.get("/events", response_class=EventSourceResponse, dependencies=[Depends(listener)])
-async def events(observatory: TheObservatory) -> AsyncIterable[list[View]]:
-    """Send the state of all cameras: now, after every change, and at least once a second."""
+async def events(observatory: TheObservatory) -> AsyncIterable[State]:
+    """Send the state: now, after every change, and at least once a second."""
     while observatory.open:
         change = observatory.changes.next_change  # before the views, to miss no change
-        yield observatory.views()
+        yield observatory.state()
         with suppress(TimeoutError):
             await asyncio.wait_for(change.wait(), 1)
         await asyncio.sleep(0.1)  # at most ten events a second
@@ -109,6 +119,13 @@ async def history(station: TheStation) -> list[Sample]:
     return station.follower.history.samples
 
 
+@api.post("/devices/{number}/commands", status_code=202)
+async def command(command: Command, device: TheDevice) -> Command:
+    """Begin what a device should do; the events tell how it goes on. Halts what it does now."""
+    await device.start(command)
+    return command
+
+
 @api.get("/frames/{name}/histogram")
 async def histogram(frame: TheFrame) -> FrameHistogram:
     """Return the histogram of a frame."""
@@ -116,10 +133,16 @@ async def histogram(frame: TheFrame) -> FrameHistogram:
 
 
 @api.get("/frames/{name}/pixels", response_class=Response, dependencies=[Depends(transfer)])
-async def pixels(frame: TheFrame, x: Fraction = 0.5, y: Fraction = 0.5) -> Response:
-    """Return a part of a frame in full resolution, as PNG; `x` and `y` from 0 to 1."""
+async def pixels(
+    frame: TheFrame,
+    x: Fraction = 0.5,
+    y: Fraction = 0.5,
+    width: Pixels = _MAX_CROP,
+    height: Pixels = _MAX_CROP,
+) -> Response:
+    """Return a part of a frame in full resolution, as PNG; its middle `x`, `y` from 0 to 1."""
     try:
-        crop = await to_thread.run_sync(frame.pixels.crop, x, y, _CROP_SIZE)
+        crop = await to_thread.run_sync(frame.pixels.crop, (x, y), (width, height))
     except (OSError, ValueError) as error:
         raise HTTPException(404, f"The file of this frame cannot be read: {error}") from error
     return Response(await preview.encode(crop, max_size=None), media_type="image/png")

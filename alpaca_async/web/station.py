@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from .exposing import Exposer
 from .following import Follower
@@ -29,14 +28,20 @@ class Station:
         self.store = FrameStore(folder, f"camera{number}", changes)
         self.exposer = Exposer(camera, self.store, changes)
         self._number = number
-        self._address = f"{urlsplit(camera.server).netloc} · {camera.device_number}"
+        self._camera = camera
+
+    @property
+    def server(self) -> str:
+        """The origin of the camera's server."""
+        return self._camera.server
 
     def view(self) -> View:
         """Return the current state."""
         follower, exposer = self.follower, self.exposer
         return View(
             number=self._number,
-            address=self._address,
+            server=self.server,
+            device_number=self._camera.device_number,
             info=follower.info,
             status=follower.status,
             silent_for=follower.silent_for,

@@ -1,0 +1,246 @@
+"""The devices beside the cameras: filter wheel, focuser, cover, safety monitor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+
+from alpaca_async._accessories.cover_calibrator import AsyncCoverCalibrator
+from alpaca_async._accessories.filter_wheel import AsyncFilterWheel
+from alpaca_async._accessories.focuser import AsyncFocuser
+from alpaca_async._accessories.safety_monitor import AsyncSafetyMonitor
+from alpaca_async._device.device import AsyncDevice
+from alpaca_async._errors import AlpacaError, NotImplementedException
+from alpaca_async._tasks import wait_for_end
+
+from .models import DeviceView, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from typing import TypeAlias
+
+    from alpaca_async._camera import AlpacaClient
+    from alpaca_async._session.management import ConfiguredDevice
+
+    from .changes import Changes
+    from .models import Command, Pace, Problem
+
+    Movement: TypeAlias = Callable[[], Awaitable[None]]
+
+_MAX_DEVICES: Final = 32
+
+D = TypeVar("D", bound=AsyncDevice)
+
+logger = logging.getLogger("alpaca_async")
+
+
+class UnsupportedCommandError(Exception):
+    """The device has no such command."""
+
+
+class Companion(ABC, Generic[D]):
+    """A device: its state, read once for all browsers, and the movement that one asked for."""
+
+    kind: ClassVar[str]
+    unknown: ClassVar[Mapping[str, Any]] = {}
+    """What its view has while the state cannot be read."""
+
+    def __init__(self, number: int, device: D, name: str, changes: Changes) -> None:
+        self._number = number
+        self._device = device
+        self._name = name
+        self._changes = changes
+        self._values: Mapping[str, Any] = self.unknown
+        self._status_error: Problem | None = None
+        self._error: Problem | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def view(self) -> DeviceView:
+        """Return the current state."""
+        return DeviceView(
+            number=self._number,
+            server=self._device.server,
+            kind=self.kind,
+            name=self._name,
+            busy=self._task is not None,
+            status_error=self._status_error,
+            error=self._error,
+            **self._values,
+        )
+
+    async def run(self, pace: Pace) -> None:
+        """Keep the device connected and its state up to date; retry after every error."""
+        while True:
+            try:
+                await self._device.connect()
+                facts = await self._read_facts()
+                while True:
+                    self._update({**facts, **await self._read_state()}, None)
+                    await asyncio.sleep(pace.interval)
+            except AlpacaError as error:
+                self._update(self.unknown, problem_of(error))
+            await asyncio.sleep(pace.retry)
+
+    async def start(self, command: Command) -> None:
+        """Begin a movement, after the end of the last one, which is halted."""
+        movement = self._movement(command)
+        while self._task is not None:  # again, if another browser was faster
+            await self.close()
+        self._error = None
+        self._task = asyncio.create_task(self._carry_out(movement))
+        self._changes.notify()
+
+    async def close(self) -> None:
+        """Halt the movement, if there is one, and wait until that is done."""
+        if self._task is not None:
+            self._task.cancel()
+            await wait_for_end(self._task)
+
+    async def _carry_out(self, movement: Movement) -> None:
+        try:
+            await movement()
+        except AlpacaError as error:
+            self._error = problem_of(error)
+        finally:
+            self._task = None
+            self._changes.notify()
+
+    def _update(self, values: Mapping[str, Any], error: Problem | None) -> None:
+        if (values, error) != (self._values, self._status_error):
+            self._values, self._status_error = values, error
+            self._changes.notify()
+
+    async def _read_facts(self) -> dict[str, Any]:
+        """Read what does not change."""
+        return {}
+
+    @abstractmethod
+    async def _read_state(self) -> dict[str, Any]:
+        """Read what changes."""
+
+    def _movement(self, command: Command) -> Movement:
+        """Return what the command does."""
+        raise UnsupportedCommandError(f"{self._name} has no command {command.action}.")
+
+
+class FilterWheel(Companion[AsyncFilterWheel]):
+    """A filter wheel."""
+
+    kind = "filterwheel"
+
+    async def _read_facts(self) -> dict[str, Any]:
+        return {"filters": await self._device.get_names()}
+
+    async def _read_state(self) -> dict[str, Any]:
+        return {"position": await self._device.get_position()}
+
+    def _movement(self, command: Command) -> Movement:
+        if command.action != "move":
+            return super()._movement(command)
+        return partial(self._device.move_to, command.position)
+
+
+class Focuser(Companion[AsyncFocuser]):
+    """A focuser; one that does not know its position is shown without it."""
+
+    kind = "focuser"
+
+    async def _read_facts(self) -> dict[str, Any]:
+        absolute = await self._device.get_absolute()
+        return {"maximum": await self._device.get_max_step() if absolute else None}
+
+    async def _read_state(self) -> dict[str, Any]:
+        try:
+            return {"position": await self._device.get_position()}
+        except NotImplementedException:  # it is not absolute
+            return {}
+
+    def _movement(self, command: Command) -> Movement:
+        match command.action:
+            case "move":
+                return partial(self._device.move_to, command.position)
+            case "halt":
+                return self._device.halt
+            case _:
+                return super()._movement(command)
+
+
+class Cover(Companion[AsyncCoverCalibrator]):
+    """A cover; the calibrator is left alone."""
+
+    kind = "covercalibrator"
+
+    async def _read_state(self) -> dict[str, Any]:
+        return {"cover": (await self._device.get_cover_state()).name}
+
+    def _movement(self, command: Command) -> Movement:
+        match command.action:
+            case "open":
+                return self._device.open_cover
+            case "close":
+                return self._device.close_cover
+            case "halt":
+                return self._device.halt_cover
+            case "move":
+                return super()._movement(command)
+
+
+class SafetyMonitor(Companion[AsyncSafetyMonitor]):
+    """A safety monitor; one that cannot be read is not safe."""
+
+    kind = "safetymonitor"
+    unknown: ClassVar[Mapping[str, Any]] = {"safe": False}
+
+    async def _read_state(self) -> dict[str, Any]:
+        return {"safe": await self._device.is_safe()}
+
+
+class Rig:
+    """The devices beside the cameras, on the cameras' servers."""
+
+    def __init__(self, client: AlpacaClient, changes: Changes, pace: Pace) -> None:
+        self.devices: list[Companion[Any]] = []
+        self._client = client
+        self._changes = changes
+        self._pace = pace
+
+    async def run(self, server: str) -> None:
+        """List the devices of a server, once it answers, and keep their states up to date."""
+        while (configured := await self._list(server)) is None:  # noqa: ASYNC110 - it is asked
+            await asyncio.sleep(self._pace.retry)
+        new = [device for each in configured if (device := self._add(server, each)) is not None]
+        async with asyncio.TaskGroup() as tasks:
+            for device in new:
+                tasks.create_task(device.run(self._pace))
+
+    async def _list(self, server: str) -> list[ConfiguredDevice] | None:
+        try:
+            return await self._client.get_configured_devices(server)
+        except AlpacaError as error:
+            logger.info("the devices beside the cameras are unknown: %s", error)
+            return None
+
+    def _add(self, server: str, configured: ConfiguredDevice) -> Companion[Any] | None:
+        """Return a new device; None if it is of another type, or if there are too many."""
+        if len(self.devices) >= _MAX_DEVICES:
+            return None
+        at = server, configured.device_number
+        rest = configured.device_name, self._changes
+        number = len(self.devices)
+        device: Companion[Any]
+        match configured.device_type.lower():
+            case "filterwheel":
+                device = FilterWheel(number, self._client.filter_wheel(*at), *rest)
+            case "focuser":
+                device = Focuser(number, self._client.focuser(*at), *rest)
+            case "covercalibrator":
+                device = Cover(number, self._client.cover_calibrator(*at), *rest)
+            case "safetymonitor":
+                device = SafetyMonitor(number, self._client.safety_monitor(*at), *rest)
+            case _:
+                return None
+        self.devices.append(device)
+        return device
