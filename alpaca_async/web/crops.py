@@ -55,6 +55,8 @@ class PixelFile:
         nbytes = int(np.prod(shape)) * self.dtype.itemsize
         padded = -(-nbytes // _BLOCK_BYTES) * _BLOCK_BYTES
         offset = self.path.stat().st_size - padded
+        if offset < 0:
+            raise ValueError(f"{self.path} is shorter than its frame")
         return np.memmap(self.path, self.dtype.newbyteorder(">"), "r", offset, shape)
 
 

@@ -91,6 +91,7 @@ class Companion(ABC, Generic[D]):
             await self.close()
         self._error = None
         self._task = asyncio.create_task(self._carry_out(movement))
+        self._task.add_done_callback(self._end)
         self._changes.notify()
 
     async def close(self) -> None:
@@ -104,9 +105,11 @@ class Companion(ABC, Generic[D]):
             await movement()
         except AlpacaError as error:
             self._error = problem_of(error)
-        finally:
-            self._task = None
-            self._changes.notify()
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        """Forget the movement; as a callback, since a task may be cancelled before it runs."""
+        self._task = None
+        self._changes.notify()
 
     def _update(self, values: Mapping[str, Any], error: Problem | None) -> None:
         if (values, error) != (self._values, self._status_error):

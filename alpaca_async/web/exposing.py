@@ -51,6 +51,7 @@ class Exposer:
         self.order, self.saved, self.error = order, 0, None
         self._aborting.clear()
         self._task = asyncio.create_task(self._carry_out(order))
+        self._task.add_done_callback(self._end)
         self._changes.notify()
 
     async def abort(self) -> None:
@@ -72,14 +73,16 @@ class Exposer:
     async def _carry_out(self, order: Order) -> None:
         try:
             await self._expose(order)
-        except asyncio.CancelledError:
-            self.error = _ABORTED
         except Exception as error:
             self.error = problem_of(error)
             logger.info("%r: the order ends: %s", self._camera, error, exc_info=True)
-        finally:
-            self.order = self.progress = self._task = None
-            self._changes.notify()
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Forget the order; as a callback, since a task may be cancelled before it runs."""
+        if task.cancelled():
+            self.error = _ABORTED
+        self.order = self.progress = self._task = None
+        self._changes.notify()
 
     async def _expose(self, order: Order) -> None:
         await self._store.check()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from playwright.async_api import async_playwright
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
 """The path of the browser; None if it is not installed."""
+
+
+def _find_axe() -> str | None:
+    """Return the script of axe-core, if `ALPACA_AXE` names it; `.ci/run` gets it from npm."""
+    path = os.environ.get("ALPACA_AXE")
+    return Path(path).read_text(encoding="utf-8") if path else None
+
+
+AXE: Final = _find_axe()
+"""The script that checks a page for people with disabilities; None if it is not installed."""
 
 _FLAGS: Final = ("--disable-component-update", "--disable-quic", "--disable-sync")
 """These stop Chromium from connecting to the servers of its vendor."""

@@ -12,7 +12,14 @@ import httpx
 import pytest_asyncio
 
 from alpaca_async import CameraAddress, CameraStates, Timeouts
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import (
+    SimulatedCamera,
+    SimulatedCoverCalibrator,
+    SimulatedFilterWheel,
+    SimulatedFocuser,
+    SimulatedRig,
+    SimulatorServer,
+)
 from alpaca_async.web import Pace, create_app
 from alpaca_async.web.serving import serving
 
@@ -54,8 +61,31 @@ class Site:
 
     async def view(self) -> dict[str, Any]:
         """Return how the first camera is."""
-        view: dict[str, Any] = (await self.http.get("/api/cameras")).json()[0]
+        view: dict[str, Any] = (await self.http.get("/api/state")).json()["cameras"][0]
         return view
+
+    async def device(self, kind: str) -> dict[str, Any]:
+        """Return how the device of a kind is."""
+        devices: list[dict[str, Any]] = (await self.http.get("/api/state")).json()["devices"]
+        return next(device for device in devices if device["kind"] == kind)
+
+    async def command(self, kind: str, action: str, position: int = 0) -> httpx.Response:
+        number = (await self.device(kind))["number"]
+        body = {"action": action, "position": position}
+        return await self.http.post(f"/api/devices/{number}/commands", json=body)
+
+    async def settled(self, kind: str) -> None:
+        """Wait until the device of a kind has done what it should."""
+        await self.known(kind, "busy", wanted=False)
+
+    async def known(self, kind: str, name: str, *, wanted: bool) -> None:
+        """Wait until the page is told of a value of the device of a kind."""
+        async with asyncio.timeout(10), self.http.stream("GET", "/api/events") as response:
+            async for line in response.aiter_lines():
+                if line.startswith("data: "):
+                    devices = json.loads(line.removeprefix("data: "))["devices"]
+                    if any(each["kind"] == kind and each[name] is wanted for each in devices):
+                        return
 
     async def until(self, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """Wait until the view is as wanted."""
@@ -85,24 +115,30 @@ class Site:
         port = self.simulator.port
         await self.simulator.__aexit__(None, None, None)
         yield
-        self.simulator = SimulatorServer(self.simulator.cameras, port=port)
+        self.simulator = SimulatorServer(self.simulator.devices, port=port)
         await self.simulator.__aenter__()
 
 
 async def _views(response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
     async for line in response.aiter_lines():
         if line.startswith("data: "):
-            yield json.loads(line.removeprefix("data: "))[0]
+            yield json.loads(line.removeprefix("data: "))["cameras"][0]
 
 
 @asynccontextmanager
 async def open_site(
-    camera: Slow, folder: Path, timeouts: Timeouts | None = None, **options: Any
+    camera: Slow, folder: Path, timeouts: Timeouts | None = None, token: str | None = None
 ) -> AsyncGenerator[Site]:
     """Serve an observatory with `camera` and another one, and wait until it knows them."""
-    simulator = await SimulatorServer([camera, small_camera("Guider")]).__aenter__()
+    rig = SimulatedRig(
+        [camera, small_camera("Guider")],
+        filter_wheel=SimulatedFilterWheel(speed_up=50),
+        focuser=SimulatedFocuser(speed_up=50),
+        cover_calibrator=SimulatedCoverCalibrator(speed_up=50),
+    )
+    simulator = await SimulatorServer(rig.devices).__aenter__()
     addresses = [CameraAddress(simulator.address, number) for number in range(2)]
-    app = create_app(addresses, folder, pace=PACE, timeouts=timeouts, **options)
+    app = create_app(addresses, folder, pace=PACE, timeouts=timeouts, token=token)
     site = Site("", httpx.AsyncClient(timeout=20, limits=httpx.Limits()), simulator, camera, folder)
     try:
         async with site.http, serving(app) as port:

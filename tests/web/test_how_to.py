@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,11 +11,7 @@ import httpx
 from alpaca_async import CameraStates
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 
-from .conftest import EXAMPLE
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "fastapi.md"

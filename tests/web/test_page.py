@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import pytest_asyncio
-from browser import CHROMIUM, open_browser
 from playwright.async_api import expect
 
+from .browser import AXE, CHROMIUM, open_browser
 from .conftest import open_site, small_camera
 
 if TYPE_CHECKING:
@@ -56,6 +58,34 @@ RANGE_OF_PIXELS = """async (picture) => {
     const reds = data.filter((_, index) => index % 4 === 0);
     return { width: canvas.width, range: Math.max(...reds) - Math.min(...reds) };
 }"""
+
+
+FOREIGN = """<script type="module">
+    const body = JSON.stringify({ duration: 0.1 });
+    const where = "URL/api/cameras/0/exposures";
+    for (const [mode, type] of [["no-cors", "text/plain"], ["cors", "application/json"]]) {
+        await fetch(where, { method: "POST", mode, body, headers: { "Content-Type": type } })
+            .catch(() => {});
+    }
+    document.body.dataset.done = "true";
+</script><body></body>"""
+"""A page of another origin that tries to expose."""
+
+
+@asynccontextmanager
+async def serving_text(page: str) -> AsyncGenerator[str]:
+    """Serve one page at another port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n"
+        writer.write(f"{head}Connection: close\r\n\r\n{page}".encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -143,12 +173,143 @@ async def test_an_exposure_is_aborted(page: Page, site: Site) -> None:
     assert site.camera.exposure is None
 
 
-async def test_leaving_the_page_aborts_its_exposure(page: Page, site: Site) -> None:
+async def test_a_reload_finds_the_running_exposure(page: Page, site: Site) -> None:
+    before = await pictures(site)
+    await order(page, 2)
+    await site.started()
+    await page.reload()
+    await expect(page.locator("#step")).to_contain_text("Exposing")
+    await expect(page.locator("#left")).to_contain_text("left of 2 s")
+    await expect(page.get_by_role("button", name="Expose")).to_be_disabled()
+    await expect_picture(page, before + 1)
+
+
+async def test_a_second_browser_sees_the_exposure_and_aborts_it(
+    page: Page, browser: Browser, site: Site
+) -> None:
     await order(page, 30)
     await site.started()
-    await page.goto("about:blank")
-    await site.until(lambda view: view["order"] is None)
+    other = await browser.new_page()
+    await other.goto(site.url)
+    await expect(other.locator("#left")).to_contain_text("left of 30 s")
+    await other.get_by_role("button", name="Abort").click()
+    await other.close()
+    await expect(page.get_by_role("alert")).to_contain_text("The exposure was aborted.")
     assert site.camera.exposure is None
+
+
+async def test_an_error_is_told_to_all_browsers(page: Page, browser: Browser, site: Site) -> None:
+    other = await browser.new_page()
+    await other.goto(site.url)
+    site.camera.fail_exposure("the shutter is stuck", 0x5FF)
+    await order(page, 0.1)
+    await expect(other.get_by_role("alert")).to_contain_text("the shutter is stuck (error 0x5FF)")
+    await other.close()
+
+
+async def test_several_frames_are_taken_in_a_row(page: Page, site: Site) -> None:
+    before = await pictures(site)
+    await page.get_by_label("Frames", exact=True).fill("3")
+    await order(page, 0.3)
+    await expect(page.locator("#step")).to_contain_text("2 of 3")
+    await expect_picture(page, min(before + 3, 24))
+    first = page.locator("#frames button").last
+    await first.click()
+    await expect(first).to_have_attribute("aria-current", "true")
+
+
+async def test_a_picture_is_measured(page: Page, site: Site) -> None:
+    await order(page, 0.1)
+    await expect_picture(page, await pictures(site) + 1)
+    await expect(page.locator("#median")).to_contain_text("ADU")
+    await expect(page.locator("#histogram polyline")).to_have_count(1)
+    await expect(page.get_by_role("img", name=re.compile("Histogram from"))).to_be_visible()
+
+
+async def test_a_part_of_the_picture_is_shown_pixel_by_pixel(page: Page, site: Site) -> None:
+    await page.get_by_role("button", name="Pixels").click()
+    pixels = page.locator("#pixels")
+    await expect(pixels).to_be_visible()
+    assert (
+        await pixels.evaluate("async (it) => { await it.decode(); return it.naturalWidth; }") == 64
+    )
+    await page.keyboard.press("ArrowRight")
+    await page.get_by_role("button", name="Pixels").click()
+    await expect(pixels).to_be_hidden()
+
+
+async def test_the_rig_is_driven(page: Page, site: Site) -> None:
+    rig = page.locator("#rig")
+    await rig.get_by_role("button", name="Ha", exact=True).click()
+    await expect(rig.get_by_role("button", name="Ha", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    await rig.get_by_label("Position of the focuser").fill("5100")
+    await rig.get_by_role("button", name="Move").click()
+    await expect(rig).to_contain_text("5100")
+    await rig.get_by_role("button", name="Close").click()
+    await expect(rig).to_contain_text("closed")
+    await rig.get_by_role("button", name="Open").click()
+    await expect(rig).to_contain_text("open")
+    await expect(rig).to_contain_text("safe")
+    assert not (await site.device("focuser"))["busy"]
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(320, 568), (360, 740), (768, 1024), (1280, 800), (1920, 1080)]
+)
+async def test_the_picture_and_its_download_are_above_the_fold(
+    page: Page, site: Site, width: int, height: int
+) -> None:
+    if not await pictures(site):
+        await order(page, 0.1)
+    await page.set_viewport_size({"width": width, "height": height})
+    download = page.get_by_role("link", name="Download")
+    await expect(download).to_be_in_viewport(ratio=1)
+    await expect(page.locator("#caption")).to_be_in_viewport(ratio=1)
+    await expect(page.locator("#sky")).to_be_in_viewport(ratio=1)
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    heights = await page.locator("header > *").evaluate_all(
+        "(them) => them.map((each) => each.getBoundingClientRect().height)"
+    )
+    assert max(heights) < 50
+    await page.set_viewport_size({"width": 1280, "height": 800})
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core cannot be installed by npm")
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_axe_finds_nothing_serious(page: Page, site: Site, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
+    if not await pictures(site):
+        await order(page, 0.1)
+    await expect(page.get_by_role("link", name="Download")).to_be_visible()
+    night = page.get_by_role("button", name="Night")
+    for _ in range(2):
+        result = await page.evaluate(f"{AXE}; axe.run()")
+        assert len(result["passes"]) > 20
+        assert [each["id"] for each in result["violations"]] == []
+        await night.click()
+    await page.set_viewport_size({"width": 1280, "height": 800})
+
+
+async def test_the_keyboard_is_enough(page: Page, site: Site) -> None:
+    before = await pictures(site)
+    await page.get_by_label("Seconds").focus()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.type("0.1")
+    await page.keyboard.press("Enter")
+    await expect_picture(page, min(before + 1, 24))
+
+
+async def test_a_foreign_page_cannot_expose(page: Page, browser: Browser, site: Site) -> None:
+    starts = site.camera.count("startexposure")
+    other = await browser.new_page()
+    async with serving_text(FOREIGN.replace("URL", site.url)) as address:
+        await other.goto(address)
+        await expect(other.locator("body")).to_have_attribute("data-done", "true")
+    await other.close()
+    assert site.camera.count("startexposure") == starts
+    assert (await site.view())["order"] is None
 
 
 async def test_a_slow_server_is_told_of_and_waited_for(page: Page, site: Site) -> None:

@@ -1,0 +1,101 @@
+"""`alpaca-async web`."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from .conftest import started
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Run
+
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - behind a token
+
+
+def test_a_simulated_rig_is_served_until_ctrl_c(tmp_path: Path) -> None:
+    with started("web", "sim", "--port", 0, "--no-open", "-o", tmp_path / "frames") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(
+            r"1 camera at (http://127\.0\.0\.1:\d+/); press Ctrl-C to stop\n", line
+        )
+        assert found, line
+        assert "<h1>" in httpx.get(found[1]).text
+        state: dict[str, Any] = httpx.get(f"{found[1]}api/state").json()
+        assert len(state["cameras"]) == 1
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "stopped\n")
+    assert (tmp_path / "frames").is_dir()
+
+
+@pytest.mark.parametrize("secret", [None, "open-sesame"])
+def test_beyond_this_computer_a_token_is_needed(tmp_path: Path, secret: str | None) -> None:
+    environment = {"ALPACA_ASYNC_TOKEN": secret} if secret else {}
+    with started(
+        "web",
+        "sim",
+        "--host",
+        ALL_ADDRESSES,
+        "--port",
+        0,
+        "--no-open",
+        "-o",
+        tmp_path,
+        **environment,
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r":(\d+)/\?token=([\w-]+);", line)
+        assert found, line
+        assert len(found[2]) > 20 or found[2] == secret
+        url = f"http://127.0.0.1:{found[1]}/"
+        assert httpx.get(url).status_code == 401
+        with httpx.Client(follow_redirects=True) as http:
+            assert http.get(url, params={"token": found[2]}).status_code == 200
+
+
+def test_the_browser_is_opened_where_there_is_one(
+    run: Run, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_page(url: str) -> None:
+        opened.append(url)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("webbrowser.open", open_page)
+    monkeypatch.setattr("alpaca_async.cli._web._has_browser", lambda: True)
+    result = run("web", f"{address}/0", "--port", 0, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert opened[0] in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["host:port"], 2, "host:port"),
+        (["127.0.0.1:1"], 1, "connection refused"),
+    ],
+)
+def test_errors_are_one_line(
+    run: Run, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    result = run("web", *arguments, "--no-open", "-o", tmp_path)
+    assert result.exit_code == code
+    assert message in result.stderr
+
+
+def test_a_port_in_use_is_told(run: Run, tmp_path: Path, address: str) -> None:
+    port = address.rpartition(":")[2]
+    result = run("web", address, "--no-open", "--port", port, "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "the port is in use" in result.stderr
