@@ -12,7 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-EXTRAS = ("astropy", "PIL", "ifaddr", "typer", "rich", "starlette", "uvicorn")
+EXTRAS = ("astropy", "PIL", "fastapi", "ifaddr", "typer", "rich", "starlette", "uvicorn")
 HEADER = struct.pack("<11i", 1, 0, 0, 0, 44, 2, 8, 2, 2, 3, 0)
 
 
@@ -22,6 +22,7 @@ def check_contents(wheel: str) -> None:
     tops = {name.partition("/")[0].partition("-")[0] for name in names}
     assert tops == {"alpaca_async", "alpaca_async_command.py"}, tops
     assert {"alpaca_async/py.typed", "alpaca_async/testing/__init__.py"} <= names
+    assert {f"alpaca_async/web/page/{name}" for name in ("index.html", "page.js")} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.endswith((".c", ".o")) for name in names)
     assert has_extension(wheel) == any("_download/_transpose." in name for name in names)

@@ -1,6 +1,6 @@
 """Take the screenshots of the page for the documentation.
 
-    python make_screenshots.py FOLDER
+    python -m docs.make_observatory_screenshots FOLDER
 
 needs Chromium, and writes `observatory-*.webp` into the folder.
 """
@@ -15,14 +15,15 @@ from typing import Final
 
 import PIL.Image
 from anyio import to_thread
-from app import Pace, create_app
-from browser import open_browser, serving
 from playwright.async_api import Page, expect
 
 from alpaca_async import CameraAddress
-from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from alpaca_async.testing import SimulatedCamera, SimulatedRig, SimulatorServer
+from alpaca_async.web import Pace, create_app
+from alpaca_async.web.serving import serving
+from tests.web.browser import open_browser
 
-_WIDE: Final = (1180, 990)
+_WIDE: Final = (1280, 800)
 _PHONE: Final = (420, 860)
 
 
@@ -31,14 +32,17 @@ async def main(folder: Path) -> None:
     cameras = _cameras()
     async with AsyncExitStack() as stack:
         frames = stack.enter_context(tempfile.TemporaryDirectory())
-        simulators = SimulatorServer(cameras)
+        simulators = SimulatorServer(SimulatedRig(cameras).devices)
         await stack.enter_async_context(simulators)
         addresses = [CameraAddress(simulators.address, number) for number in range(len(cameras))]
         app = create_app(addresses, Path(frames), pace=Pace(interval=0.3, retry=0.3))
-        url = await stack.enter_async_context(serving(app))
+        port = await stack.enter_async_context(serving(app))
         browser = await stack.enter_async_context(open_browser())
-        page = await browser.new_page(viewport={"width": _WIDE[0], "height": _WIDE[1]})
-        await page.goto(url)
+        page = await browser.new_page(
+            viewport={"width": _WIDE[0], "height": _WIDE[1]},
+            bypass_csp=True,  # `wait_for_function` evaluates text in the page
+        )
+        await page.goto(f"http://127.0.0.1:{port}/")
 
         await expect(page.locator("#state")).to_have_text("Idle")
         for seconds in (1, 4, 8):
