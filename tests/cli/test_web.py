@@ -38,8 +38,10 @@ def test_a_simulated_rig_is_served_until_ctrl_c(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("secret", [None, "open-sesame"])
-def test_beyond_this_computer_a_token_is_needed(tmp_path: Path, secret: str | None) -> None:
-    environment = {"ALPACA_ASYNC_TOKEN": secret} if secret else {}
+def test_beyond_this_computer_a_token_is_needed(
+    tmp_path: Path, secret: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALPACA_ASYNC_TOKEN", secret or "")
     with started(
         "web",
         "sim",

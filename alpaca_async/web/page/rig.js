@@ -55,7 +55,7 @@ function update(box, device) {
   const [title, state, controls] = box.children;
   const problem = device.status_error ?? device.error;
   box.title = problem?.detail ?? device.name;
-  setText(state, problem ? problem.detail : stateOf(device));
+  setText(state, device.status_error ? "no answer" : device.error ? device.error.detail : stateOf(device));
   state.dataset.level = problem || device.safe === false ? "bad" : device.busy ? "busy" : "good";
   title.dataset.busy = String(device.busy);
   for (const [index, control] of [...controls.children].entries()) {
