@@ -137,7 +137,7 @@ class FrameStore:
                 low=float(histogram.edges[0]),
                 high=float(histogram.edges[-1]),
             ),
-            PixelFile(fits, image.data.shape, await to_thread.run_sync(pixel_type, image.data)),
+            PixelFile(fits, image.data.shape, await to_thread.run_sync(pixel_type, image)),
         )
 
 

@@ -52,7 +52,6 @@ def test_beyond_this_computer_a_token_is_needed(
         "--no-open",
         "-o",
         tmp_path,
-        **environment,
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -34,7 +34,7 @@ RANDOM = np.random.default_rng(0)
 )
 async def test_a_crop_has_the_pixels_of_the_image(tmp_path: Path, data: NDArray[Any]) -> None:
     path = await fits.save(Crop(data), tmp_path / "frame.fits")
-    stored = PixelFile(path, data.shape, pixel_type(data))
+    stored = PixelFile(path, data.shape, pixel_type(Crop(data)))
     all_of_it = await asyncio.to_thread(stored.crop, (0.5, 0.5), (1000, 1000))
     assert np.array_equal(all_of_it.data, data)
     corner = await asyncio.to_thread(stored.crop, (0, 1), (20, 10))
