@@ -26,10 +26,13 @@ main()
 """
 
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 def take_picture(url: str) -> None:
     """Expose for two seconds, and wait for the picture."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
         page = browser.new_page()
         page.goto(url)
         expect(page.locator("#state")).to_have_text("Idle", timeout=20_000)
@@ -56,5 +59,8 @@ def main(loop: str) -> None:
                 process.terminate()
 
 
+if CHROMIUM is None:
+    sys.stdout.write("Chromium is not installed: the page is not tried\n")
+    sys.exit()
 main(sys.argv[1] if len(sys.argv) > 1 else "")
 sys.stdout.write("the page of the wheel takes a picture\n")

@@ -90,9 +90,10 @@ async def state(observatory: TheObservatory) -> State:
 
 
 @api.get("/events", response_class=EventSourceResponse, dependencies=[Depends(listener)])
-async def events(observatory: TheObservatory) -> AsyncIterable[State]:
+async def events(observatory: TheObservatory, request: Request) -> AsyncIterable[State]:
     """Send the state: now, after every change, and at least once a second."""
-    while observatory.open:
+    # Not all versions of FastAPI end the generator when the browser leaves.
+    while observatory.open and not await request.is_disconnected():
         change = observatory.changes.next_change  # before the views, to miss no change
         yield observatory.state()
         with suppress(TimeoutError):
