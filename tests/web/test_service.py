@@ -12,9 +12,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from alpaca_async import CameraStates, Timeouts
+from alpaca_async import AlpacaClient, CameraStates, Image, Timeouts
 from alpaca_async._errors import ascom_error
-from alpaca_async.web.changes import Limit, LimitReachedError
+from alpaca_async.web.changes import Changes, Limit, LimitReachedError
+from alpaca_async.web.devices import SafetyMonitor
+from alpaca_async.web.frames import FrameStore, SavedFrame
 from alpaca_async.web.observatory import MAX_LISTENERS
 from tests.conditions import until
 
@@ -357,6 +359,27 @@ async def test_an_abort_rescues_a_frame_that_cannot_be_saved(
         assert (await site.http.get(f"/{view['frames'][0]['fits']}")).status_code == 200
 
 
+async def test_an_abort_does_not_lose_the_frame_that_is_being_saved(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len((await site.view())["frames"])
+    save, saving, go_on = FrameStore._save, asyncio.Event(), asyncio.Event()
+
+    async def save_later(store: FrameStore, image: Image, folder: Path) -> SavedFrame:
+        saving.set()
+        await go_on.wait()
+        return await save(store, image, folder)
+
+    monkeypatch.setattr(FrameStore, "_save", save_later)
+    await site.order(0.05)
+    await saving.wait()
+    aborting = asyncio.create_task(site.abort())
+    await asyncio.sleep(0.05)
+    go_on.set()
+    assert (await aborting).status_code == 204
+    assert len((await site.view())["frames"]) == min(before + 1, 24)
+
+
 async def test_a_full_disk_refuses_exposures(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alpaca_async.web.frames._MIN_FREE_BYTES", 1 << 60)
     starts = site.camera.count("startexposure")
@@ -387,6 +410,12 @@ async def test_devices_are_commanded_and_report_errors(site: Site) -> None:
     assert (
         await site.http.post("/api/devices/9/commands", json={"action": "halt"})
     ).status_code == 404
+
+
+async def test_a_monitor_that_has_not_answered_yet_is_not_safe() -> None:
+    async with AlpacaClient() as client:
+        monitor = SafetyMonitor(0, client.safety_monitor("127.0.0.1:1"), "Rain", Changes())
+        assert monitor.view().safe is False
 
 
 async def test_a_monitor_that_is_out_of_reach_is_not_safe(site: Site) -> None:
