@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from alpaca_async import find_cameras
+from alpaca_async.testing import SimulatedFocuser, SimulatorServer, run_in_thread
 
 from .conftest import started
 
@@ -100,3 +104,20 @@ def test_a_port_in_use_is_told(run: Run, tmp_path: Path, address: str) -> None:
     result = run("web", address, "--no-open", "--port", port, "-o", tmp_path)
     assert result.exit_code == 2
     assert "the port is in use" in result.stderr
+
+
+def test_without_addresses_cameras_are_looked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = partial(find_cameras, ["127.0.0.1"], timeout=0.05, port=9)
+    monkeypatch.setattr("alpaca_async.cli._web.find_cameras", nobody)
+    result = run("web", "--no-open", "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "no camera found in the network; pass an address, or 'sim'" in result.stderr
+
+
+def test_a_server_without_cameras_is_told(run: Run, tmp_path: Path) -> None:
+    with run_in_thread(SimulatorServer([SimulatedFocuser()])) as server:
+        result = run("web", server.address, "--no-open", "-o", tmp_path)
+        assert result.exit_code == 2
+        assert f"{server.address} has no camera" in result.stderr

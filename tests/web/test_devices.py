@@ -1,0 +1,116 @@
+"""The devices beside the cameras."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alpaca_async import AlpacaClient, CoverStatus
+from alpaca_async.testing import (
+    SimulatedCoverCalibrator,
+    SimulatedFilterWheel,
+    SimulatedFocuser,
+    SimulatedSafetyMonitor,
+    SimulatorServer,
+)
+from alpaca_async.web.changes import Changes
+from alpaca_async.web.devices import Companion, Rig, UnsupportedCommandError
+from alpaca_async.web.models import Command, Pace
+from tests.conditions import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from typing import Any
+
+    from alpaca_async.testing import SimulatedDevice
+
+
+@asynccontextmanager
+async def running(server: str, pace: Pace) -> AsyncGenerator[Rig]:
+    """Run the rig of a server."""
+    async with AlpacaClient() as client:
+        rig = Rig(client, Changes(), pace)
+        task = asyncio.create_task(rig.run(server))
+        yield rig
+        await asyncio.gather(*(device.close() for device in rig.devices))
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def companion(device: SimulatedDevice, member: str) -> AsyncGenerator[Companion[Any]]:
+    """Serve a device, and follow it until its state is known: `member` is read once a round."""
+    pace = Pace(interval=0.01, retry=0.01)
+    async with SimulatorServer([device]) as server, running(server.address, pace) as rig:
+        await until(lambda: device.count(member) >= 2)
+        yield rig.devices[0]
+
+
+async def settled(device: Companion[Any]) -> None:
+    await until(lambda: not device.view().busy)
+
+
+async def test_a_cover_is_closed_opened_and_halted() -> None:
+    cover = SimulatedCoverCalibrator(speed_up=50)
+    async with companion(cover, "coverstate") as device:
+        await device.start(Command(action="close"))
+        await settled(device)
+        await until(lambda: device.view().cover == CoverStatus.CLOSED.name)
+        await device.start(Command(action="open"))
+        await settled(device)
+        await until(lambda: device.view().cover == CoverStatus.OPEN.name)
+        await device.start(Command(action="halt"))
+        await settled(device)
+        assert device.view().error is None
+        with pytest.raises(UnsupportedCommandError, match="has no command move"):
+            await device.start(Command(action="move"))
+
+
+async def test_halting_ends_a_movement() -> None:
+    cover = SimulatedCoverCalibrator()
+    async with companion(cover, "coverstate") as device:
+        await device.start(Command(action="close"))
+        await until(lambda: device.view().cover == CoverStatus.MOVING.name)
+        await device.start(Command(action="halt"))
+        await settled(device)
+        await until(lambda: device.view().cover == CoverStatus.UNKNOWN.name)
+
+
+async def test_a_focuser_is_moved_and_halted() -> None:
+    async with companion(SimulatedFocuser(speed_up=50), "position") as device:
+        await device.start(Command(action="move", position=4900))
+        await settled(device)
+        await until(lambda: device.view().position == 4900)
+        await device.start(Command(action="halt"))
+        await settled(device)
+        assert device.view().error is None
+        with pytest.raises(UnsupportedCommandError):
+            await device.start(Command(action="open"))
+
+
+async def test_a_focuser_that_does_not_know_its_position_is_shown_without_it() -> None:
+    async with companion(SimulatedFocuser(absolute=False), "position") as device:
+        view = device.view()
+        assert (view.position, view.maximum, view.status_error) == (None, None, None)
+
+
+async def test_a_filter_that_does_not_exist_is_an_error() -> None:
+    async with companion(SimulatedFilterWheel(speed_up=50), "position") as device:
+        await device.start(Command(action="move", position=99))
+        await settled(device)
+        error = device.view().error
+        assert error is not None
+        assert error.status == 400
+
+
+async def test_devices_are_listed_as_soon_as_the_server_answers() -> None:
+    async with SimulatorServer([]) as server:
+        address, port = server.address, server.port
+    async with running(address, Pace(interval=0.01, retry=0.01)) as rig:
+        await asyncio.sleep(0.05)
+        assert rig.devices == []
+        async with SimulatorServer([SimulatedSafetyMonitor()], port=port):
+            await until(lambda: rig.devices and rig.devices[0].view().safe)
