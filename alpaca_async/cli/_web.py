@@ -12,6 +12,7 @@ import sys
 import threading
 import webbrowser
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -82,6 +83,8 @@ def web(
         wanted = addresses or []
         require("web", *{extra for address in wanted for extra in extras_for(address)})
         options = _Options(host, port, folder, allowed_hosts or (), opens_browser)
+        # Imported before the event loop runs, because it reads files and takes long.
+        import_module("alpaca_async.web.serving")
         run_until_ctrl_c(_web(wanted, options))
 
 
