@@ -20,10 +20,10 @@ import typer
 from anyio import to_thread
 from rich.text import Text
 
-from alpaca_async._camera import AlpacaClient
 from alpaca_async._discovery.finding import find_cameras
 from alpaca_async._group.member import CameraAddress
 
+from ._access import Access, Pins, User
 from ._console import print_line, report_errors
 from ._extras import require
 from ._server import SIMULATED_SKY, SIMULATOR, check_address, extras_for
@@ -31,7 +31,9 @@ from ._serving import Host, Port, run_until_ctrl_c
 from ._usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from alpaca_async._camera import AlpacaClient
 
 _TOKEN_VARIABLE: Final = "ALPACA_ASYNC_TOKEN"  # noqa: S105 - the name of a variable
 _CAMERA: Final = re.compile(r"(.*[^/])/(\d{1,9})", re.ASCII)
@@ -45,6 +47,7 @@ class _Options(NamedTuple):
     folder: Path
     allowed_hosts: Sequence[str]
     opens_browser: bool
+    access: Access
 
 
 def web(
@@ -73,6 +76,8 @@ def web(
     opens_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = True,
+    user: User = None,
+    pin: Pins = None,
 ) -> None:
     """Serve a web page that controls cameras, until Ctrl-C.
 
@@ -82,7 +87,10 @@ def web(
     with report_errors():
         wanted = addresses or []
         require("web", *{extra for address in wanted for extra in extras_for(address)})
-        options = _Options(host, port, folder, allowed_hosts or (), opens_browser)
+        if user is not None and not wanted:
+            raise UsageError("--user needs an ADDRESS: a password is not sent to whoever answers")
+        access = Access.to(wanted, user, pin)
+        options = _Options(host, port, folder, allowed_hosts or (), opens_browser, access)
         # Imported before the event loop runs, because it reads files and takes long.
         import_module("alpaca_async.web.serving")
         run_until_ctrl_c(_web(wanted, options))
@@ -95,8 +103,9 @@ async def _web(addresses: Sequence[str], options: _Options) -> None:
     folder = await to_thread.run_sync(_make_folder, options.folder)
     token = _token(options.host)
     hosts = (options.host, *_names_of_this_computer(), *options.allowed_hosts)
-    async with _cameras(addresses) as cameras:
-        app = create_app(cameras, folder, hosts=hosts, token=token)
+    new_client = options.access.client
+    async with _cameras(addresses, new_client) as cameras:
+        app = create_app(cameras, folder, hosts=hosts, token=token, new_client=new_client)
         async with serving(app, options.host, options.port) as port:
             url = _url(options.host, port, token)
             _announce(url, len(cameras), folder)
@@ -107,10 +116,13 @@ async def _web(addresses: Sequence[str], options: _Options) -> None:
 
 
 @asynccontextmanager
-async def _cameras(addresses: Sequence[str]) -> AsyncGenerator[list[CameraAddress]]:
+async def _cameras(
+    addresses: Sequence[str], new_client: Callable[[], AlpacaClient]
+) -> AsyncGenerator[list[CameraAddress]]:
     """Yield the cameras at `addresses`, or all in the network; run a simulator for `sim`."""
     if SIMULATOR not in addresses:
-        yield await _list_cameras(addresses) if addresses else await _find_cameras()
+        found = _list_cameras(addresses, new_client) if addresses else _find_cameras()
+        yield await found
         return
     from alpaca_async.testing import (  # noqa: PLC0415 - an extra
         SimulatedCamera,
@@ -120,14 +132,15 @@ async def _cameras(addresses: Sequence[str]) -> AsyncGenerator[list[CameraAddres
 
     rig = SimulatedRig([SimulatedCamera(**SIMULATED_SKY)])
     async with SimulatorServer(rig.devices) as server:
-        yield await _list_cameras(
-            [server.address if address == SIMULATOR else address for address in addresses]
-        )
+        places = [server.address if each == SIMULATOR else each for each in addresses]
+        yield await _list_cameras(places, new_client)
 
 
-async def _list_cameras(addresses: Sequence[str]) -> list[CameraAddress]:
+async def _list_cameras(
+    addresses: Sequence[str], new_client: Callable[[], AlpacaClient]
+) -> list[CameraAddress]:
     cameras: list[CameraAddress] = []
-    async with AlpacaClient() as client:
+    async with new_client() as client:
         for address in addresses:
             if match := _CAMERA.fullmatch(address):
                 cameras.append(CameraAddress(check_address(match[1]), int(match[2])))

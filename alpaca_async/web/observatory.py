@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import create_task_group
 
-from alpaca_async._camera import AlpacaClient
 from alpaca_async._tasks import together
 
 from .changes import Changes, Limit
@@ -16,11 +15,11 @@ from .models import State
 from .station import Station
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
 
+    from alpaca_async._camera import AlpacaClient
     from alpaca_async._group.member import CameraAddress
-    from alpaca_async._session.session import Timeouts
 
     from .frames import SavedFrame
     from .models import Pace
@@ -75,10 +74,13 @@ class Observatory:
 
 @asynccontextmanager
 async def running(
-    cameras: Iterable[CameraAddress], folder: Path, pace: Pace, timeouts: Timeouts
+    cameras: Iterable[CameraAddress],
+    folder: Path,
+    pace: Pace,
+    new_client: Callable[[], AlpacaClient],
 ) -> AsyncGenerator[Observatory]:
     """Run an observatory during the block; at its end, running exposures are aborted."""
-    async with AlpacaClient(timeouts=timeouts) as client, create_task_group() as tasks:
+    async with new_client() as client, create_task_group() as tasks:
         observatory = Observatory(client, cameras, folder, pace)
         for station in observatory.stations:
             tasks.start_soon(station.follower.run)

@@ -1,7 +1,7 @@
 """The HTTP interface of the observatory: state and events, exposures, frames, the page."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,8 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse
 
 from alpaca_async import preview
+from alpaca_async._camera import AlpacaClient
 from alpaca_async._group.member import CameraAddress
-from alpaca_async._session.session import Timeouts
 
 from .devices import Companion
 from .frames import SavedFrame
@@ -172,14 +172,15 @@ def create_router(
     folder: Path,
     *,
     pace: Pace | None = None,
-    timeouts: Timeouts | None = None,
+    new_client: Callable[[], AlpacaClient] = AlpacaClient,
 ) -> APIRouter:
     """Return a router with the page, at `/`, and all that it needs; frames are saved in `folder`.
 
-    Its lifespan connects the cameras, and aborts running exposures at the end. One application
-    can include one of these routers. Who may open the page is not checked: see `AccessControl`.
+    Its lifespan connects the cameras, and aborts running exposures at the end. `new_client` makes
+    the client that it uses. One application can include one of these routers. Who may open the
+    page is not checked: see `AccessControl`.
     """
-    site = partial(running, tuple(cameras), folder, pace or Pace(), timeouts or Timeouts())
+    site = partial(running, tuple(cameras), folder, pace or Pace(), new_client)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:

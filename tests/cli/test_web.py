@@ -121,3 +121,9 @@ def test_a_server_without_cameras_is_told(run: Run, tmp_path: Path) -> None:
         result = run("web", server.address, "--no-open", "-o", tmp_path)
         assert result.exit_code == 2
         assert f"{server.address} has no camera" in result.stderr
+
+
+def test_a_password_is_not_sent_to_whoever_answers(run: Run) -> None:
+    result = run("web", "--user", "observer", "--no-open")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--user needs an ADDRESS" in result.stderr

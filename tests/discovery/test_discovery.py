@@ -390,6 +390,7 @@ def test_a_string_is_not_accepted_as_hosts() -> None:
 @pytest.mark.parametrize("steps", range(5))
 async def test_a_socket_is_closed_if_its_opening_is_cancelled(steps: int) -> None:
     before = open_files()
+
     def ignore(*_: object) -> None:
         pass
 

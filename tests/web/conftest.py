@@ -6,12 +6,13 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest_asyncio
 
-from alpaca_async import CameraAddress, CameraStates, Timeouts
+from alpaca_async import AlpacaClient, CameraAddress, CameraStates, Timeouts
 from alpaca_async.testing import (
     SimulatedCamera,
     SimulatedCoverCalibrator,
@@ -138,7 +139,13 @@ async def open_site(
     )
     simulator = await SimulatorServer(rig.devices).__aenter__()
     addresses = [CameraAddress(simulator.address, number) for number in range(2)]
-    app = create_app(addresses, folder, pace=PACE, timeouts=timeouts, token=token)
+    app = create_app(
+        addresses,
+        folder,
+        pace=PACE,
+        new_client=partial(AlpacaClient, timeouts=timeouts or Timeouts()),
+        token=token,
+    )
     site = Site("", httpx.AsyncClient(timeout=20, limits=httpx.Limits()), simulator, camera, folder)
     try:
         async with site.http, serving(app) as port:
