@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ophyd_async.core import SignalR
 
     from alpaca_async._camera import AsyncCamera
+    from alpaca_async._protocol.pixeltype import PixelType
 
     from .writer import FrameWriter
 
@@ -25,12 +26,19 @@ if TYPE_CHECKING:
 class Acquisition(DetectorAcquireLogic):
     """Takes exposures in the background, and hands each image to the writer."""
 
-    def __init__(self, camera: AsyncCamera, duration: SignalR[float], writer: FrameWriter) -> None:
+    def __init__(
+        self,
+        camera: AsyncCamera,
+        pixels: PixelType,
+        duration: SignalR[float],
+        writer: FrameWriter,
+    ) -> None:
         self.count = 1
         """How many exposures follow; 0 for no limit."""
         self.pause = 0.0
         """Seconds between an image and the next exposure."""
         self._camera = camera
+        self._pixels = pixels
         self._duration = duration
         self._writer = writer
         self._task: asyncio.Task[None] | None = None
@@ -73,7 +81,9 @@ class Acquisition(DetectorAcquireLogic):
 
     async def _expose(self) -> None:
         duration = await self._duration.get_value()
-        images = self._camera.exposures(duration, count=self.count or None, pause=self.pause)
+        images = self._camera.exposures(
+            duration, count=self.count or None, pause=self.pause, dtype=self._pixels
+        )
         async with images:
             async for image in images:
                 await self._writer.add(image)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ophyd_async.core import (
     DetectorTriggerLogic,
@@ -15,6 +15,7 @@ from ophyd_async.core import (
 )
 
 from alpaca_async._camera import AsyncCamera
+from alpaca_async._protocol.pixeltype import pixel_type
 
 from .acquisition import Acquisition
 from .writer import FrameWriter
@@ -22,9 +23,11 @@ from .writer import FrameWriter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from numpy.typing import DTypeLike
     from ophyd_async.core import DeviceMock, PathProvider, SignalR, SignalRW
 
     from alpaca_async._camera import AlpacaClient
+    from alpaca_async._protocol.pixeltype import PixelType
 
     _Update: TypeAlias = WatcherUpdate[int] | BaseException | None
 
@@ -36,7 +39,8 @@ class AlpacaDetector(StandardDetector):
     camera. Setting `binning` keeps the part of the sensor that is read. Those that the camera
     implements are in the configuration of each run.
 
-    `paths` is a `PathProvider` of ophyd-async. With `fits=True` each frame is also saved as FITS,
+    `paths` is a `PathProvider` of ophyd-async. All frames have the `dtype`, by default that of the
+    camera's MaxADU. With `fits=True` each frame is also saved as FITS,
     beside the HDF5 file. When the RunEngine pauses, the exposure is aborted; it is repeated after
     the pause. An error of the camera ends the plan at once. With `client` the camera uses its
     connections. Otherwise `await detector.camera.aclose()` closes them.
@@ -50,15 +54,17 @@ class AlpacaDetector(StandardDetector):
         *,
         name: str = "",
         client: AlpacaClient | None = None,
+        dtype: DTypeLike | Literal["camera"] | PixelType = "camera",
         fits: bool = False,
     ) -> None:
+        pixels = pixel_type(dtype)
         self.camera = camera = AsyncCamera(address, device_number, client=client)
         self.exposure_time = soft_signal_rw(float, initial_value=1.0, units="s", precision=3)
         self.gain = _setting(camera.get_gain, camera.set_gain)
         self.offset = _setting(camera.get_offset, camera.set_offset)
         self.binning = _setting(camera.get_bin_x, self._set_binning)
-        writer = FrameWriter(camera, paths, fits=fits)
-        self._acquisition = Acquisition(camera, self.exposure_time, writer)
+        writer = FrameWriter(camera, pixels, paths, fits=fits)
+        self._acquisition = Acquisition(camera, pixels, self.exposure_time, writer)
         trigger = _Trigger(self.exposure_time, self._acquisition)
         self.add_detector_logics(trigger, self._acquisition, writer)
         super().__init__(name=name)

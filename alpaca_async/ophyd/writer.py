@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._image import Image
+    from alpaca_async._protocol.pixeltype import PixelType
 
 _POLL_PERIOD: Final = 3.0
 """Seconds. A `StandardDetector` that nobody prepared fails 10 s after the last update."""
@@ -40,8 +41,11 @@ class _Target(NamedTuple):
 class FrameWriter(DetectorDataLogic):
     """Writes frames to a file of its own for each stage, and counts them."""
 
-    def __init__(self, camera: AsyncCamera, paths: PathProvider, *, fits: bool) -> None:
+    def __init__(
+        self, camera: AsyncCamera, pixels: PixelType, paths: PathProvider, *, fits: bool
+    ) -> None:
         self._camera = camera
+        self._pixels = pixels
         self._paths = paths
         self._fits = fits
         self._target: _Target | None = None
@@ -50,10 +54,10 @@ class FrameWriter(DetectorDataLogic):
         )
 
     async def prepare_unbounded(self, datakey_name: str) -> StreamableDataProvider:
-        """Create the file, whose frames have the size and the dtype that the camera has now."""
+        """Create the file, for frames of the size that is set now."""
         place = self._paths(datakey_name)
         path = Path(place.directory_path) / f"{place.filename}.h5"
-        shape, dtype = await _frame_type(self._camera)
+        shape, dtype = await _frame_shape(self._camera), await _dtype(self._camera, self._pixels)
         self._target = _Target(await asyncio.to_thread(FramesFile, path, shape, dtype), path)
         self._set_written(0)
         return StreamResourceDataProvider(
@@ -86,13 +90,20 @@ class FrameWriter(DetectorDataLogic):
         return self._target.file.written if self._target else 0
 
 
-async def _frame_type(camera: AsyncCamera) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and the dtype of the frames that the camera will deliver."""
+async def _frame_shape(camera: AsyncCamera) -> tuple[int, ...]:
+    """Return the shape of the frames that the camera will deliver."""
     settings, info = await camera.get_settings(), await camera.get_info()
     if settings.num_x is None or settings.num_y is None:
         raise OperationFailed("the camera does not report NumX and NumY")
     planes = (3,) if info.sensor_type is SensorType.COLOR else ()
-    return (settings.num_y, settings.num_x, *planes), np.dtype("<u2")
+    return (settings.num_y, settings.num_x, *planes)
+
+
+async def _dtype(camera: AsyncCamera, pixels: PixelType) -> np.dtype[Any]:
+    """Return the dtype of all frames."""
+    if pixels.follows_camera:
+        pixels = pixels.for_camera(await camera.get_max_adu())
+    return np.dtype(pixels.dtype)
 
 
 def _resources(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[StreamResourceInfo]:

@@ -130,6 +130,15 @@ def test_count_writes_frames_that_tiled_can_read(site: Site) -> None:
     assert pixels.any(axis=(1, 2)).all()
 
 
+def test_all_frames_have_the_dtype_that_the_camera_needs(site: Site) -> None:
+    simulated = site.simulated[0]
+    simulated.narrowest_type = True  # the type of each frame follows from its pixels
+    simulated.max_adu = 70000
+    site.run(site.count(2))
+    (descriptor,) = site.of_kind("descriptor")
+    assert descriptor["data_keys"]["first"]["dtype_numpy"] == "<i4"
+
+
 def test_the_configuration_tells_how_the_camera_was_set(site: Site) -> None:
     first = site.detectors[0]
     site.run(site.stubs.mv(first.gain, 100, first.binning, 2))
