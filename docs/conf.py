@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pygments.lexers import PythonLexer
+from sphinx.highlighting import lexers
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -53,3 +56,7 @@ def _list_errors(*event: object) -> None:
 def setup(app: Sphinx) -> None:
     """Take part in the making of the reference."""
     app.connect("autodoc-process-docstring", _list_errors)
+
+
+# Cells of notebooks, which IPython's own lexer would highlight if it were installed.
+lexers["ipython"] = PythonLexer()
