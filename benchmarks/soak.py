@@ -69,7 +69,7 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
 LIMITS: Final = Timeouts(establish=1.0, reply=0.5, long=0.5, stall=0.5)
 CANCELLED_SHARE: Final = 0.05
 """Share of the operations that are cancelled, after at most `CANCELLED_WITHIN` seconds."""
-CANCELLED_WITHIN: Final = 0.05
+CANCELLED_WITHIN: Final = {"call": 0.002, "frame": 0.05}
 TIME_LIMITS: Final = {"call": 4.0, "frame": 30.0}
 """Seconds in which an operation must end: the sum of its timeouts, with time for slow machines."""
 MAX_GROWTH: Final = 0.03
@@ -170,7 +170,8 @@ class SoakRun:
 
     async def _do(self, kind: str, operation: Callable[[], Awaitable[object]]) -> None:
         chosen = self._random.random() < CANCELLED_SHARE
-        own = asyncio.timeout(self._random.uniform(0.0, CANCELLED_WITHIN) if chosen else None)
+        limit = self._random.uniform(0.0, CANCELLED_WITHIN[kind]) if chosen else None
+        own = asyncio.timeout(limit)
         begun = monotonic()
         try:
             async with own:

@@ -153,7 +153,7 @@ def judge(simulated: CountingCamera, record: Record) -> None:
 
 
 def test_a_short_soak_run_ends_in_time_and_leaves_nothing_open() -> None:
-    plan = soak.Plan(cameras=2, frames=12, calls=80, rounds=2, seed=SEED)
+    plan = soak.Plan(cameras=2, frames=12, calls=800, rounds=2, seed=SEED)
     findings = soak.soak(plan)
     assert sum(findings.outcomes.values()) == plan.frames + plan.calls
     assert findings.outcomes["frame done"] > plan.frames / 2
