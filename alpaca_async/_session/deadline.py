@@ -51,11 +51,12 @@ class ReplyDeadline:
             await self._attempt.trace(event, info)
         if event.endswith(".send_request_headers.started"):
             self._due = self._loop.time() + self._reply
-            if self._timer.when() > self._due:  # connecting took longer than a reply may
+            if self._timer_due > self._due:  # connecting took longer than a reply may
                 self._timer.cancel()
                 self._set_timer(self._due)
 
     def _set_timer(self, due: float) -> None:
+        self._timer_due = due  # the timers of some event loops cannot tell
         self._timer = self._loop.call_at(due, self._check)
 
     def _check(self) -> None:

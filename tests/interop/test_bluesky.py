@@ -107,6 +107,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         site.close()
 
 
+@needs("tiled")
 def test_count_writes_frames_that_tiled_can_read(site: Site) -> None:
     found = site.run(site.count(3))
     assert found == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -105,3 +106,18 @@ async def test_an_attempt_is_told_the_same() -> None:
     async with deadline:
         await deadline.trace(SENT, {})
     assert attempt.sent
+
+
+@pytest.mark.parametrize("connecting", [0.0, 0.05])
+@in_virtual_time
+async def test_the_timers_of_an_event_loop_need_not_know_their_time(connecting: float) -> None:
+    loop = asyncio.get_running_loop()
+
+    def call_at(due: float, callback: Callable[[], None]) -> SimpleNamespace:
+        return SimpleNamespace(cancel=loop.call_at(due, callback).cancel)
+
+    deadline: Any = ReplyDeadline(None, NEVER, 0.01)
+    deadline._loop = SimpleNamespace(time=loop.time, call_at=call_at)
+    with pytest.raises(TimeoutError):
+        await wait_in(deadline, SENT, after=connecting)
+    assert now() == pytest.approx(connecting + 0.01)
