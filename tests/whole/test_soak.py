@@ -146,8 +146,7 @@ def judge(simulated: CountingCamera, record: Record) -> None:
     assert not known & executed
     assert len(record.succeeded) + len(known) + len(unknown) == STARTS, "every failure is typed"
     assert not any(error.outcome_unknown for error in record.reads)
-    assert record.succeeded
-    assert known
+    assert record.succeeded  # that some did not leave depends on when the server was away
     assert unknown & executed
     assert unknown - executed
 
