@@ -142,6 +142,13 @@ async def pictures(site: Site) -> int:
     return len((await site.view())["frames"])
 
 
+async def have_picture(page: Page, site: Site) -> None:
+    """Take the first picture, unless a test before has taken one."""
+    if not await pictures(site):
+        await order(page, 0.1)
+    await expect(page.get_by_role("link", name="Download")).to_be_visible()
+
+
 async def test_an_exposure_is_followed_to_its_picture(
     page: Page, site: Site, tmp_path: Path
 ) -> None:
@@ -228,6 +235,7 @@ async def test_a_picture_is_measured(page: Page, site: Site) -> None:
 
 
 async def test_a_part_of_the_picture_is_shown_pixel_by_pixel(page: Page, site: Site) -> None:
+    await have_picture(page, site)
     await page.get_by_role("button", name="Pixels").click()
     pixels = page.locator("#pixels")
     await expect(pixels).to_be_visible()
@@ -262,8 +270,7 @@ async def test_the_rig_is_driven(page: Page, site: Site) -> None:
 async def test_the_picture_and_its_download_are_above_the_fold(
     page: Page, site: Site, width: int, height: int
 ) -> None:
-    if not await pictures(site):
-        await order(page, 0.1)
+    await have_picture(page, site)
     await page.set_viewport_size({"width": width, "height": height})
     download = page.get_by_role("link", name="Download")
     await expect(download).to_be_in_viewport(ratio=1)
@@ -281,9 +288,7 @@ async def test_the_picture_and_its_download_are_above_the_fold(
 @pytest.mark.parametrize("width", [360, 1280])
 async def test_axe_finds_nothing_serious(page: Page, site: Site, width: int) -> None:
     await page.set_viewport_size({"width": width, "height": 800})
-    if not await pictures(site):
-        await order(page, 0.1)
-    await expect(page.get_by_role("link", name="Download")).to_be_visible()
+    await have_picture(page, site)
     night = page.get_by_role("button", name="Night")
     for _ in range(2):
         result = await page.evaluate(f"{AXE}; axe.run()")
