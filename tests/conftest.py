@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,16 @@ def no_blocking_calls() -> Iterator[None]:
         # Coverage takes a lock whenever it counts a line.
         guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Restore what the command, or a page about logging, has set for the library's logger."""
+    logger = logging.getLogger("alpaca_async")
+    level, handlers, propagates = logger.level, logger.handlers, logger.propagate
+    yield
+    logger.setLevel(level)
+    logger.handlers, logger.propagate = handlers, propagates
 
 
 @pytest.fixture
