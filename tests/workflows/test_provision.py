@@ -107,7 +107,7 @@ async def test_an_exposure_that_ends_early_leaves_no_memory(
     task.cancel()
     await asyncio.wait([task])
     assert nothing_kept(camera)
-    assert len(asyncio.all_tasks()) == 1
+    assert not [task for task in asyncio.all_tasks() if "_map_pages" in repr(task.get_coro())]
 
 
 async def test_a_cancelled_exposure_waits_for_the_thread_that_writes_to_the_memory(
