@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from alpaca_async._loops import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from .error_mapping import Attempt
 
 
 class ReplyDeadline:
-    """Raises `TimeoutError` in its `async with` block when a reply takes longer than `reply`.
+    """Raises `TimeoutError` from its `with` block when a reply takes longer than `reply`.
 
     The time counts from the moment when the request is sent. Until then there are `establish`
     seconds more. Transports that do not report that moment have the sum of both. `attempt`
     is told the same events.
+
+    It cancels its block as `asyncio.timeout` does, in half the processor time: small calls notice.
     """
 
     def __init__(self, attempt: Attempt | None, establish: float, reply: float) -> None:
@@ -27,23 +28,23 @@ class ReplyDeadline:
         self._establish = establish
         self._reply = reply
         self._loop = running_loop()
-        self._timeout = asyncio.timeout(None)
+        self._expired = False
 
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
+    def __enter__(self) -> None:
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()
         begun = self._loop.time()
         self._due = begun + self._establish + self._reply
         # No deadline is earlier than this. So one timer is enough for a reply that comes in time.
         self._set_timer(begun + self._reply)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         self._timer.cancel()
-        await self._timeout.__aexit__(kind, error, traceback)
+        if not self._expired:
+            return
+        alone = self._task.uncancel() <= self._cancelling  # nobody else has cancelled the task
+        if alone and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError from error
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Note that the request is sent. The transport calls this as its `trace` extension."""
@@ -63,4 +64,5 @@ class ReplyDeadline:
         if self._loop.time() < self._due:
             self._set_timer(self._due)
         else:
-            self._timeout.reschedule(self._due)
+            self._expired = True
+            self._task.cancel()

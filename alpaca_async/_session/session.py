@@ -297,7 +297,7 @@ class Session:
         """Send a request; return its complete reply."""
         deadline = ReplyDeadline(attempt, self.timeouts.establish, limit.seconds)
         extensions = {"timeout": self._limits(limit.seconds), "trace": deadline.trace}
-        async with deadline:
+        with deadline:
             response = await self._send(
                 order.kind, order.server, order.path, order.parameters, extensions
             )

@@ -48,7 +48,7 @@ async def test_a_reply_that_drips_ends_after_its_own_time(call: str, injected: b
 
 
 async def wait_in(deadline: ReplyDeadline, event: str, *, after: float = 0) -> None:
-    async with deadline:
+    with deadline:
         await asyncio.sleep(after)
         await deadline.trace(event, {})
         await asyncio.Event().wait()
@@ -57,7 +57,7 @@ async def wait_in(deadline: ReplyDeadline, event: str, *, after: float = 0) -> N
 @in_virtual_time
 async def test_the_time_counts_from_the_moment_when_the_request_is_sent() -> None:
     deadline = ReplyDeadline(None, NEVER, 0.01)
-    async with deadline:
+    with deadline:
         await asyncio.sleep(0.05)
         await deadline.trace("connection.connect_tcp.started", {})
         await asyncio.sleep(0.05)
@@ -89,7 +89,7 @@ async def test_a_reply_in_time_needs_one_timer(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(loop, "call_at", counted)
     deadline = ReplyDeadline(None, NEVER, 100.0)
-    async with deadline:
+    with deadline:
         await deadline.trace(SENT, {})
     assert [timer.cancelled() for timer in timers] == [True]
 
@@ -103,7 +103,7 @@ async def test_without_a_report_there_is_the_sum_of_both() -> None:
 async def test_an_attempt_is_told_the_same() -> None:
     attempt = Attempt()
     deadline = ReplyDeadline(attempt, NEVER, NEVER)
-    async with deadline:
+    with deadline:
         await deadline.trace(SENT, {})
     assert attempt.sent
 
@@ -121,3 +121,21 @@ async def test_the_timers_of_an_event_loop_need_not_know_their_time(connecting: 
     with pytest.raises(TimeoutError):
         await wait_in(deadline, SENT, after=connecting)
     assert now() == pytest.approx(connecting + 0.01)
+
+
+@in_virtual_time
+async def test_a_cancellation_at_the_moment_of_the_deadline_is_not_lost() -> None:
+    task = asyncio.create_task(wait_in(ReplyDeadline(None, NEVER, 1.0), SENT))
+    asyncio.get_running_loop().call_later(1.0, task.cancel)
+    await asyncio.wait([task])
+    assert now() == pytest.approx(1.0)
+    assert task.cancelled()
+
+
+@in_virtual_time
+async def test_an_expired_deadline_leaves_no_cancellation_behind() -> None:
+    with pytest.raises(TimeoutError):
+        await wait_in(ReplyDeadline(None, NEVER, 1.0), SENT)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
