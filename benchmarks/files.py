@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from datetime import UTC, datetime
 from functools import partial
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 MS = 1e3
 _IDLE = "array.sum(), in a thread"
-_PLAIN = "file.write(array)"
+_PLAIN = "file.write(array), fsync"
 _WRITE_FACTOR, _WRITE_EXTRA = 1.5, 100.0
 _STALL = Bound("ours", "<=", 20.0)
 
 
 async def files(scale: Scale) -> list[Row]:
-    """save_fits() compared with a plain write, preview(), statistics(), and event loop stalls."""
+    """save_fits() beside a plain write to the disk, preview(), statistics(), event loop stalls."""
     rows = _sky(scale.frame)
     columns = np.ascontiguousarray(rows.T).T
     mono, mosaic = (SensorType.MONOCHROME, SensorType.RGGB)
@@ -100,6 +101,8 @@ def _image(pixels: NDArray[Any], sensor: SensorType) -> Image:
 def _write(path: Path, pixels: NDArray[Any]) -> None:
     with path.open("wb") as file:
         file.write(pixels.data)
+        file.flush()
+        os.fsync(file.fileno())
     path.unlink()
 
 
