@@ -69,6 +69,10 @@ class Image:
             return np.asarray(self.data, dtype)
         return np.array(self.data, dtype, copy=copy)
 
+    def __repr__(self) -> str:
+        facts = (f"{name} {value!s:.80}" for name, value in _facts(self).items())
+        return f"<Image: {', '.join(facts)}>"
+
     def _repr_png_(self) -> bytes:
         """Return a picture for the output of a notebook's cell."""
         from . import preview  # noqa: PLC0415 - not needed by all
