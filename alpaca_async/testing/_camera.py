@@ -15,6 +15,7 @@ from alpaca_async._errors import (
 from ._cooler import Cooler
 from ._exposure import SimulatedExposure
 from ._light import LightPath
+from ._mount import Mount
 from ._sensor import Sensor, Shot
 from ._settings import CameraSettings
 
@@ -45,6 +46,7 @@ class SimulatedCamera(CameraSettings):
     Serve it with `SimulatorServer`, or call its methods directly: each raises the `AscomError`
     that a client would get. Nothing runs in the background; the state is computed from the clock.
     With `optics`, as a `SimulatedRig` sets them, light passes a cover, a filter and a focuser.
+    Guide pulses move the `mount`.
     """
 
     device_type: ClassVar[str] = "camera"
@@ -60,7 +62,7 @@ class SimulatedCamera(CameraSettings):
         self._failure: AscomError | None = None
         self._exposure_count = 0
         self._guiding_until = 0.0
-        self._pointing = (0.0, 0.0)
+        self.mount = Mount()
         self._cooler = Cooler(
             ambient=self.ambient,
             max_cooling=self.max_cooling,
@@ -247,7 +249,7 @@ class SimulatedCamera(CameraSettings):
             start_y=frame[1],
             num_x=frame[2],
             num_y=frame[3],
-            pointing=self._pointing,
+            pointing=(self.mount.x, self.mount.y),
             light_path=self.optics.light_path() if self.optics else LightPath(),
         )
 
@@ -269,7 +271,7 @@ class SimulatedCamera(CameraSettings):
         seconds = self.checked("Duration", duration, 0, 2**31 - 1) / 1000.0
         x, y = _GUIDE_VECTORS[GuideDirections(direction)]
         moved = seconds * self.guide_rate
-        self._pointing = (self._pointing[0] + x * moved, self._pointing[1] + y * moved)
+        self.mount.move(x * moved, y * moved)
         self._guiding_until = max(self._guiding_until, self.now + seconds)
 
     def answer_delay(self, verb: str, member: str) -> float:

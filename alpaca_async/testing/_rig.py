@@ -23,9 +23,9 @@ class SimulatedRig:
 
     All `cameras`, by default one, look through the same optics, whose state when an exposure
     starts counts for all of it: the filter dims the sky and shifts the focus, the focuser widens
-    the stars, the closed cover makes darks, and flats with its calibrator. Devices that are not
-    given are as fast as the first camera, and share its clock. `SimulatorServer(rig.devices)`
-    serves them.
+    the stars, the closed cover makes darks, and flats with its calibrator. A guide pulse of one
+    camera moves the sky of all. Devices that are not given are as fast as the first camera, and
+    share its clock. `SimulatorServer(rig.devices)` serves them.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class SimulatedRig:
         self.safety_monitor = safety_monitor or self._like_the_camera(SimulatedSafetyMonitor)
         for camera in self.cameras:
             camera.optics = Optics(self.cover_calibrator, self.filter_wheel, self.focuser)
+            camera.mount = self.camera.mount
 
     @property
     def camera(self) -> SimulatedCamera:

@@ -12,6 +12,7 @@ import pytest
 from alpaca_async import (
     CalibratorStatus,
     CoverStatus,
+    GuideDirections,
     InvalidValueException,
     NotConnectedException,
     NotImplementedException,
@@ -240,3 +241,11 @@ async def test_connect_came_with_platform_7(kind: str, first: int, rig: Simulate
         device.interface_version = first - 1
         assert (await http.put(f"/api/v1/{kind}/0/connect")).status_code == 400
         assert (await http.get(f"/api/v1/{kind}/0/name")).status_code == 200
+
+
+def test_a_guide_pulse_of_one_camera_moves_the_sky_of_all(rig: SimulatedRig, clock: Clock) -> None:
+    pair = SimulatedRig([replace(rig.camera, noise=False) for _ in range(2)])
+    before = taken(pair, clock)
+    assert np.array_equal(taken(pair, clock), before)
+    pair.cameras[1].pulse_guide(GuideDirections.EAST, 3000)
+    assert np.abs(taken(pair, clock) - before).max() > 100
