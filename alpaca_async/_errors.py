@@ -56,6 +56,11 @@ class AlpacaError(Exception):
         self.member = member
         return self
 
+    def append(self, hint: str) -> None:
+        """Append to the reason what helps."""
+        self.reason = f"{self.reason}; {hint}"
+        self.args = (self.reason,)
+
     def __str__(self) -> str:
         source = " ".join(part for part in (self.server, self.member) if part)
         text = f"{source}: {self.reason}" if source else self.reason

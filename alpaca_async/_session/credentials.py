@@ -34,6 +34,14 @@ class Credentials:
         token = self._for_one.get(server, self._for_all)
         return None if token is None else f"Basic {token}"
 
+    def explain_refusal(self, server: str) -> str:
+        """Say what `server`, which wants a login, was sent."""
+        if self.header(server) is not None:
+            return "the user name and password in auth were refused"
+        if self._tokens:
+            return "auth has no user name and password for this server"
+        return "this server wants a user name and password: pass auth"
+
     def redact(self, body: bytes) -> bytes:
         """Return `body` without the credentials: debug pages of servers repeat request headers."""
         for token in self._tokens:
@@ -53,7 +61,12 @@ def _replace_token(token: str, item: object) -> object:
 
 
 def _token(login: Login) -> str:
-    user, password = login
+    try:
+        user, password = login
+    except ValueError:  # too many or too few values, such as a string
+        raise TypeError(
+            'auth must be a pair ("user", "password"), or map addresses to such pairs'
+        ) from None
     if ":" in user:
         raise ValueError("a user name for HTTP Basic must not contain a colon")
     try:

@@ -55,8 +55,7 @@ class Hints:
         finally:
             self._asking.discard(key)
         if hint:
-            error.reason = f"{error.reason}; {hint}"
-            error.args = (error.reason,)
+            error.append(hint)
 
     async def _hint(self, reader: Reader, server: str, device: str, error: AlpacaError) -> str:
         try:

@@ -63,6 +63,7 @@ NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 _MAX_RANDOM_CLIENT_ID: Final = 65535
 _OK: Final = 200
+_UNAUTHORIZED: Final = 401
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _FIRST_BYTE_PER_STALL: Final = 10.0
 
@@ -225,7 +226,7 @@ class Session:
                     stall.begin()
                     return await self._receive(response, receive)
         except RequestRejected as error:
-            await self._hints.explain(self, server, path, error)
+            await self._explain(server, path, error)
             raise
 
     async def _receive(self, response: Response, receive: Callable[[Response], Awaitable[T]]) -> T:
@@ -274,10 +275,18 @@ class Session:
         try:
             envelope = await self._answer(order, attempt, limit)
         except (RequestRejected, MalformedResponse) as error:
-            await self._hints.explain(self, order.server, order.path, error)
+            await self._explain(order.server, order.path, error)
             raise
         self._hints.answered(order.server, order.path)
         return envelope
+
+    async def _explain(
+        self, server: str, path: str, error: RequestRejected | MalformedResponse
+    ) -> None:
+        if isinstance(error, RequestRejected) and error.status == _UNAUTHORIZED:
+            error.append(self._credentials.explain_refusal(server))
+        else:
+            await self._hints.explain(self, server, path, error)
 
     async def _answer(self, order: _Order, attempt: Attempt | None, limit: Limit) -> Envelope:
         log = RequestLog(VERBS[order.kind], order.server, order.path, order.number)

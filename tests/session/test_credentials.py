@@ -9,7 +9,7 @@ import pickle
 import traceback
 from base64 import b64encode
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
+    from alpaca_async._session.credentials import Auth
     from tests.scripted import Reply
 
 LOGIN = ("observer", "correct-horse")
@@ -262,6 +263,34 @@ def test_a_user_name_with_a_colon_is_refused() -> None:
     with pytest.raises(ValueError, match="colon") as caught:
         AlpacaClient(auth=("a:b", "correct-horse"))
     assert "horse" not in str(caught.value)
+
+
+def test_a_text_is_no_login() -> None:
+    login: Any = "observer:correct-horse"
+    with pytest.raises(TypeError, match="a pair") as caught:
+        AlpacaClient(auth=login)
+    assert "horse" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("auth", "hint"),
+    [
+        (LOGIN, "in auth were refused"),
+        ({"192.168.1.20": LOGIN}, "auth has no user name and password for this server"),
+        (None, "this server wants a user name and password: pass auth"),
+    ],
+    ids=["wrong", "of another server", "none"],
+)
+@pytest.mark.parametrize("call", [AsyncCamera.get_gain, AsyncCamera.get_image])
+@in_virtual_time
+async def test_a_refused_login_is_explained(
+    call: Callable[[AsyncCamera], Awaitable[object]], auth: Auth | None, hint: str
+) -> None:
+    refusal = http(b"who are you?", status="401 Unauthorized")
+    async with ScriptedServer({"gain": refusal, "imagearray": refusal}) as server:
+        async with AlpacaClient(auth=auth) as client:
+            with pytest.raises(RequestRejected, match=f"HTTP status 401: who are you.; .*{hint}"):
+                await call(client.camera(server.address))
 
 
 def test_a_password_that_cannot_be_encoded_is_not_quoted() -> None:
