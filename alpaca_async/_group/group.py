@@ -22,7 +22,7 @@ from .round import Round, outcomes_of, requests_for
 from .statuses import statuses_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from datetime import datetime
     from typing import Self
 
@@ -110,13 +110,32 @@ class CameraGroup:
     ) -> list[Outcome]:
         """Cool all cameras as the `cool_to` of a camera does; the outcomes have no images."""
         limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
-        async with self._operation():
-            return await outcomes_of(
-                member.cool_to(
-                    temperature, rate=rate, tolerance=tolerance, timeout=limit, pace=pace
-                )
-                for member in self._members
+
+        def cool(camera: AsyncCamera) -> Awaitable[None]:
+            return camera.cool_to(
+                temperature, rate=rate, tolerance=tolerance, timeout=limit, pace=pace
             )
+
+        return await self._change_temperatures("cool_to", cool)
+
+    async def warm_up(
+        self,
+        temperature: float | None = None,
+        *,
+        rate: float | None = None,
+        tolerance: float = 0.5,
+        timeout: float | None = None,
+        pace: CoolingPace = _PACE,
+    ) -> list[Outcome]:
+        """Warm up all cameras as the `warm_up` of a camera does; the outcomes have no images."""
+        limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
+
+        def warm(camera: AsyncCamera) -> Awaitable[None]:
+            return camera.warm_up(
+                temperature, rate=rate, tolerance=tolerance, timeout=limit, pace=pace
+            )
+
+        return await self._change_temperatures("warm_up", warm)
 
     def watch(self, interval: float = 1.0) -> Stream[StatusOutcome]:
         """Yield the status of each camera, read every `interval` seconds.
@@ -266,6 +285,14 @@ class CameraGroup:
                 return await start()
         except AlpacaError as error:
             return member.outcome(error=error)
+
+    async def _change_temperatures(
+        self, step: str, ramp: Callable[[AsyncCamera], Awaitable[None]]
+    ) -> list[Outcome]:
+        async with self._operation():
+            return await outcomes_of(
+                member.change_temperature(step, ramp) for member in self._members
+            )
 
     def _operation(self) -> Operation:
         """Return a context for a long operation: closing the group cancels it first."""

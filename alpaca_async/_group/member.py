@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.pixeltype import PixelTypeLike
-    from alpaca_async._workflows.cooling import CoolingPace
     from alpaca_async._workflows.sequence import ExposureRequest
 
     Then: TypeAlias = Callable[["CameraAddress", Image], Awaitable[object]]
@@ -105,24 +104,16 @@ class Member:
             return exposed
         return await self._outcome("then", self._hand_over(exposed.image, options.then))
 
-    async def cool_to(
-        self,
-        temperature: float,
-        *,
-        rate: float | None,
-        tolerance: float,
-        timeout: float | None,
-        pace: CoolingPace,
+    async def change_temperature(
+        self, step: str, ramp: Callable[[AsyncCamera], Awaitable[None]]
     ) -> Outcome:
-        """Cool the camera, as its `cool_to` does."""
+        """Await a ramp of the camera's temperature."""
 
-        async def cool() -> Outcome:
-            await self.camera.cool_to(
-                temperature, rate=rate, tolerance=tolerance, timeout=timeout, pace=pace
-            )
+        async def change() -> Outcome:
+            await ramp(self.camera)
             return self.outcome()
 
-        return await self._outcome("cool_to", cool())
+        return await self._outcome(step, change())
 
     def outcome(
         self,

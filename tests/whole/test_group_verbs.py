@@ -112,6 +112,19 @@ async def test_all_cameras_are_cooled_and_an_error_costs_its_camera() -> None:
     assert cameras[0].get_set_point() == -5.0
 
 
+async def test_all_cameras_are_warmed_up_and_an_error_costs_its_camera() -> None:
+    cameras = [SimulatedCamera(width=32, height=24, has_cooler=has) for has in (True, False)]
+    async with SimulatorServer(cameras) as server:
+        members = [CameraAddress(server.address, number) for number in range(2)]
+        async with CameraGroup(members) as group:
+            await group.connect()
+            cameras[0].set_cooler_on(True)
+            outcomes = await group.warm_up(-5.0, tolerance=100.0, pace=PACE)
+    assert outcomes[0].error is None
+    assert isinstance(outcomes[1].error, NotImplementedException)
+    assert not cameras[0].get_cooler_on()
+
+
 async def test_the_statuses_of_all_cameras_come_and_an_error_is_one_of_them(
     server: SimulatorServer,
 ) -> None:
