@@ -61,12 +61,13 @@ async def together(coroutines: Iterable[Awaitable[T]]) -> list[T]:
 
 
 async def as_completed(tasks: Iterable[asyncio.Task[T]]) -> AsyncGenerator[T]:
-    """Yield the results of `tasks` as they come; cancel those that are left at the end."""
+    """Yield the results of `tasks` as they come, or raise the first error; cancel the rest."""
     pending = set(tasks)
     try:
         while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
+                pending.remove(task)
                 yield task.result()
     finally:
         await cancel(*pending)
@@ -74,13 +75,13 @@ async def as_completed(tasks: Iterable[asyncio.Task[T]]) -> AsyncGenerator[T]:
 
 async def prefetch(take: Callable[[], Coroutine[Any, Any, T | None]]) -> AsyncGenerator[T]:
     """Yield what `take` returns until that is None; take the next while the caller has one."""
-    task = asyncio.create_task(take())
+    upcoming = [asyncio.create_task(take())]
     try:
-        while (item := await task) is not None:
-            task = asyncio.create_task(take())
+        while (item := await upcoming.pop()) is not None:
+            upcoming.append(asyncio.create_task(take()))
             yield item
     finally:
-        await cancel(task)
+        await cancel(*upcoming)
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
@@ -125,12 +126,17 @@ class SingleFlight(Generic[T]):
         task = flight.task
         flight.callers += 1
         try:
-            return await asyncio.shield(task)
+            await asyncio.wait([task])  # does not cancel it if this caller is cancelled
+            return task.result()
         finally:
             flight.callers -= 1
             if not flight.callers:
-                task.cancel()
-                try:
-                    await wait_for_end(task)
-                finally:
-                    flight.task = None
+                await self._end(flight, task)
+
+    async def _end(self, flight: _Flight[T], task: asyncio.Task[T]) -> None:
+        """End a run that has no callers any more."""
+        try:
+            if not task.done():
+                await cancel(task)
+        finally:
+            flight.task = None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alpaca_async._loops import Turns
-from alpaca_async._tasks import as_completed, finish, prefetch, together
+from alpaca_async._tasks import SingleFlight, as_completed, finish, prefetch, together
 
 
 class Frame:
@@ -43,9 +43,17 @@ async def fail(seconds: float) -> None:
     raise ValueError(seconds)
 
 
-async def test_an_error_that_a_cancellation_overtakes_is_not_reported_by_the_loop() -> None:
+@pytest.fixture
+async def loop_reports() -> list[dict[str, Any]]:
+    """Return the list of what the event loop reports, such as errors that were not retrieved."""
     reports = list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+    return reports
+
+
+async def test_an_error_that_a_cancellation_overtakes_is_not_reported_by_the_loop(
+    loop_reports: list[dict[str, Any]],
+) -> None:
     task = asyncio.create_task(finish(fail(0.02)))
     await asyncio.sleep(0)
     task.cancel()
@@ -53,7 +61,7 @@ async def test_an_error_that_a_cancellation_overtakes_is_not_reported_by_the_loo
     assert task.cancelled()
     del task
     gc.collect()
-    assert reports == []
+    assert loop_reports == []
 
 
 async def test_a_coroutine_that_cancels_itself_is_cancelled() -> None:
@@ -124,6 +132,52 @@ async def test_results_come_as_they_are_completed_and_the_rest_is_cancelled() ->
     assert tasks[0].cancelled()
 
 
+async def test_errors_after_the_first_are_not_reported_by_the_loop(
+    loop_reports: list[dict[str, Any]],
+) -> None:
+    tasks = [asyncio.create_task(fail(0)) for _ in range(3)]
+    await asyncio.wait(tasks)
+    with pytest.raises(ValueError, match="0"):
+        await anext(as_completed(tasks))
+    del tasks
+    gc.collect()
+    assert loop_reports == []
+
+
+async def test_the_error_of_a_run_that_all_callers_have_left_is_logged(
+    loop_reports: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await fail(0)
+
+    caplog.set_level("INFO", "alpaca_async")
+    flight = SingleFlight[None]()
+    task = asyncio.create_task(flight(run))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    assert loop_reports == []
+    assert "an operation failed after its caller had left: 0" in caplog.text
+
+
+async def test_the_error_of_a_run_is_raised_in_all_callers_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "alpaca_async")
+    flight = SingleFlight[None]()
+    callers = (flight(lambda: fail(0)) for _ in range(2))
+    errors = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(error) for error in errors] == [ValueError, ValueError]
+    assert not flight.running
+    assert caplog.text == ""
+
+
 async def test_the_next_is_taken_while_the_caller_has_the_last_one() -> None:
     taken: list[int] = []
 
@@ -148,3 +202,12 @@ async def test_an_error_that_nobody_receives_is_logged(caplog: pytest.LogCapture
     await items.aclose()
     (message,) = (record.getMessage() for record in caplog.records)
     assert message == "an operation failed after its caller had left: 0"
+
+
+async def test_an_error_that_the_caller_receives_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "alpaca_async")
+    with pytest.raises(ValueError, match="0"):
+        await anext(prefetch(lambda: fail(0)))
+    assert caplog.text == ""
