@@ -50,7 +50,8 @@ class Operations:
         caller = asyncio.current_task()
         with self._lock:
             self._closed = True
-            running = [each for each in self._running if each.loop.is_running()]
+        # Copied first: operations may end meanwhile, in the threads of other event loops.
+        running = [each for each in tuple(self._running) if each.loop.is_running()]
         for operation in running:
             call_in(operation.loop, operation.cancel)
         if others := [each.end for each in running if each.task is not caller]:

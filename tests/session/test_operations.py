@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from alpaca_async._session.operations import Operation, Operations
 from tests.virtual_time import in_virtual_time, now
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Awaitable
 
 
@@ -96,3 +97,23 @@ async def test_a_timeout_or_cancellation_of_the_caller_stays_what_it_is() -> Non
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+
+
+async def test_operations_may_end_in_other_threads_while_the_client_is_being_closed() -> None:
+    operations = Operations()
+
+    class OtherLoop:
+        """The loop of an operation that ends when closing looks at it."""
+
+        def __init__(self, operation: Operation) -> None:
+            self._operation = operation
+
+        def is_running(self) -> bool:
+            operations.ended(self._operation)
+            return False
+
+    for _ in range(3):
+        operation = Operation(operations)
+        operation.loop = cast("AbstractEventLoop", OtherLoop(operation))
+        operations.start(operation)
+    await operations.close()
