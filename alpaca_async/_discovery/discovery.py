@@ -18,7 +18,14 @@ from anyio import to_thread
 
 from alpaca_async._errors import MalformedResponse, TransportError
 from alpaca_async._loops import running_loop
-from alpaca_async._protocol.values import check_duration, decode, decode_record, quoted
+from alpaca_async._protocol.values import (
+    check_duration,
+    check_int,
+    check_str,
+    decode,
+    decode_record,
+    quoted,
+)
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import finish, wait_for_end
 
@@ -74,16 +81,20 @@ def discover(
     Raises:
         TransportError: no socket can be opened.
     """
-    if isinstance(hosts, str):
-        raise TypeError("hosts must be an iterable of names, not a string")
     if check_duration("timeout", timeout) == 0:
         raise ValueError("timeout must be positive")
-    if not 0 < port <= _MAX_PORT:
+    if not 0 < check_int("port", port) <= _MAX_PORT:
         raise ValueError(f"port must be between 1 and {_MAX_PORT}, not {port}")
-    lookups: list[Lookup] = (
-        [_all_destinations] if hosts is None else [partial(_resolve, host) for host in hosts]
-    )
-    return Stream(_discover(lookups, timeout, port))
+    return Stream(_discover(_lookups(hosts), timeout, port))
+
+
+def _lookups(hosts: Hosts) -> list[Lookup]:
+    """Return the functions that find the destinations: one for each of `hosts`, if given."""
+    if hosts is None:
+        return [_all_destinations]
+    if isinstance(hosts, str):
+        raise TypeError("hosts must be an iterable of names, not a string")
+    return [partial(_resolve, check_str("each of hosts", host)) for host in hosts]
 
 
 async def _discover(

@@ -5,8 +5,9 @@ import errno
 import logging
 import socket
 from contextlib import AsyncExitStack
+from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -382,9 +383,19 @@ def test_an_invalid_port_is_rejected(port: int) -> None:
         discover(LOCALHOST, port=port)
 
 
+def test_a_port_that_is_no_integer_is_rejected() -> None:
+    with pytest.raises(TypeError, match=r"port must be an int, not 32227\.5"):
+        discover(LOCALHOST, port=cast("int", 32227.5))
+
+
 def test_a_string_is_not_accepted_as_hosts() -> None:
     with pytest.raises(TypeError, match="not a string"):
         discover("localhost")
+
+
+def test_a_host_that_is_no_string_is_rejected() -> None:
+    with pytest.raises(TypeError, match=r"each of hosts must be a string, not IPv4Address\("):
+        discover([cast("str", IPv4Address("127.0.0.1"))])
 
 
 @pytest.mark.parametrize("steps", range(5))
