@@ -83,18 +83,26 @@ def discover(
     """
     if check_duration("timeout", timeout) == 0:
         raise ValueError("timeout must be positive")
-    if not 0 < check_int("port", port) <= _MAX_PORT:
-        raise ValueError(f"port must be between 1 and {_MAX_PORT}, not {port}")
-    return Stream(_discover(_lookups(hosts), timeout, port))
+    lookups: list[Lookup] = (
+        [_all_destinations]
+        if hosts is None
+        else [partial(_resolve, host) for host in check_hosts(hosts)]
+    )
+    return Stream(_discover(lookups, timeout, check_discovery_port(port)))
 
 
-def _lookups(hosts: Hosts) -> list[Lookup]:
-    """Return the functions that find the destinations: one for each of `hosts`, if given."""
-    if hosts is None:
-        return [_all_destinations]
+def check_hosts(hosts: Iterable[str]) -> list[str]:
+    """Return `hosts` as a list; raise `TypeError` unless each is a string."""
     if isinstance(hosts, str):
         raise TypeError("hosts must be an iterable of names, not a string")
-    return [partial(_resolve, check_str("each of hosts", host)) for host in hosts]
+    return [check_str("each of hosts", host) for host in hosts]
+
+
+def check_discovery_port(port: int) -> int:
+    """Return `port`; raise `TypeError` or `ValueError` if it is not the number of a UDP port."""
+    if not 0 < check_int("port", port) <= _MAX_PORT:
+        raise ValueError(f"port must be between 1 and {_MAX_PORT}, not {port}")
+    return port
 
 
 async def _discover(

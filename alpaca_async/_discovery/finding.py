@@ -155,7 +155,9 @@ async def find_camera(
     Raises:
         OperationFailed: the id does not tell which camera is meant; or the server at
             `last_address` fails.
+        ValueError: `unique_id` is empty, as it is for the cameras of some servers.
     """
+    check_unique_id(unique_id)
     failed: set[str] = set()
     neighbours = _SHARED_IDS.devices(("camera", unique_id))
     servers = discover(hosts, timeout=timeout, port=port)
@@ -174,6 +176,13 @@ async def find_camera(
             f"{_places(neighbours.union(found))} have the same; use the address instead"
         )
     return moved[0] if moved else None
+
+
+def check_unique_id(unique_id: str) -> str:
+    """Return `unique_id`; raise `ValueError` if it is empty."""
+    if not check_str("unique_id", unique_id):
+        raise ValueError("unique_id must not be empty: such cameras cannot be told apart")
+    return unique_id
 
 
 def _find_cameras(

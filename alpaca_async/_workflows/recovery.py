@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from alpaca_async._address import origin
 from alpaca_async._device.patience import Patience
-from alpaca_async._discovery.discovery import DISCOVERY_PORT
-from alpaca_async._discovery.finding import find_camera
+from alpaca_async._discovery.discovery import (
+    DISCOVERY_PORT,
+    check_discovery_port,
+    check_hosts,
+)
+from alpaca_async._discovery.finding import check_unique_id, find_camera
 from alpaca_async._errors import (
     AlpacaError,
     IncompleteImage,
@@ -73,8 +77,11 @@ class Reconnect:
     def __post_init__(self) -> None:
         check_duration("timeout", self.timeout)
         check_duration("interval", self.interval)
-        if isinstance(self.hosts, str):
-            raise TypeError("hosts must be a tuple of names, not a string")
+        check_discovery_port(self.port)
+        if self.unique_id is not None:
+            check_unique_id(self.unique_id)
+        if self.hosts is not None:
+            check_hosts(self.hosts)
 
 
 _SAME_ADDRESS: Final = Reconnect()

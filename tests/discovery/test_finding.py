@@ -97,6 +97,11 @@ async def test_devices_of_different_types_may_have_the_same_id(
     assert "the same unique id" not in caplog.text
 
 
+async def test_cameras_without_an_id_are_not_searched_for() -> None:
+    with pytest.raises(ValueError, match="unique_id must not be empty"):
+        await find_camera("", LOCALHOST)
+
+
 async def test_a_found_camera_can_be_used() -> None:
     async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
         found = await find_camera("id of a", LOCALHOST, port=server.discovery_port)

@@ -345,6 +345,12 @@ async def test_a_camera_behind_https_is_not_searched_for(client: AlpacaClient) -
 def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match="not a string"):
         Reconnect(hosts="localhost")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="each of hosts must be a string"):
+        Reconnect(hosts=(7,))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="port must be between"):
+        Reconnect(port=0)
+    with pytest.raises(ValueError, match="unique_id must not be empty"):
+        Reconnect(unique_id="")
     with pytest.raises(ValueError, match="timeout"):
         Reconnect(timeout=-1)
     with pytest.raises(ValueError, match="interval"):
