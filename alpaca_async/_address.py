@@ -49,6 +49,11 @@ def origin(address: str) -> str:
     return f"{scheme}://{_host(address, match)}:{port}"
 
 
+def host_and_port(host: str, port: int) -> str:
+    """Return `host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def check_device_number(address: str, number: int) -> int:
     """Return `number`; raise `ValueError` if it cannot be one, or looks like the port."""
     if not 0 <= number <= _MAX_DEVICE_NUMBER:

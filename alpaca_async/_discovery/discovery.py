@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from anyio import to_thread
 
+from alpaca_async._address import host_and_port
 from alpaca_async._errors import MalformedResponse, TransportError
 from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import (
@@ -64,7 +65,7 @@ class DiscoveredServer:
     @property
     def address(self) -> str:
         """`host:port`, as `AlpacaClient.camera` takes it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 def discover(
@@ -166,7 +167,7 @@ class _DiscoverySocket(asyncio.DatagramProtocol):
         self._socket = raw_socket
         self._on_reply = on_reply
         self._closed = asyncio.Event()
-        self._transport: asyncio.DatagramTransport
+        self._transport: asyncio.DatagramTransport | None = None
 
     def send_request(self, destination: Destination, port: int) -> None:
         """Send the request; log a destination that cannot be reached."""
@@ -178,8 +179,11 @@ class _DiscoverySocket(asyncio.DatagramProtocol):
 
     async def aclose(self) -> None:
         """Close the socket."""
-        self._transport.abort()
-        await self._closed.wait()
+        if self._transport is None:
+            self._socket.close()
+        else:
+            self._transport.abort()
+            await self._closed.wait()
 
     # Callbacks of asyncio
 
@@ -224,20 +228,14 @@ async def _open_socket(
     family: socket.AddressFamily, on_reply: Callable[[bytes, str], None]
 ) -> _DiscoverySocket:
     raw_socket = _bound_socket(family)
-    opening = asyncio.ensure_future(
-        asyncio.get_running_loop().create_datagram_endpoint(
-            partial(_DiscoverySocket, raw_socket, on_reply), sock=raw_socket
-        )
-    )
+    sock = _DiscoverySocket(raw_socket, on_reply)
     try:
-        await wait_for_end(opening)  # if cancelled itself, uvloop would leave the socket open
-        _, sock = opening.result()
-    except asyncio.CancelledError:
-        if opening.exception() is None:
-            await finish(opening.result()[1].aclose())
-        raise
-    except OSError:
-        raw_socket.close()
+        # Cancelled itself, uvloop would leave the socket open.
+        await finish(
+            asyncio.get_running_loop().create_datagram_endpoint(lambda: sock, sock=raw_socket)
+        )
+    except BaseException:
+        await finish(sock.aclose())
         raise
     return sock
 

@@ -20,6 +20,7 @@ import typer
 from anyio import to_thread
 from rich.text import Text
 
+from alpaca_async._address import host_and_port
 from alpaca_async._discovery.finding import find_cameras
 from alpaca_async._group.member import CameraAddress
 
@@ -200,9 +201,8 @@ def _names_of_this_computer() -> tuple[str, ...]:
 
 
 def _url(host: str, port: int, token: str | None) -> str:
-    name = platform.node() or "localhost" if _is_wildcard(host) else host
-    shown = f"[{name}]" if ":" in name else name
-    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    name = (platform.node() or "localhost") if _is_wildcard(host) else host
+    return f"http://{host_and_port(name, port)}/" + (f"?token={token}" if token else "")
 
 
 def _announce(url: str, cameras: int, folder: Path) -> None:

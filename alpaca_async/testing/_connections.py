@@ -4,62 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from abc import abstractmethod
 
 from ._faults import Peer
 from ._listener import Listener
+from ._local_server import LocalServer
 from ._message import HEAD_LIMIT, BrokenMessage
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 logger = logging.getLogger("alpaca_async.testing")
 
 
-class ConnectionServer(ABC):
+class ConnectionServer(LocalServer):
     """Listens on `host` and `port`, and handles each connection with `_serve`.
 
     It is an async context manager on the running loop; synchronous callers use `run_in_thread`.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._host = host
+        super().__init__(host)
         self._port = port
         self._listener: Listener | None = None
         self._clients: dict[asyncio.Task[None], Peer] = {}
-
-    @property
-    def port(self) -> int:
-        """The TCP port; raises `RuntimeError` while it does not run."""
-        if self._listener is None:
-            raise RuntimeError("The proxy does not run")
-        return self._listener.port
-
-    @property
-    def address(self) -> str:
-        """`host:port` for clients; raises `RuntimeError` while it does not run."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{host}:{self.port}"
 
     @property
     def connections(self) -> int:
         """How many clients are connected."""
         return len(self._clients)
 
-    async def __aenter__(self) -> Self:
-        """Start to listen; raise `OSError` if the address is taken."""
+    def _listening_port(self) -> int | None:
+        return self._listener and self._listener.port
+
+    async def _start(self) -> None:
         self._listener = Listener((self._host, self._port), self._accept, limit=HEAD_LIMIT)
         self._update_listener()
-        return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Reset every connection and release the port."""
+    async def _stop(self) -> None:
         listener, self._listener = self._listener, None
         if listener is None:
             return

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ._connections import ConnectionServer
@@ -142,11 +142,10 @@ class FaultProxy(ConnectionServer):
 
     # Running
 
-    async def __aenter__(self) -> Self:
-        """Start to listen; raise `OSError` if the address is taken."""
+    async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        return await super().__aenter__()
+        await super()._start()
 
     def _update_listener(self) -> None:
         """Start or stop listening, as the rules demand."""

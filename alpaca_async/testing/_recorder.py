@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from alpaca_async._address import origin
@@ -98,16 +98,16 @@ class RecordingProxy(ConnectionServer):
         """How many exchanges are in the file."""
         return self._recorded
 
-    async def __aenter__(self) -> Self:
-        """Create the file and start to listen; raise `OSError` if either is not possible."""
-        await asyncio.to_thread(self._create)
+    async def _start(self) -> None:
+        self._written = 0
         try:
-            await super().__aenter__()
-        except OSError:
-            await asyncio.to_thread(self._path.unlink)
+            await finish(asyncio.to_thread(self._create))
+            await super()._start()
+        except BaseException:
+            if self._written:  # else the file is not ours
+                await finish(asyncio.to_thread(self._path.unlink))
             raise
         self._started = time.monotonic()
-        return self
 
     def _create(self) -> None:
         with self._path.open("xb") as file:

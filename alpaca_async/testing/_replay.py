@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from ._connections import ConnectionServer
 from ._message import BrokenMessage, make_reply, read_request
@@ -56,14 +56,13 @@ class ReplayServer(ConnectionServer):
         self._speed_up = speed_up
         self._scripts: dict[str, Script] = {}
 
-    async def __aenter__(self) -> Self:
-        """Read the file and start to listen; raise `OSError` if either is not possible."""
+    async def _start(self) -> None:
         exchanges = await asyncio.to_thread(read_session, self._path)
         by_device: defaultdict[str, list[RecordedExchange]] = defaultdict(list)
         for exchange in exchanges:
             by_device[device_of(exchange.target)].append(exchange)
         self._scripts = {device: Script(recorded) for device, recorded in by_device.items()}
-        return await super().__aenter__()
+        await super()._start()
 
     async def _serve(self, client: Peer) -> None:
         while not client.gone:

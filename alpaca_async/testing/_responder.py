@@ -9,7 +9,10 @@ import logging
 import socket
 import sys
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from alpaca_async._tasks import finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -24,19 +27,16 @@ logger = logging.getLogger("alpaca_async")
 class Responder(asyncio.DatagramProtocol):
     """Answers discovery requests on one UDP socket."""
 
-    def __init__(self, alpaca_port: int) -> None:
-        self._answer = json.dumps({"AlpacaPort": alpaca_port}).encode()
-        self._transport: asyncio.DatagramTransport
-
-    @property
-    def port(self) -> int:
+    def __init__(self, listening: socket.socket, alpaca_port: int) -> None:
+        self.port: int = listening.getsockname()[1]
         """The UDP port that it listens on."""
-        port: int = self._transport.get_extra_info("sockname")[1]
-        return port
+        self._answer = json.dumps({"AlpacaPort": alpaca_port}).encode()
+        self._socket = listening
+        self._transport: asyncio.DatagramTransport | None = None
 
     def close(self) -> None:
         """Close the socket in the next iteration of the event loop."""
-        self._transport.abort()
+        (self._transport.abort if self._transport else self._socket.close)()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport for sending."""
@@ -44,7 +44,7 @@ class Responder(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Answer a discovery request; the bytes after it are reserved."""
-        if data.startswith(_DISCOVERY_REQUEST):
+        if self._transport is not None and data.startswith(_DISCOVERY_REQUEST):
             self._transport.sendto(self._answer, addr)
 
 
@@ -57,8 +57,7 @@ async def discovery_responders(
     try:
         yield
     finally:
-        for responder in responders:
-            responder.close()
+        close_responders(responders)
 
 
 async def open_responders(hosts: Iterable[str], port: int, alpaca_port: int) -> list[Responder]:
@@ -67,19 +66,47 @@ async def open_responders(hosts: Iterable[str], port: int, alpaca_port: int) -> 
     Broadcasts are received at 0.0.0.0 and at loopback addresses, multicasts at `::`.
     """
     responders: list[Responder] = []
-    for host in hosts:
-        for each in (host, _LOOPBACK_BROADCAST) if host.startswith("127.") else (host,):
+    try:
+        for host in chain.from_iterable(map(_answered_hosts, hosts)):
             try:
-                responder = await _open(each, port, alpaca_port)
+                responder = await _open(host, port, alpaca_port)
             except OSError as error:
-                logger.warning("cannot answer discovery at %s, port %d: %s", each, port, error)
+                logger.warning("cannot answer discovery at %s, port %d: %s", host, port, error)
             else:
                 responders.append(responder)
                 port = responder.port
+    except BaseException:
+        close_responders(responders)
+        raise
     return responders
 
 
+def close_responders(responders: Iterable[Responder]) -> None:
+    """Close the sockets in the next iteration of the event loop."""
+    for responder in responders:
+        responder.close()
+
+
+def _answered_hosts(host: str) -> tuple[str, ...]:
+    return (host, _LOOPBACK_BROADCAST) if host.startswith("127.") else (host,)
+
+
 async def _open(host: str, port: int, alpaca_port: int) -> Responder:
+    listening = _bound_socket(host, port)
+    responder = Responder(listening, alpaca_port)
+    try:
+        # Cancelled itself, uvloop would leave the socket open.
+        await finish(
+            asyncio.get_running_loop().create_datagram_endpoint(lambda: responder, sock=listening)
+        )
+    except BaseException:
+        responder.close()
+        raise
+    return responder
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    """Return a UDP socket that is bound to `host` and `port`."""
     v6 = ":" in host
     listening = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -91,13 +118,10 @@ async def _open(host: str, port: int, alpaca_port: int) -> Responder:
             _join_multicast_group(listening)
         listening.setblocking(False)
         listening.bind((host, port))
-        _, responder = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: Responder(alpaca_port), sock=listening
-        )
     except BaseException:
         listening.close()
         raise
-    return responder
+    return listening
 
 
 def _join_multicast_group(listening: socket.socket) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from anyio.from_thread import start_blocking_portal
@@ -13,13 +13,13 @@ from uvicorn.server import ServerState
 from ._app import Application, WireOptions
 from ._basic_auth import BasicAuthMiddleware
 from ._camera import SimulatedCamera
-from ._responder import open_responders
+from ._local_server import LocalServer
+from ._responder import close_responders, open_responders
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Generator, Iterable
     from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
 
     from ._core import SimulatedDevice
     from ._responder import Responder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SimulatorServer:
+class SimulatorServer(LocalServer):
     """Serves `devices`, such as cameras, on `host` and `port`.
 
     The number of a device is its position among those of its type.
@@ -56,8 +56,8 @@ class SimulatorServer:
         discovery_port: int | None = None,
         auth: tuple[str, str] | None = None,
     ) -> None:
+        super().__init__(host)
         self.devices = tuple(devices)
-        self._host = host
         self._port = port
         self._discovery_port = discovery_port
         self._responders: list[Responder] = []
@@ -87,24 +87,10 @@ class SimulatorServer:
         return tuple(each for each in self.devices if isinstance(each, SimulatedCamera))
 
     @property
-    def port(self) -> int:
-        """The TCP port; raises `RuntimeError` while the server does not run."""
-        if self._listener is None:
-            raise RuntimeError("The server does not run")
-        port: int = self._listener.sockets[0].getsockname()[1]
-        return port
-
-    @property
-    def address(self) -> str:
-        """`host:port` for clients; raises `RuntimeError` while the server does not run."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"{host}:{self.port}"
-
-    @property
     def discovery_port(self) -> int:
         """The UDP port for discovery; raises `RuntimeError` if discovery is not answered."""
         if not self._responders:
-            raise RuntimeError("The server does not answer discovery")
+            raise RuntimeError("the server does not answer discovery")
         return self._responders[0].port
 
     @property
@@ -112,17 +98,22 @@ class SimulatorServer:
         """How many connections are open."""
         return len(self._state.connections)
 
-    async def __aenter__(self) -> Self:
-        """Start to listen; raise `OSError` if the address is taken."""
+    def _listening_port(self) -> int | None:
+        if self._listener is None:
+            return None
+        port: int = self._listener.sockets[0].getsockname()[1]
+        return port
+
+    async def _start(self) -> None:
         if not self._config.loaded:
             self._config.load()
         self._listener = await asyncio.get_running_loop().create_server(
-            self._protocol, self._host, self._port, ssl=self._ssl
+            self._protocol, self._host, self._port, ssl=self._ssl, start_serving=False
         )
+        await self._listener.start_serving()  # apart: a cancelled create_server leaves it open
         if self._discovery_port is not None:
             hosts = [listening.getsockname()[0] for listening in self._listener.sockets]
             self._responders = await open_responders(hosts, self._discovery_port, self.port)
-        return self
 
     def _protocol(self) -> asyncio.Protocol:
         # uvicorn's own Server would add signal handlers, a periodic task and a slow shutdown.
@@ -132,19 +123,13 @@ class SimulatorServer:
         )
         return connection
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Abort every connection and wait for its tasks."""
+    async def _stop(self) -> None:
         listener, self._listener = self._listener, None
         if listener is None:
             return
         listener.close()
-        while self._responders:
-            self._responders.pop().close()
+        responders, self._responders = self._responders, []
+        close_responders(responders)
         for connection in list(self._state.connections):
             transport: asyncio.Transport = connection.transport
             transport.abort()

@@ -6,7 +6,6 @@ import logging
 import socket
 from contextlib import AsyncExitStack
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -18,7 +17,7 @@ from alpaca_async._address import origin
 from alpaca_async._discovery import discovery
 from alpaca_async._discovery.discovery import port_in_reply
 from alpaca_async._discovery.interfaces import LOOPBACK, MULTICAST_GROUP, Destination
-from tests.conditions import until
+from tests.conditions import open_files, until
 from tests.virtual_time import in_virtual_time, now
 
 from .udp import answering, naming
@@ -279,10 +278,6 @@ async def test_without_any_socket_one_error_is_raised(monkeypatch: pytest.Monkey
     sockets_without(monkeypatch, socket.AF_INET, socket.AF_INET6)
     with pytest.raises(TransportError, match=r"cannot open a discovery socket: .*not supported"):
         await found(9)
-
-
-def open_files() -> int:
-    return len([*Path("/proc/self/fd").iterdir()])
 
 
 async def test_a_socket_that_cannot_be_used_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

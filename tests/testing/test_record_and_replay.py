@@ -258,6 +258,15 @@ async def test_a_port_in_use_leaves_no_file(path: Path, address: str) -> None:
     assert not list_of(path.parent)
 
 
+async def test_a_start_that_is_cancelled_leaves_no_file(path: Path, address: str) -> None:
+    starting = asyncio.create_task(RecordingProxy(address, path).__aenter__())
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    assert starting.cancelled()
+    assert not list_of(path.parent)
+
+
 async def test_a_full_file_ends_with_a_complete_line(
     path: Path, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

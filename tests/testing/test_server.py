@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import statistics
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ from alpaca_async._enums import SensorType
 from alpaca_async._errors import InvalidOperationException
 from alpaca_async._protocol.imagebytes import ImageHeader, decode_imagebytes
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from tests.conditions import open_files, until
 
 from .conftest import http_client, wired
 
@@ -366,6 +368,25 @@ async def test_it_can_be_entered_again(make_camera: MakeCamera) -> None:
             reply = await client.get("/api/v1/camera/0/name")
             assert reply.status_code == 200
     await server.__aexit__(None, None, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the open files in /proc")
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_start_that_is_cancelled_leaves_no_socket(
+    make_camera: MakeCamera, steps: int
+) -> None:
+    server = SimulatorServer([make_camera()], discovery_port=0)
+    async with server:  # libuv opens a file of its own with the first server
+        pass
+    before = open_files()
+    starting = asyncio.create_task(server.__aenter__())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    if not starting.cancelled():
+        await server.__aexit__(None, None, None)
+    await until(lambda: open_files() == before)
 
 
 async def test_a_taken_port_is_an_error(make_camera: MakeCamera) -> None:
