@@ -134,9 +134,10 @@ class FaultProxy(ConnectionServer):
     def count(self, fault: str | None = None, member: str | None = None) -> int:
         """Return how many faults were injected: of one kind or all, for one member or all."""
         member = member and _normalized_member(member)
+        counts = list(self._counts.items())  # copied: the thread of the proxy may add to them
         return sum(
             count
-            for (name, counted_member), count in self._counts.items()
+            for (name, counted_member), count in counts
             if fault in {None, name} and member in {None, counted_member}
         )
 

@@ -513,3 +513,18 @@ def test_rules_can_be_changed_from_another_thread() -> None:
         proxy.add("windows_error")
         assert ask(proxy.address) == -2146233088
         assert proxy.count() == 1
+
+
+def test_faults_can_be_counted_while_another_thread_injects_them() -> None:
+    proxy = FaultProxy("127.0.0.1:1")
+
+    def inject() -> None:
+        for number in range(3000):
+            proxy._counts["drip", str(number)] += 1
+
+    thread = threading.Thread(target=inject)
+    thread.start()
+    while thread.is_alive():
+        assert proxy.count() <= 3000
+    thread.join()
+    assert proxy.count() == 3000
