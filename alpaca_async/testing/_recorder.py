@@ -154,7 +154,10 @@ class RecordingProxy(ConnectionServer):
         async with self._lock:
             line = await asyncio.to_thread(partial(self._line, reply))
             if self._written + len(line) > MAX_FILE:
-                logger.warning("%s is full: the rest of the session is not recorded", self._path)
+                if self._written < MAX_FILE:
+                    logger.warning(
+                        "%s is full: the rest of the session is not recorded", self._path
+                    )
                 self._written = MAX_FILE
                 return
             self._written += await asyncio.to_thread(self._append, line)

@@ -52,6 +52,8 @@ class ReplayServer(ConnectionServer):
         speed_up: float = math.inf,
     ) -> None:
         super().__init__(host, port)
+        if not speed_up > 0:
+            raise ValueError(f"speed_up must be positive, not {speed_up}")
         self._path = path
         self._speed_up = speed_up
         self._scripts: dict[str, Script] = {}
