@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 from alpaca_async._enums import CalibratorStatus, CoverStatus
 
 from ._core import SimulatedDevice
-from ._motion import Motion, at_rest
+from ._motion import Motion, at_rest, speed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +49,8 @@ class SimulatedCoverCalibrator(SimulatedDevice):
     def __post_init__(self) -> None:
         """Start at rest, with the calibrator off."""
         super().__post_init__()
-        self._motion = at_rest(_OPEN if self.initially_open else _CLOSED, 1 / self.opening_time)
+        speed = speed_of(_OPEN - _CLOSED, self.opening_time)
+        self._motion = at_rest(_OPEN if self.initially_open else _CLOSED, speed)
         self._former = self._commanded = _Light(on=False, brightness=0)
         self._changes_from = self._steady_from = 0.0
         """When the calibrator begins to change, and when it has its brightness."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ._core import SimulatedDevice
-from ._motion import Motion, at_rest
+from ._motion import Motion, at_rest, speed_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ class SimulatedFilterWheel(SimulatedDevice):
     def __post_init__(self) -> None:
         """Start with the first filter in place."""
         super().__post_init__()
-        self._motion = at_rest(0, 1 / self.seconds_per_filter)
+        self._motion = at_rest(0, speed_of(1, self.seconds_per_filter))
 
     @property
     def filter(self) -> SimulatedFilter:

@@ -38,6 +38,11 @@ class Motion:
         return Motion(position, position, self.speed, now)
 
 
+def speed_of(distance: float, seconds: float) -> float:
+    """Return the speed of a movement; `inf` if it takes no time."""
+    return distance / seconds if seconds else math.inf
+
+
 def at_rest(position: float, speed: float) -> Motion:
     """Return a movement that is over."""
     return Motion(position, position, speed)

@@ -6,6 +6,7 @@ import pytest
 
 from alpaca_async import (
     AlpacaClient,
+    CoverStatus,
     InvalidValueException,
     OperationFailed,
     OperationTimeout,
@@ -16,6 +17,13 @@ from tests.scripted import ScriptedServer, value
 from tests.virtual_time import in_virtual_time, now
 
 from .rigs import served
+
+
+async def test_a_simulated_wheel_may_take_no_time() -> None:
+    async with served(wheel={"seconds_per_filter": 0}, cover={"opening_time": 0}) as here:
+        await here.wheel.move_to(3)
+        assert await here.wheel.get_position() == 3
+        assert await here.cover.get_cover_state() is CoverStatus.OPEN
 
 
 @pytest.mark.parametrize(("chosen", "position"), [("B", 3), (3, 3), ("L", 0)])
