@@ -1,6 +1,7 @@
 """Runs a coroutine in an event loop where Ctrl-C cancels it and lets it clean up.
 
-SIGTERM does the same, and SIGHUP, which is sent when a terminal window is closed.
+SIGTERM does the same, and SIGHUP, which is sent when a terminal window is closed. A signal that is
+ignored, as SIGHUP is under nohup, stays ignored.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ async def _interruptible(coroutine: Coroutine[Any, Any, None]) -> None:
             cancelled = True
             loop.call_soon_threadsafe(task.cancel)
 
-    previous = {number: signal.signal(number, cancel_once) for number in _SIGNALS}
+    handled = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]  # nohup
+    previous = {number: signal.signal(number, cancel_once) for number in handled}
     try:
         await task
     except asyncio.CancelledError:

@@ -324,6 +324,18 @@ def test_signals_abort_the_exposure_once_and_disconnect_the_camera(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_closed_terminal_does_not_end_a_command_that_nohup_has_started(
+    run: Run, address: str, tmp_path: Path, simulated: SimulatedCamera
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ctrl_c_when(exposure_started(simulated), number=signal.SIGHUP):
+            assert run("expose", address, "-t", 1, "-o", tmp_path).exit_code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert simulated.count("abortexposure") == 0
+
+
 def test_repeated_ctrl_c_in_a_new_process_aborts_once(
     address: str, tmp_path: Path, simulated: SimulatedCamera
 ) -> None:
