@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -49,9 +48,8 @@ Reorder: TypeAlias = Callable[[Pixels], Awaitable[Pixels]]
 # Bytes of JSON text that are passed to a thread together.
 _JSON_PIECE: Final = 128 * 1024
 _JSON_START: Final = b"{"
+_UNTYPED: Final = "sends images without a Content-Type, which are treated as {}"
 _UNCOUNTED: Final = "states a Content-Length that counts only the pixels of its images"
-
-logger = logging.getLogger("alpaca_async")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,8 @@ async def download(
         limits.stall, limits.first_byte_limit, lambda: sink.nbytes + json_image.nbytes
     )
     requested = time.perf_counter()
-    receive = partial(_receive, sink=sink, json_image=json_image, stall=stall)
+    warn = partial(session.warn_once, server)
+    receive = partial(_receive, sink=sink, json_image=json_image, stall=stall, warn=warn)
     try:
         began, array, metadata, in_ascom_order = await session.receive_image(
             server, path, sink, number, stall, receive
@@ -130,7 +129,7 @@ async def download(
     finally:
         sink.release()
     if sink.uncounted():
-        session.warn_once(server, _UNCOUNTED)
+        warn(_UNCOUNTED)
     transfer = time.perf_counter() - began
     delivery = Delivery(began - requested, transfer, metadata.nbytes)
     return Downloaded(array, metadata, delivery, array.nbytes if sink.nbytes else None)
@@ -146,11 +145,16 @@ class _Received(NamedTuple):
 
 
 async def _receive(
-    response: Response, *, sink: ImageSink, json_image: _JsonImage, stall: StallGuard
+    response: Response,
+    *,
+    sink: ImageSink,
+    json_image: _JsonImage,
+    stall: StallGuard,
+    warn: Callable[[str], None],
 ) -> _Received:
     began = time.perf_counter()
     chunks = response.stream
-    kind, first = await _media_type(response, chunks)
+    kind, first = await _media_type(response, chunks, warn)
     if kind == IMAGEBYTES:
         sink.expect(response.headers)
         await _copy_chunks(sink, first, chunks)
@@ -159,7 +163,9 @@ async def _receive(
     return _Received(began, *await json_image.read(first, chunks, stall), in_ascom_order=True)
 
 
-async def _media_type(response: Response, chunks: AsyncIterator[bytes]) -> tuple[str, bytes]:
+async def _media_type(
+    response: Response, chunks: AsyncIterator[bytes], warn: Callable[[str], None]
+) -> tuple[str, bytes]:
     """Return the media type of the reply, and the part of the body that was read to detect it."""
     if coding := encoding(response.headers):
         raise MalformedResponse(f"the image is compressed ({coding}), which was not asked for")
@@ -168,7 +174,7 @@ async def _media_type(response: Response, chunks: AsyncIterator[bytes]) -> tuple
     if not kind:
         first = await anext(chunks, b"")
         kind = JSON if first.lstrip().startswith(_JSON_START) else IMAGEBYTES
-        logger.warning("an image reply without a Content-Type is treated as %s", kind)
+        warn(_UNTYPED.format(kind))
     if kind not in (IMAGEBYTES, JSON):
         raise MalformedResponse(f"the media type {kind} is neither {IMAGEBYTES} nor {JSON}")
     return kind, first

@@ -183,8 +183,10 @@ async def test_a_media_type_with_parameters_and_a_missing_one_are_accepted(
     content_type: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with OneImage(http(image(ramp(3, 7)), content_type)) as camera:
-        np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
-    assert ("treated as application/imagebytes" in caplog.text) == (not content_type)
+        for _ in range(2):
+            np.testing.assert_array_equal(await camera.get_image_array(), ramp(3, 7))
+    warnings = caplog.text.count("treated as application/imagebytes; this is not logged again")
+    assert warnings == (not content_type)
 
 
 GOOD = image(ramp(3, 7))
