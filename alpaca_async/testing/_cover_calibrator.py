@@ -24,7 +24,7 @@ class _Light(NamedTuple):
     brightness: int
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class SimulatedCoverCalibrator(SimulatedDevice):
     """A cover with a light for flat fields, in software."""
 

@@ -33,8 +33,8 @@ class SimulatedExposure:
     narrowest_type: bool = False
     failure: AscomError | None = None
     """The error that the camera reports at the end instead of an image."""
-    _pixels: NDArray[Any] | None = None
-    _rendering: threading.Lock = field(default_factory=threading.Lock)
+    _pixels: NDArray[Any] | None = field(default=None, repr=False)
+    _rendering: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def exposed(self) -> float:

@@ -30,7 +30,7 @@ _FILTERS = (
 )
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class SimulatedFilterWheel(SimulatedDevice):
     """A filter wheel in software."""
 

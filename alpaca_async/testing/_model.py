@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from alpaca_async._enums import SensorType
@@ -16,7 +16,7 @@ ControlMode: TypeAlias = Literal["range", "list", "none"]
 """How gain or offset is set: as a value, as the index of a name, or not at all."""
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class DeviceModel:
     """The properties that every simulated device has.
 
@@ -48,8 +48,14 @@ class DeviceModel:
         """Choose a random `unique_id` if there is none."""
         self.unique_id = self.unique_id or str(uuid.uuid4())
 
+    def __repr__(self) -> str:
+        """Return the arguments that are not the default ones."""
+        arguments = ((each, getattr(self, each.name)) for each in fields(self) if each.repr)
+        given = (f"{each.name}={value!r}" for each, value in arguments if value != each.default)
+        return f"{type(self).__name__}({', '.join(given)})"
 
-@dataclass(kw_only=True, eq=False)
+
+@dataclass(kw_only=True, eq=False, repr=False)
 class CameraModel(DeviceModel):
     """The properties of a simulated camera.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _WORDS: Final = {"true": True, "false": False}
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False, repr=False)
 class SimulatedSafetyMonitor(SimulatedDevice):
     """A safety monitor in software. A client changes it with the action `SetSafe`."""
 

@@ -16,7 +16,7 @@ from alpaca_async._errors import (
     NotConnectedException,
     NotImplementedException,
 )
-from alpaca_async.testing import SimulatedCamera
+from alpaca_async.testing import SimulatedCamera, SimulatedFocuser
 from alpaca_async.testing._sensor import Sensor, Shot
 
 if TYPE_CHECKING:
@@ -589,3 +589,11 @@ def test_requests_are_recorded_and_counted(make_camera: MakeCamera) -> None:
 def test_every_camera_has_its_own_unique_id() -> None:
     assert SimulatedCamera().unique_id != SimulatedCamera().unique_id
     assert SimulatedCamera(unique_id="me").unique_id == "me"
+
+
+def test_the_repr_has_what_was_given() -> None:
+    camera = SimulatedCamera(unique_id="one", width=64, clock=lambda: 0.0)
+    assert repr(camera) == "SimulatedCamera(unique_id='one', width=64)"
+    assert repr(SimulatedFocuser(unique_id="two", speed=5.0)) == (
+        "SimulatedFocuser(unique_id='two', speed=5.0)"
+    )
