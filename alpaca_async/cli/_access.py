@@ -15,6 +15,7 @@ import typer
 from alpaca_async._camera import AlpacaClient
 from alpaca_async._http.tls import pinned
 
+from ._extras import extras_for, require
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ class Access:
     def to(cls, addresses: Sequence[str], user: str | None, pins: list[str] | None) -> Self:
         """Return the access to `addresses`; ask for the password if it is not known.
 
-        Raises `UsageError` if a fingerprint is not one or would not be checked, or if the
-        password cannot be asked for.
+        Raises `MissingExtra` if the simulator is wanted and not installed. Raises `UsageError` if a
+        fingerprint is not one or would not be checked, or if the password cannot be asked for.
         """
+        require(*extras_for(addresses))
         verify = _pinned(addresses, pins) if pins else True
         return cls(None if user is None else (user, _password_of(user)), verify)
 

@@ -12,10 +12,9 @@ from rich.table import Table
 from ._access import Access, Pins, User
 from ._console import ERR, print_json, print_sentence, print_table, report_errors
 from ._event_loop import run
-from ._extras import require
 from ._findings import findings
 from ._probe import Calls, Frames, Measurements, measure, observed_client
-from ._server import Address, AsJson, Device, Keep, connected, extras_for, server_address
+from ._server import Address, AsJson, Device, Keep, connected, server_address
 from ._units import duration, megabytes
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter for each option
     connected during the measurement.
     """
     with report_errors():
-        require(*extras_for(address))
         access = Access.to([address], user, pin)
         run(_bench(address, device, access, calls, frames, exposure, keep=keep, as_json=as_json))
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from ._access import Access, Pins, User
 from ._console import print_note, report_errors
 from ._event_loop import run
-from ._extras import require
 from ._frames import (
     Count,
     Duration,
@@ -15,12 +14,12 @@ from ._frames import (
     FullFrameBinning,
     Gain,
     Output,
-    prepare_files,
+    prepare,
     take_frames,
 )
 from ._rig import Rig, connected_all, rig_at
 from ._rig import dark as darkened
-from ._server import Address, AsJson, Device, Keep, extras_for
+from ._server import Address, AsJson, Device, Keep  # noqa: TC001 - typer evaluates them
 from ._settings import Settings
 
 
@@ -43,7 +42,6 @@ def dark(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if it was open. After an error or Ctrl-C it stays closed.
     """
     with report_errors():
-        require(*extras_for(address))
         access = Access.to([address], user, pin)
         frames = FrameOptions(
             duration=duration,
@@ -64,8 +62,7 @@ async def _dark(
         rig_at(address, number, access) as rig,
         connected_all(rig.camera, rig.cover, keep=keep),
     ):
-        files = await prepare_files(frames)
-        await frames.settings.apply(rig.camera)
+        files = await prepare(rig.camera, frames)
         await _warn_of_light(rig)
         async with darkened(rig.cover):
             await take_frames(rig.camera, frames, files)

@@ -12,7 +12,6 @@ from alpaca_async._protocol.pixeltype import PixelType
 from ._access import Access, Pins, User
 from ._console import report_errors
 from ._event_loop import run
-from ._extras import require
 from ._frames import (
     Binning,
     Count,
@@ -20,10 +19,10 @@ from ._frames import (
     FrameOptions,
     Gain,
     Output,
-    prepare_files,
+    prepare,
     take_frames,
 )
-from ._server import Address, AsJson, Device, Keep, camera_at, connected, extras_for
+from ._server import Address, AsJson, Device, Keep, camera_at, connected
 from ._settings import Region, Settings
 from ._usage import UsageError
 
@@ -77,7 +76,6 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
     present values.
     """
     with report_errors():
-        require(*extras_for(address))
         access = Access.to([address], user, pin)
         frames = FrameOptions(
             duration=duration,
@@ -99,8 +97,7 @@ async def _expose(
     address: str, number: int, access: Access, frames: FrameOptions, *, keep: bool
 ) -> None:
     async with camera_at(address, number, access) as camera, connected(camera, keep=keep):
-        files = await prepare_files(frames)
-        await frames.settings.apply(camera)
+        files = await prepare(camera, frames)
         await take_frames(camera, frames, files)
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+SIMULATOR: Final = "sim"
+"""The address of a simulated rig that exists while the command runs."""
 
 _PACKAGES: Final = {
     "cli": ("typer", "rich"),
@@ -19,6 +25,11 @@ class MissingExtra(Exception):
         super().__init__(
             f'a package is missing; install it with: pip install "alpaca_async[{",".join(extras)}]"'
         )
+
+
+def extras_for(addresses: Container[str]) -> tuple[str, ...]:
+    """Return the extras that `addresses` need."""
+    return ("testing",) if SIMULATOR in addresses else ()
 
 
 def require(*extras: str) -> None:

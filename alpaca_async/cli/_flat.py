@@ -14,18 +14,17 @@ from alpaca_async._pixels.saturation import full_scale
 from ._access import Access, Pins, User
 from ._console import print_note, report_errors
 from ._event_loop import run
-from ._extras import require
 from ._frames import (
     Count,
     FrameOptions,
     FullFrameBinning,
     Gain,
     Output,
-    prepare_files,
+    prepare,
     take_frames,
 )
 from ._rig import Filter, connected_all, lit, rig_at, select_filter
-from ._server import Address, AsJson, Device, Keep, extras_for
+from ._server import Address, AsJson, Device, Keep  # noqa: TC001 - typer evaluates them
 from ._settings import Settings
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ def flat(  # noqa: PLR0913, PLR0917 - one parameter for each option
     the cover open if it was. After an error or Ctrl-C the cover stays closed.
     """
     with report_errors():
-        require(*extras_for(address))
         access = Access.to([address], user, pin)
         frames = FrameOptions(
             duration=max_time,
@@ -105,8 +103,7 @@ async def _flat(
         rig_at(address, number, access) as rig,
         connected_all(rig.camera, rig.cover, rig.wheel, keep=keep),
     ):
-        files = await prepare_files(frames)
-        await frames.settings.apply(rig.camera)
+        files = await prepare(rig.camera, frames)
         name = await select_filter(rig.wheel, wanted)
         header = {"IMAGETYP": "Flat Frame", "FILTER": name}
         async with lit(rig.cover, brightness):

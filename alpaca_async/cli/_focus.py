@@ -13,10 +13,9 @@ import typer
 from ._access import Access, Pins, User
 from ._console import Interrupted, print_json_line, print_line, report_errors
 from ._event_loop import run
-from ._extras import require
 from ._frames import Duration, FullFrameBinning, Gain  # noqa: TC001 - typer evaluates them
 from ._rig import Filter, connected_all, rig_at, select_filter
-from ._server import Address, AsJson, Device, Keep, extras_for
+from ._server import Address, AsJson, Device, Keep  # noqa: TC001 - typer evaluates them
 from ._settings import Settings
 from ._usage import UsageError
 
@@ -76,7 +75,6 @@ def focus(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from below, because of backlash. The focuser returns to where it was after an error or Ctrl-C.
     """
     with report_errors():
-        require(*extras_for(address))
         access = Access.to([address], user, pin)
         options = FocusOptions(
             duration=duration,

@@ -79,9 +79,11 @@ class FrameOptions:
     as_json: bool
 
 
-async def prepare_files(options: FrameOptions) -> FrameFiles:
-    """Return the files for `options`; raise the errors of `FrameFiles`."""
-    return await to_thread.run_sync(partial(FrameFiles, options.folder, options.prefix))
+async def prepare(camera: AsyncCamera, options: FrameOptions) -> FrameFiles:
+    """Return the files for `options`, and apply the settings; raise the errors of both."""
+    files = await to_thread.run_sync(partial(FrameFiles, options.folder, options.prefix))
+    await options.settings.apply(camera)
+    return files
 
 
 async def take_frames(camera: AsyncCamera, options: FrameOptions, files: FrameFiles) -> None:

@@ -15,10 +15,9 @@ from alpaca_async._facts import CameraInfo
 from ._access import Access, Pins, User
 from ._console import OUT, print_json, print_json_line, print_line, print_note, report_errors
 from ._event_loop import run
-from ._extras import require
 from ._member_values import Reading, document_of, read, record_of, table_of
 from ._members import complete_name, find, is_pattern, select, text_of
-from ._server import Address, AsJson, Device, camera_at, extras_for
+from ._server import Address, AsJson, Device, camera_at
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +78,6 @@ def get(  # noqa: PLR0913, PLR0917 - one parameter for each option
     NAME=VALUE, or NAME: and the reason why there is no value.
     """
     with report_errors():
-        require(*extras_for(address))
         options = GetOptions(
             address=address,
             access=Access.to([address], user, pin),

@@ -12,8 +12,7 @@ from rich.text import Text
 from ._access import Access, Pins, User
 from ._console import print_json, print_line, print_table, report_errors
 from ._event_loop import run
-from ._extras import require
-from ._server import Address, AsJson, Keep, connected, extras_for, server_address
+from ._server import Address, AsJson, Keep, connected, server_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -42,7 +41,6 @@ def info(
     A camera that is not connected is connected while its facts are read.
     """
     with report_errors():
-        require(*extras_for(address))
         access = Access.to([address], user, pin)
         run((_print_json if as_json else _print_tables)(address, device, access, keep=keep))
 

@@ -12,6 +12,7 @@ from alpaca_async._address import origin
 from alpaca_async._errors import AlpacaError
 
 from ._console import print_note
+from ._extras import SIMULATOR
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from alpaca_async._device.device import AsyncDevice
 
     from ._access import Access
-
-SIMULATOR: Final = "sim"
-"""The address of a simulated rig that exists while the command runs."""
 
 Address: TypeAlias = Annotated[
     str,
@@ -61,11 +59,6 @@ SIMULATED_SKY: Final = SkyOptions(stars=1500, sky_brightness=30.0, hot_pixel_fra
 _DISCONNECT_TIMEOUT: Final = 10.0
 
 logger = logging.getLogger("alpaca_async")
-
-
-def extras_for(address: str) -> tuple[str, ...]:
-    """Return the extras that `address` needs."""
-    return ("testing",) if address == SIMULATOR else ()
 
 
 @asynccontextmanager

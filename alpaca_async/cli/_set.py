@@ -14,11 +14,10 @@ from alpaca_async._tasks import wait_for_end
 from ._access import Access, Pins, User
 from ._console import Interrupted, print_json, report_errors
 from ._event_loop import run
-from ._extras import require
 from ._get import print_connect_hint, print_readings
 from ._member_values import document_of, read
 from ._members import GROUPS, complete_assignment, find
-from ._server import Address, AsJson, Device, camera_at, extras_for
+from ._server import Address, AsJson, Device, camera_at
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +63,6 @@ def set_(
     camera is connected or disconnected only by connected=true or connected=false.
     """
     with report_errors():
-        require(*extras_for(address))
         wanted = _parse(assignments)
         access = Access.to([address], user, pin)
         run(_set(address, device, wanted, access, as_json=as_json))

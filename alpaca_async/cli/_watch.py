@@ -14,8 +14,7 @@ from rich.live import Live
 from ._access import Access, Pins, User
 from ._console import OUT, print_json_line, print_line, report_errors
 from ._event_loop import run
-from ._extras import require
-from ._server import AsJson, extras_for, server_address
+from ._server import AsJson, server_address
 from ._snapshots import Snapshot, Watcher
 from ._watch_table import line_of, screen
 
@@ -90,7 +89,6 @@ def watch(
     In a pipe, each reading of a camera is one line, with --json one JSON document.
     """
     with report_errors():
-        require(*{extra for address in addresses for extra in extras_for(address)})
         run(
             _watch(
                 WatchOptions(

@@ -26,8 +26,8 @@ from alpaca_async._group.member import CameraAddress
 
 from ._access import Access, Pins, User
 from ._console import print_line, report_errors
-from ._extras import require
-from ._server import SIMULATED_SKY, SIMULATOR, check_address, extras_for
+from ._extras import SIMULATOR, extras_for, require
+from ._server import SIMULATED_SKY, check_address
 from ._serving import Host, Port, run_until_ctrl_c
 from ._usage import UsageError
 
@@ -87,7 +87,7 @@ def web(
     """
     with report_errors():
         wanted = addresses or []
-        require("web", *{extra for address in wanted for extra in extras_for(address)})
+        require("web", *extras_for(wanted))
         if user is not None and not wanted:
             raise UsageError("--user needs an ADDRESS: a password is not sent to whoever answers")
         access = Access.to(wanted, user, pin)
