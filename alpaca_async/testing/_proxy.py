@@ -89,14 +89,11 @@ class FaultProxy(ConnectionServer):
         what = _fault_named(fault)
         if unknown := options.keys() - what.options.keys():
             raise TypeError(f"{fault} has no option {', '.join(sorted(unknown))}")
-        if what.scope != "request" and (member or verb or device is not None):
-            raise ValueError(
-                f"{fault} happens before any request: it takes no member, verb or device"
-            )
-        if what.scope == "port" and (times is not None or after or probability < 1.0):
-            raise ValueError(
-                f"{fault} lasts until it is removed: it takes no times, after or probability"
-            )
+        _check_scope(
+            what,
+            selects_requests=bool(member or verb or device is not None),
+            is_limited=times is not None or after > 0 or probability < 1.0,
+        )
         member = _normalized_member(member) if member else _DEFAULT_MEMBERS.get(what.kind)
         self._rules_made += 1
         rule = FaultRule(
@@ -218,6 +215,18 @@ def _fault_named(name: str) -> Fault:
         hint = f"; did you mean {similar[0]!r}?" if similar else ""
         raise ValueError(f"there is no fault {name!r}{hint}")
     return FAULTS[name]
+
+
+def _check_scope(fault: Fault, *, selects_requests: bool, is_limited: bool) -> None:
+    """Raise `ValueError` if a fault of this scope cannot select requests, or be limited."""
+    if selects_requests and fault.scope != "request":
+        raise ValueError(
+            f"{fault.name} happens before any request: it takes no member, verb or device"
+        )
+    if is_limited and fault.scope == "port":
+        raise ValueError(
+            f"{fault.name} lasts until it is removed: it takes no times, after or probability"
+        )
 
 
 def _normalized_member(member: str) -> str:
