@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from enum import StrEnum
+from functools import partial
 from pathlib import Path  # noqa: TC003 - typer evaluates it
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.text import Text
@@ -22,7 +23,7 @@ from ._serving import MAX_PORT, Host, Port, local_address, run_until_ctrl_c
 from ._usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
     from alpaca_async.testing import FaultProxy, SimulatedRig, SimulatorServer
@@ -107,36 +108,40 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
             return
         faults = [FaultSpec.parse(text) for text in fault or []]
         deviations, specs = split_faults(faults)
-        width, height = _parse_size(size)
-        from alpaca_async.testing import SimulatedCamera, SimulatedRig  # noqa: PLC0415 - an extra
-
-        models = [
-            SimulatedCamera(
-                name=f"Simulated camera {number}" if cameras > 1 else "Simulated camera",
-                sensor=_TYPES[sensor],
-                sensor_name=f"SIM{width}",
-                width=width,
-                height=height,
-                interface_version=interface_version,
-                speed_up=speed_up,
-                seed=seed + number,
-                **SIMULATED_SKY,
-                **deviations,
-            )
-            for number in range(cameras)
-        ]
-
-        def announce(rig: SimulatedRig, server: Server) -> None:
-            if faults:
-                print_note(f"with faults: {', '.join(spec.name for spec in faults)}")
-            (_announce_json if as_json else _announce)(rig, server)
-
-        rig = SimulatedRig(models)
+        rig = _rig(
+            cameras,
+            _parse_size(size),
+            seed,
+            sensor=_TYPES[sensor],
+            interface_version=interface_version,
+            speed_up=speed_up,
+            **deviations,
+        )
+        announce = partial(_announce_json if as_json else _announce, faults)
         run_until_ctrl_c(
             _serve_with_faults(rig, endpoint, announce, specs, seed)
             if specs
             else _serve(rig, endpoint, announce)
         )
+
+
+def _rig(count: int, size: tuple[int, int], seed: int, **facts: Any) -> SimulatedRig:  # noqa: ANN401 - of CameraModel
+    """Return cameras that each have another sky, and the devices around them."""
+    from alpaca_async.testing import SimulatedCamera, SimulatedRig  # noqa: PLC0415 - an extra
+
+    width, height = size
+    return SimulatedRig(
+        SimulatedCamera(
+            name=f"Simulated camera {number}" if count > 1 else "Simulated camera",
+            sensor_name=f"SIM{width}",
+            width=width,
+            height=height,
+            seed=seed + number,
+            **SIMULATED_SKY,
+            **facts,
+        )
+        for number in range(count)
+    )
 
 
 class _Endpoint(NamedTuple):
@@ -207,7 +212,8 @@ async def _replay(path: Path, endpoint: _Endpoint, speed_up: float, *, as_json: 
         await asyncio.Event().wait()
 
 
-def _announce(rig: SimulatedRig, server: Server) -> None:
+def _announce(faults: Sequence[FaultSpec], rig: SimulatedRig, server: Server) -> None:
+    _print_faults(faults)
     print_line(f"{_number_of(rig)} at {server.address}; press Ctrl-C to stop")
     print_line("with a filter wheel, a focuser, a cover with a calibrator, and a safety monitor")
     print_line(
@@ -215,7 +221,8 @@ def _announce(rig: SimulatedRig, server: Server) -> None:
     )
 
 
-def _announce_json(rig: SimulatedRig, server: Server) -> None:
+def _announce_json(faults: Sequence[FaultSpec], rig: SimulatedRig, server: Server) -> None:
+    _print_faults(faults)
     cameras = [
         {"device_number": number, "name": camera.name, "unique_id": camera.unique_id}
         for number, camera in enumerate(rig.cameras)
@@ -225,6 +232,11 @@ def _announce_json(rig: SimulatedRig, server: Server) -> None:
         for each in rig.devices
     ]
     print_json({"address": server.address, "cameras": cameras, "devices": devices})
+
+
+def _print_faults(faults: Sequence[FaultSpec]) -> None:
+    if faults:
+        print_note(f"with faults: {', '.join(spec.name for spec in faults)}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
