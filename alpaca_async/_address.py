@@ -55,7 +55,7 @@ def host_and_port(host: str, port: int) -> str:
 
 
 def check_device_number(address: str, number: int) -> int:
-    """Return `number`; raise `ValueError` if it cannot be one, or looks like the port."""
+    """Return `number`; raise `ValueError` if it is out of range, or looks like the port."""
     if not 0 <= number <= _MAX_DEVICE_NUMBER:
         raise ValueError(f"device_number must be between 0 and {_MAX_DEVICE_NUMBER}")
     if _FIRST_USER_PORT <= number <= _MAX_PORT and not _PORT_AT_END.search(address):

@@ -29,7 +29,7 @@ class AsyncioRequired(RuntimeError):
 def running_loop() -> AbstractEventLoop:
     """Return the running event loop; raise `AsyncioRequired` if there is none.
 
-    What a caller can reach first calls this first: asyncio's own errors would not say why.
+    Public entry points call this first, because asyncio's own error does not say what to do.
     """
     try:
         return asyncio.get_running_loop()
@@ -40,7 +40,7 @@ def running_loop() -> AbstractEventLoop:
 def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> bool:
     """Call `callback` in `loop`, at once if that is the running loop.
 
-    Returns whether it is called: not if the loop is closed.
+    Returns false, and does not call it, if the loop is closed.
     """
     if loop is _current_loop():
         callback()
@@ -53,7 +53,7 @@ def call_in(loop: AbstractEventLoop, callback: Callable[[], object]) -> bool:
 
 
 def _current_loop() -> AbstractEventLoop | None:
-    """Return the running event loop; none runs where a coroutine is closed that nobody awaits."""
+    """Return the running event loop; None if there is none, for example in a finalizer."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -142,7 +142,7 @@ class Turns:
 class _Turn:
     """A task's place in the queue, and the context for which it holds the lock.
 
-    A class: a generator would not hear that the task was closed while it waited.
+    A class, because a generator is not notified when its task is closed while it waits.
     """
 
     def __init__(self, turns: Turns) -> None:
@@ -162,6 +162,6 @@ class _Turn:
         self._turns.leave(self)
 
     def grant(self) -> None:
-        """Let the task go on, unless it was let already or was cancelled."""
+        """Admit the task, unless it has been admitted already or was cancelled."""
         if not self._granted.done():
             self._granted.set_result(None)

@@ -85,8 +85,8 @@ class _SharedIds:
 
 
 _SHARED_IDS: Final = _SharedIds()
-"""What the searches of this process have found. It outlives them: one that finds only one of
-these devices could not know otherwise that it is not the only one with its id."""
+"""Shared by all searches of this process: a search that finds only one of these devices could not
+tell otherwise that its id is not unique."""
 
 
 def find_cameras(
@@ -147,9 +147,9 @@ async def find_camera(
 
     This waits for the replies of all servers, because several cameras may have the same id. It
     never returns a camera that an earlier search found together with another of the same id: such
-    a camera has not moved. An exception is the camera at `last_address`, where the wanted one was
-    before. A server there that answers discovery, but fails to list its devices, is waited for:
-    the camera is not looked for elsewhere. The other arguments and errors are those of
+    a camera has not moved. `last_address` is where the camera was before: a camera there that has
+    the id is always returned, and `OperationFailed` is raised if the server there answers
+    discovery but does not list its devices. The other arguments and errors are those of
     `find_cameras`.
 
     Raises:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 _MAX_DELIVERIES: Final = 100
 _MIN_DELIVERIES: Final = 5
-"""So many deliveries are needed to know the usual rate."""
+"""The number of deliveries from which the usual rate is known."""
 _SLOWDOWN: Final = 3.0
 """A delivery is slow if its rate is below the usual rate divided by this factor, ..."""
 _NOTICEABLE: Final = 0.5
-"""... and its transfer took at least so long. Users do not notice shorter delays."""
+"""... and its transfer took at least this many seconds: shorter delays are not noticed."""
 _IN_A_ROW: Final = 3
 
 

@@ -16,10 +16,10 @@ _NOTHING: Final[NDArray[np.uint8]] = np.empty(0, np.uint8)
 
 
 class FrameMemory:
-    """`nbytes` bytes. The system provides a page of them when it is written for the first time.
+    """Memory of `nbytes` bytes, whose pages can be mapped before they are needed.
 
-    That takes up to a third of the time of a download, so that it is worth doing before. `array`
-    has the bytes; it is empty once they were passed on.
+    The system maps a page when it is first written, which takes up to a third of the time of a
+    download. `array` has the bytes, dtype uint8; it is empty once they were passed on.
     """
 
     def __init__(self, nbytes: int) -> None:
@@ -37,7 +37,7 @@ class FrameMemory:
         self._unmapped = self._unmapped[nbytes:]
 
     def pass_on(self, nbytes: int) -> FrameMemory:
-        """Return memory of `nbytes`: these bytes if they are as many. Afterwards this is empty."""
+        """Return memory of `nbytes`: this one if the size is right. Afterwards this is empty."""
         passed = FrameMemory(0)
         passed.array, passed._unmapped = self.array, self._unmapped
         self.release()

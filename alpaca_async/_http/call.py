@@ -34,7 +34,7 @@ class Origin(NamedTuple):
         """Return the origin of a request; raise `UnsupportedProtocol` for another scheme."""
         url = request.url
         if url.scheme not in _PORTS or not url.raw_host:
-            raise httpx.UnsupportedProtocol(f"cannot go to {url.scheme}://{url.host}")
+            raise httpx.UnsupportedProtocol(f"unsupported URL: {url.scheme}://{url.host}")
         return cls(
             url.scheme == "https",
             url.raw_host.decode("ascii").replace("%25", "%"),
@@ -83,14 +83,14 @@ class Call(NamedTuple):
 
     @property
     def repeatable(self) -> bool:
-        """Whether sending it twice does no harm."""
+        """Whether it may be sent twice."""
         return self.method in {"GET", "HEAD"}
 
 
 class RequestTemplate:
     """The constant part of the requests for one URL, which is checked and serialised once.
 
-    To parse a URL and to check headers takes as long as the rest of a small request.
+    Parsing a URL and checking headers takes as long as the rest of a small request.
     """
 
     def __init__(self, method: Literal["GET", "PUT"], url: str, headers: httpx.Headers) -> None:

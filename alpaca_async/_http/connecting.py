@@ -1,4 +1,4 @@
-"""Opens connections in a way that every event loop has: resolve, race the addresses, hand over."""
+"""Opens connections with what every event loop has: resolve, race the addresses, hand over."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ async def hand_over(
 ) -> Connection:
     """Let the event loop serve a connected socket, after the TLS handshake if there is a context.
 
-    On failure everything is closed here: a loop need not report the end of a connection whose
-    making was cancelled.
+    On failure everything is closed here: not every loop reports the loss of a connection that was
+    cancelled while it was being set up.
     """
     connection = make(sock)
     try:

@@ -65,7 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = loop
         self._socket = sock  # not the transport's, which lacks methods in some event loops
         self._abort: Callable[[], None] = sock.close  # until there is a transport
-        self._has_input = _input_check(sock)  # of which the event loop does not yet know
+        self._has_input = _input_check(sock)  # sees what the event loop has not read yet
         self._low_water = LowWaterMark(sock, loop)
         self._scratch = memoryview(bytearray(self.scratch_size))
         self._direct: DirectReceive | None = None
@@ -340,7 +340,7 @@ class TlsConnection(Connection):
         return self._scratch
 
     def _should_pause(self, reply: Reply) -> bool:
-        """Whether to pause: not at the end, of which uvloop would lose what it has decrypted."""
+        """Whether to pause; not near the end, because uvloop would lose what it has decrypted."""
         return super()._should_pause(reply) and not reply.nearly_complete
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 CLOSE_IDLE_AFTER: Final = 0.25
-"""Seconds without a reply on a new connection after which idle connections are closed, ..."""
+"""Seconds that a new connection waits for its first reply until idle ones are closed, ..."""
 _ROUND_TRIPS: Final = 2
-"""... plus so many times the fastest of the last replies: on a slow link every reply is late."""
+"""... plus this many times the fastest recent reply: on a slow link every reply is late."""
 _REPLIES: Final = 16
 
 
@@ -41,8 +41,8 @@ class Pool:
     Bulk requests together use at most half of them, rounded up. If they left only one, the polls
     and commands of several cameras would wait for each other.
 
-    A server with few threads may use up all of them for idle connections, and never answer a new
-    one. So while a new one waits longer than is usual here, none stays idle.
+    While a new connection waits unusually long for its first reply, idle connections are closed:
+    a server with few threads may need all of them for idle connections.
     """
 
     def __init__(self, size: int) -> None:
@@ -88,7 +88,7 @@ class Pool:
         self._connections.add(connection)
 
     def put_idle(self, connection: Connection) -> None:
-        """Keep a connection for reuse, or close it if another one, a new one, waits too long."""
+        """Keep a connection for reuse; close it while a new one waits too long for a reply."""
         self._unanswered.discard(connection)
         if self._unanswered:
             connection.close()

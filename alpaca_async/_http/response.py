@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class DirectResponse(httpx.AsyncByteStream):
     """A reply whose head has arrived, and the stream of its body.
 
-    The stream yields nothing if a sink took the body. Small requests use this as it is, because
-    they would need much of their time to make a response of httpx.
+    The stream yields nothing if a sink took the body. Small requests use this directly: creating
+    an `httpx.Response` would take much of their time.
     """
 
     def __init__(self, connection: Connection, reply: Reply, read: float | None) -> None:

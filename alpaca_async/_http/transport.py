@@ -87,7 +87,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return DirectResponse(connection, reply, call.timeouts.get("read"))
 
     async def aclose(self) -> None:
-        """Close all connections, those of other event loops too; requests on their way fail."""
+        """Close all connections, also those of other event loops; unfinished requests fail."""
         loop = running_loop()
         by_loop = self._by_loop.remove_all()
         own = by_loop.pop(loop, None)
@@ -104,7 +104,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             await asyncio.wait(closing, timeout=_CLOSE_LIMIT)
 
     async def _converse(self, pool: Pool, call: Call) -> tuple[Connection, Reply]:
-        """Get the head of the reply; send a GET once more if its connection broke before a byte."""
+        """Get the head of the reply; send a GET again if its connection broke before the reply."""
         reply = self._reply(call)
         try:
             connection = await self._send_over_idle(pool, call, reply)
@@ -138,7 +138,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return Reply(call.method, call.sink, idle_limit=0.0 if call.final else self._expiry)
 
     async def _connect(self, pool: Pool, origin: Origin, timeout: float | None) -> Connection:
-        _check_open(pool)  # to close it gave turns back, and broke off what could be repeated
+        _check_open(pool)  # closing frees slots, and breaks requests that are then sent again
         kind = TlsConnection if origin.tls else Connection
         try:
             async with asyncio.timeout(timeout):
@@ -152,7 +152,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {origin.host}") from error
-        except Exception as error:  # whatever the loop, ssl and the resolver have
+        except Exception as error:  # event loops, ssl and the resolver raise many types
             raise httpx.ConnectError(str(error) or "the server closed the connection") from error
         if pool.closed:
             connection.close()
@@ -173,7 +173,7 @@ def _check_open(pool: Pool) -> None:
 
 
 def _default_context(verify: bool) -> ssl.SSLContext:
-    """Read the bundle of certificates, which takes longer than the loop may stand still."""
+    """Load the certificate bundle, which takes too long for the event loop."""
     context = httpx.create_ssl_context(verify=verify, trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
     return context

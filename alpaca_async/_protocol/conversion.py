@@ -28,7 +28,7 @@ _WIDER: Final = tuple(np.dtype(name) for name in ("<u2", "<i4", "<i8", "<u8"))
 class Conversion:
     """Converts pixels that are sent as `sent` to the dtype that is wanted, `target`.
 
-    `source` is the dtype as which their bytes are read: usually `sent`.
+    `source` is the dtype in which their bytes are interpreted, usually `sent`.
     """
 
     def __init__(self, sent: np.dtype[Any], wanted: PixelType = AS_SENT) -> None:

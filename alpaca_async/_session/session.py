@@ -75,9 +75,8 @@ class Timeouts:
     `establish`: for a connection. `reply`: for an ordinary reply, complete. `long`: for what
     moves hardware, such as connecting. `stall`: for an image, the longest silence once its first
     byte has come. `first_byte`: for that byte, ten times `stall` unless given; servers may
-    convert a whole image before they send it. An image that trickles, fewer than 256 bytes a
-    second for as long as `stall`, is given up, too. Otherwise an image may take as long as it
-    takes.
+    convert a whole image before they send it. A download also fails if fewer than 256 bytes per
+    second come during `stall`. The total time of an image is not limited.
     """
 
     establish: float = 5.0
@@ -206,12 +205,12 @@ class Session:
     ) -> T:
         """Ask for an image and return what `receive` makes of the reply.
 
-        That is called once its head is there. A transport that knows sinks fills `sink` and says
-        so in the response's extensions; after any other `receive` does it. `stall` watches both.
+        `receive` is called once the head has arrived. A transport that supports sinks fills `sink`
+        itself; with any other, `receive` does that. `stall` checks the progress of both.
         """
         first_byte = Limit(self.timeouts.first_byte_limit, "first_byte")
-        # Images before this one take as long as they take: none of them is stalled. `stall` ends a
-        # silence; the transport's limit is for transports that do not say when they send.
+        # The wait for a connection is not limited: other images may take long without a stall.
+        # `stall` limits silence; `read` serves transports that do not report when they send.
         limits = self._limits(first_byte.seconds + self.timeouts.stall) | {"pool": None}
         extensions = {"timeout": limits, "sink": sink, "trace": stall.trace}
         try:

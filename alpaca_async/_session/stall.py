@@ -27,8 +27,8 @@ class StallGuard:
 
     `received()` is the number of bytes of the body so far. The first must come within
     `first_byte` seconds, and then at least `MIN_BYTES_PER_SECOND` within every `window`. Set
-    `paused` while the client itself does not read. The cost is a few checks for each of these
-    limits, and nothing per received byte, so that an error may come an eighth later.
+    `paused` while the client itself does not read. Progress is checked eight times per limit, not
+    with each received byte: an error may come late by an eighth of the limit.
     """
 
     def __init__(self, window: float, first_byte: float, received: Callable[[], int]) -> None:

@@ -69,7 +69,7 @@ async def _dark(
 
 
 async def _warn_of_light(rig: Rig) -> None:
-    """Say so if nothing that this command controls keeps the light out."""
+    """Print a note if the rig has neither a cover nor a shutter."""
     info = await rig.camera.get_info()
     if rig.cover is None and not info.has_shutter:
         print_note("there is neither a cover nor a shutter: cover the camera yourself")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
 
 _MIN_MEASURED: Final = 4
-"""A parabola through three points fits always."""
+"""A parabola fits any three points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ async def _measure(
 
 
 async def _approach(focuser: AsyncFocuser, position: int, distance: int) -> None:
-    """Move to `position` from below: the gears then touch on the same side as before."""
+    """Move to `position` from below, so that the backlash is always on the same side."""
     await focuser.move_to(max(position - distance, 0))
     await focuser.move_to(position)
 

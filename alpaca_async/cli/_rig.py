@@ -128,7 +128,7 @@ async def lit(cover: AsyncCoverCalibrator | None, brightness: int | None) -> Asy
     if cover is None or await cover.get_calibrator_state() is CalibratorStatus.NOT_PRESENT:
         if brightness is not None:
             raise UsageError("--brightness: the server has no calibrator")
-        print_note("there is no calibrator: using the light that there is")
+        print_note("there is no calibrator: using the ambient light")
         yield
         return
     async with closed(cover):
