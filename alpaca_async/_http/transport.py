@@ -91,17 +91,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
         loop = running_loop()
         by_loop = self._by_loop.remove_all()
         own = by_loop.pop(loop, None)
-        closing: list[asyncio.Future[None]] = []
-        for loop, connections in by_loop.items():
-            if loop.is_running():
-                elsewhere = asyncio.run_coroutine_threadsafe(connections.aclose(), loop)
-                closing.append(asyncio.wrap_future(elsewhere))
-            else:
-                connections.discard()
+        closing = [_close_elsewhere(loop, others) for loop, others in by_loop.items()]
         if own is not None:
             await own.aclose()
-        if closing:
-            await asyncio.wait(closing, timeout=_CLOSE_LIMIT)
+        if running := [each for each in closing if each is not None]:
+            await asyncio.wait(running, timeout=_CLOSE_LIMIT)
 
     async def _converse(self, pool: Pool, call: Call) -> tuple[Connection, Reply]:
         """Get the head of the reply; send a GET again if its connection broke before the reply."""
@@ -165,6 +159,20 @@ class DirectTransport(httpx.AsyncBaseTransport):
         if self._context is None:
             self._context = await anyio.to_thread.run_sync(_default_context, self._verify)
         return self._context
+
+
+def _close_elsewhere(
+    loop: asyncio.AbstractEventLoop, connections: _Connections
+) -> asyncio.Future[None] | None:
+    """Close the connections of another loop; return a future of the end if that loop runs."""
+    if loop.is_running():
+        closing = connections.aclose()
+        try:
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(closing, loop))
+        except RuntimeError:  # the loop was closed in the meantime
+            closing.close()
+    connections.discard()
+    return None
 
 
 def _check_open(pool: Pool) -> None:

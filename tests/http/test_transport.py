@@ -10,14 +10,16 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alpaca_async._http.transport import DirectTransport
+from alpaca_async._http.call import Origin
+from alpaca_async._http.connection import Connection
+from alpaca_async._http.transport import DirectTransport, _Connections
 
 from .support import (
     OK,
@@ -35,8 +37,6 @@ from .support import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
-    from alpaca_async._http.call import Origin
-    from alpaca_async._http.connection import Connection
     from alpaca_async._http.pool import Pool
 
 BODY = bytes(range(256)) * 40
@@ -974,3 +974,25 @@ async def test_stale_connections_are_detected_without_poll(
         for _ in range(2):
             assert await fetch(transport, server.url, "PUT") == b"ok"
         assert server.connections == 1
+
+
+async def test_closing_ignores_a_loop_that_closes_in_the_meantime() -> None:
+    class ClosingLoop:
+        """Runs when it is asked, but is closed when it is called."""
+
+        def is_running(self) -> bool:
+            return True
+
+        def call_soon_threadsafe(self, *_: object) -> NoReturn:
+            raise RuntimeError("Event loop is closed")
+
+    transport = DirectTransport()
+    connections = _Connections(1)
+    transport._by_loop._values[cast("asyncio.AbstractEventLoop", ClosingLoop())] = connections
+    left, right = socket.socketpair()
+    with left, right:
+        loop = asyncio.get_running_loop()
+        pool = connections.pool(Origin(tls=False, host="pi", port=1, sni=None))
+        pool.add(Connection(pool, connections.scheduler, loop, left))
+        await transport.aclose()
+        assert right.recv(1) == b""
