@@ -93,23 +93,16 @@ async def download(
         MalformedResponse: the reply is not one image, or exceeds `max_image_bytes`.
         PixelTypeError: a pixel does not fit into the dtype.
     """
-    new_meter = partial(DownloadMeter, progress) if progress else None
     number = session.next_number()
-    check_transaction_id = partial(session.check_transaction_id, server, number)
-    limit = session.max_image_bytes
-    sink = ImageSink(layout.new_buffer, limit, new_meter, check_transaction_id, wanted, memory)
-    del memory  # the sink passes it on, or drops it
-    json_image = _JsonImage(limit, new_meter, check_transaction_id, wanted)
+    body = _ImageBody(session, server, number, layout, wanted, progress, memory)
+    del memory  # the body passes it on, or drops it
     limits = session.timeouts
-    stall = StallGuard(
-        limits.stall, limits.first_byte_limit, lambda: sink.nbytes + json_image.nbytes
-    )
+    stall = StallGuard(limits.stall, limits.first_byte_limit, lambda: body.nbytes)
+    receive = partial(body.receive, stall=stall)
     requested = time.perf_counter()
-    warn = partial(session.warn_once, server)
-    receive = partial(_receive, sink=sink, json_image=json_image, stall=stall, warn=warn)
     try:
         began, array, metadata, in_ascom_order = await session.receive_image(
-            server, path, sink, number, stall, receive
+            server, path, body.sink, number, stall, receive
         )
         if in_ascom_order:
             array = await layout.reorder(array)
@@ -122,17 +115,15 @@ async def download(
     except TransportTimeout:
         raise
     except TransportError as error:
-        for body in (sink, json_image):
-            if body.truncation_error is not None:
-                raise body.truncation_error.at(error.server, error.member) from error
+        # Not assigned to a variable: the error would form a cycle with its traceback.
+        if body.truncation_error is not None:
+            raise body.truncation_error.at(error.server, error.member) from error
         raise
     finally:
-        sink.release()
-    if sink.uncounted():
-        warn(_UNCOUNTED)
+        body.sink.release()
     transfer = time.perf_counter() - began
     delivery = Delivery(began - requested, transfer, metadata.nbytes)
-    return Downloaded(array, metadata, delivery, array.nbytes if sink.nbytes else None)
+    return Downloaded(array, metadata, delivery, array.nbytes if body.sink.nbytes else None)
 
 
 class _Received(NamedTuple):
@@ -144,40 +135,65 @@ class _Received(NamedTuple):
     in_ascom_order: bool
 
 
-async def _receive(
-    response: Response,
-    *,
-    sink: ImageSink,
-    json_image: _JsonImage,
-    stall: StallGuard,
-    warn: Callable[[str], None],
-) -> _Received:
-    began = time.perf_counter()
-    chunks = response.stream
-    kind, first = await _media_type(response, chunks, warn)
-    if kind == IMAGEBYTES:
-        sink.expect(response.headers)
-        await _copy_chunks(sink, first, chunks)
-        return _Received(began, *sink.result(), sink.in_ascom_order)
-    json_image.expect(response.headers)
-    return _Received(began, *await json_image.read(first, chunks, stall), in_ascom_order=True)
+class _ImageBody:
+    """The body of one reply, an image as ImageBytes or as JSON."""
 
+    def __init__(
+        self,
+        session: Session,
+        server: str,
+        number: int,
+        layout: Layout,
+        wanted: PixelType,
+        progress: ProgressCallback | None,
+        memory: FrameMemory | None,
+    ) -> None:
+        new_meter = partial(DownloadMeter, progress) if progress else None
+        check_id = partial(session.check_transaction_id, server, number)
+        limit = session.max_image_bytes
+        self.sink = ImageSink(layout.new_buffer, limit, new_meter, check_id, wanted, memory)
+        self._json = _JsonImage(limit, new_meter, check_id, wanted)
+        self._warn = partial(session.warn_once, server)
 
-async def _media_type(
-    response: Response, chunks: AsyncIterator[bytes], warn: Callable[[str], None]
-) -> tuple[str, bytes]:
-    """Return the media type of the reply, and the part of the body that was read to detect it."""
-    if coding := encoding(response.headers):
-        raise MalformedResponse(f"the image is compressed ({coding}), which was not asked for")
-    kind = media_type(response.headers)
-    first = b""
-    if not kind:
-        first = await anext(chunks, b"")
-        kind = JSON if first.lstrip().startswith(_JSON_START) else IMAGEBYTES
-        warn(_UNTYPED.format(kind))
-    if kind not in (IMAGEBYTES, JSON):
-        raise MalformedResponse(f"the media type {kind} is neither {IMAGEBYTES} nor {JSON}")
-    return kind, first
+    @property
+    def nbytes(self) -> int:
+        """The number of bytes received."""
+        return self.sink.nbytes + self._json.nbytes
+
+    @property
+    def truncation_error(self) -> IncompleteImage | None:
+        """The error to raise if the body ends here; None if it is complete or has not begun."""
+        return self.sink.truncation_error or self._json.truncation_error
+
+    async def receive(self, response: Response, *, stall: StallGuard) -> _Received:
+        """Return the image; raise as `download` does."""
+        began = time.perf_counter()
+        chunks = response.stream
+        kind, first = await self._media_type(response, chunks)
+        if kind == IMAGEBYTES:
+            self.sink.expect(response.headers)
+            await _copy_chunks(self.sink, first, chunks)
+            if self.sink.uncounted():
+                self._warn(_UNCOUNTED)
+            return _Received(began, *self.sink.result(), self.sink.in_ascom_order)
+        self._json.expect(response.headers)
+        return _Received(began, *await self._json.read(first, chunks, stall), in_ascom_order=True)
+
+    async def _media_type(
+        self, response: Response, chunks: AsyncIterator[bytes]
+    ) -> tuple[str, bytes]:
+        """Return the media type of the reply, and the part of the body read to detect it."""
+        if coding := encoding(response.headers):
+            raise MalformedResponse(f"the image is compressed ({coding}), which was not asked for")
+        kind = media_type(response.headers)
+        first = b""
+        if not kind:
+            first = await anext(chunks, b"")
+            kind = JSON if first.lstrip().startswith(_JSON_START) else IMAGEBYTES
+            self._warn(_UNTYPED.format(kind))
+        if kind not in (IMAGEBYTES, JSON):
+            raise MalformedResponse(f"the media type {kind} is neither {IMAGEBYTES} nor {JSON}")
+        return kind, first
 
 
 async def _copy_chunks(sink: ImageSink, first: bytes, chunks: AsyncIterator[bytes]) -> None:
