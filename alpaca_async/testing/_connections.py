@@ -32,7 +32,7 @@ class ConnectionServer(LocalServer):
         return len(self._clients)
 
     def _listening_port(self) -> int | None:
-        return self._listener and self._listener.port
+        return None if self._listener is None else self._listener.port
 
     async def _start(self) -> None:
         self._listener = Listener((self._host, self._port), self._accept, limit=HEAD_LIMIT)

@@ -27,11 +27,10 @@ from alpaca_async.testing import (
     SimulatedRig,
     SimulatorServer,
 )
-from tests.conditions import until
+from tests.conditions import open_files, until
 from tests.scripted import ScriptedServer, http, value
 from tests.virtual_time import in_virtual_time, now
 
-from .test_discovery import open_files
 from .udp import answering, naming
 
 if TYPE_CHECKING:

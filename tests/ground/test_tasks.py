@@ -207,7 +207,10 @@ async def test_an_error_that_nobody_receives_is_logged(caplog: pytest.LogCapture
 async def test_an_error_that_the_caller_receives_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    async def take() -> int | None:
+        raise ValueError("0")
+
     caplog.set_level("INFO", "alpaca_async")
     with pytest.raises(ValueError, match="0"):
-        await anext(prefetch(lambda: fail(0)))
+        await anext(prefetch(take))
     assert caplog.text == ""
