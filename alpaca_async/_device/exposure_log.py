@@ -84,8 +84,9 @@ class ExposureLog:
         self._open = (*self._open, exposure)
         return exposure
 
-    def started(self, exposure: StartedExposure) -> None:
+    def started(self, exposure: StartedExposure, now: float) -> None:
         """Record that the camera accepted an exposure: it replaces the earlier ones."""
+        exposure.readiness.answered(now)
         before = self._open[: self._open.index(exposure)] if exposure in self._open else ()
         for former in before:
             former.replaced = True

@@ -361,7 +361,7 @@ class ICameraV4(AsyncDevice):
             if not error.outcome_unknown:
                 log.ended(exposure)
             raise
-        log.started(exposure)
+        log.started(exposure, running_loop().time())
         return exposure
 
     # guiding

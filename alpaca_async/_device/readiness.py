@@ -31,16 +31,17 @@ class ReadinessHistory:
 
 
 class Readiness:
-    """Judges what is polled during one exposure, for which StartExposure was sent at `sent`.
-
-    A poll reaches the server at least as long after StartExposure as it is sent after it.
-    """
+    """Judges what is polled during one exposure, for which StartExposure was sent at `sent`."""
 
     def __init__(self, history: ReadinessHistory, sent: float) -> None:
         self._history = history
-        self._sent = sent
+        self._sent = self._answered = sent
         self._begun = False
         self._may_lag = False
+
+    def answered(self, now: float) -> None:
+        """Record the reply to StartExposure, which may have reached the server just before."""
+        self._answered = now
 
     def needs_early_poll(self, duration: float) -> bool:
         """Whether to poll at the start of an exposure of `duration` seconds."""
@@ -48,7 +49,7 @@ class Readiness:
 
     def has_begun(self, now: float) -> bool:
         """Whether an image that is ready is the new one."""
-        return self._begun or self._history.trusted or now >= self._sent + LAG_LIMIT
+        return self._begun or self._history.trusted or now >= self._lag_begin + LAG_LIMIT
 
     def is_new(self, now: float, *, ready: bool, busy: bool) -> bool:
         """Record a poll; return whether there is an image, and it is the new one."""
@@ -60,6 +61,14 @@ class Readiness:
         self._may_lag = True
         self._begun = busy
         return False
+
+    @property
+    def _lag_begin(self) -> float:
+        """When the server's lag began: at the latest with its reply.
+
+        Drivers that answer when the exposure is over do not lag; waiting would delay each frame.
+        """
+        return self._answered if self._history.lagging else self._sent
 
     def _record_begin(self, now: float) -> None:
         if self._may_lag:

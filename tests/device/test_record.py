@@ -272,7 +272,7 @@ def test_an_abort_ends_all_exposures_that_may_run_and_none_that_begins_later() -
 def test_an_abort_of_an_idle_camera_leaves_no_stale_image() -> None:
     log = ExposureLog()
     exposure = log.start(0.0, 10.0)
-    log.started(exposure)
+    log.started(exposure, 0.1)
     log.ended(exposure)
     log.aborted(log.abort())
     assert log.stale_image_due == -float("inf")

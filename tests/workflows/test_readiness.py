@@ -87,6 +87,29 @@ async def test_every_frame_is_new(version: int, duration: float) -> None:
     assert lagging.frames == FRAMES
 
 
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("duration", [0.05, 1.0])
+@in_virtual_time
+async def test_a_start_that_arrives_late_does_not_let_the_previous_image_pass(
+    version: int, duration: float
+) -> None:
+    lagging = LaggingCamera(version)
+    start = lagging.replies["startexposure"]
+    assert callable(start)
+
+    async def delayed(request: Request) -> bytes:
+        await asyncio.sleep(1.5 if lagging.frames >= 3 else 0.0)
+        reply = start(request)
+        assert isinstance(reply, bytes)
+        return reply
+
+    replies = Forgiving({**lagging.replies, "startexposure": delayed})
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        for number in range(1, 6):
+            image = await camera.expose(duration if number > 3 else 0.05)
+            assert set(image.data.flat) == {number}
+
+
 @in_virtual_time
 async def test_an_exposure_that_was_started_by_hand_is_waited_for_as_well() -> None:
     lagging = LaggingCamera(3)
