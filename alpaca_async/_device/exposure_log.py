@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from alpaca_async._errors import InvalidValueException
@@ -59,7 +61,7 @@ class Waiter(Protocol):
 
 
 class ExposureLog:
-    """What this process knows about the exposures of one camera.
+    """What this process knows about the exposures of one camera, in all event loops and threads.
 
     `stale_image_due` is when the last aborted exposure would have been over: some cameras show its
     image then.
@@ -69,6 +71,8 @@ class ExposureLog:
         self.stale_image_due = -math.inf
         self.was_aborted = False
         """Whether AbortExposure was sent since the last exposure started."""
+        self._lock = threading.RLock()
+        """Reentrant: the garbage collector may close an abandoned task while the lock is held."""
         self._readiness = ReadinessHistory()
         self._open: tuple[StartedExposure, ...] = ()
         self._waiters: frozenset[Waiter] = frozenset()
@@ -81,18 +85,20 @@ class ExposureLog:
     def start(self, now: float, duration: float) -> StartedExposure:
         """Record that StartExposure is about to be sent."""
         exposure = StartedExposure(now, now + duration, Readiness(self._readiness, now))
-        self._open = (*self._open, exposure)
+        with self._lock:
+            self._open = (*self._open, exposure)
         return exposure
 
     def started(self, exposure: StartedExposure, now: float) -> None:
         """Record that the camera accepted an exposure: it replaces the earlier ones."""
         exposure.readiness.answered(now)
-        before = self._open[: self._open.index(exposure)] if exposure in self._open else ()
+        running = self._open
+        before = running[: running.index(exposure)] if exposure in running else ()
         for former in before:
             former.replaced = True
         self.was_aborted = False
         self._close(before)
-        self._notify(before, lambda waiter: waiter.abort)
+        self._notify(before, lambda waiter: waiter.abort())
 
     def ended(self, exposure: StartedExposure) -> None:
         """Record that the camera refused an exposure, or that its image was fetched."""
@@ -110,7 +116,7 @@ class ExposureLog:
         for exposure in exposures:
             exposure.aborted = True
         self._close(exposures)
-        self._notify((*exposures, None), lambda waiter: waiter.abort)
+        self._notify((*exposures, None), lambda waiter: waiter.abort())
 
     def stop(self) -> tuple[StartedExposure, ...]:
         """Return the exposures that StopExposure, about to be sent, ends."""
@@ -120,15 +126,17 @@ class ExposureLog:
         """Record that the camera accepted StopExposure, which was sent at `sent`."""
         for exposure in exposures:
             exposure.stopped_at = sent if exposure.stopped_at is None else exposure.stopped_at
-        self._notify((*exposures, None), lambda waiter: waiter.stop)
+        self._notify((*exposures, None), lambda waiter: waiter.stop())
 
     def join(self, waiter: Waiter) -> None:
         """Add a waiter."""
-        self._waiters |= {waiter}
+        with self._lock:
+            self._waiters |= {waiter}
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter."""
-        self._waiters -= {waiter}
+        with self._lock:
+            self._waiters -= {waiter}
 
     @property
     def has_waiters(self) -> bool:
@@ -136,16 +144,22 @@ class ExposureLog:
         return bool(self._waiters)
 
     def _close(self, exposures: tuple[StartedExposure, ...]) -> None:
-        self._open = tuple(each for each in self._open if each not in exposures)
+        with self._lock:
+            self._open = tuple(each for each in self._open if each not in exposures)
 
     def _notify(
         self,
         exposures: tuple[StartedExposure | None, ...],
-        callback: Callable[[Waiter], Callable[[], None]],
+        tell: Callable[[Waiter], None],
     ) -> None:
         for waiter in self._waiters:
             if waiter.exposure in exposures:
-                call_in(waiter.loop, callback(waiter))
+                call_in(waiter.loop, partial(self._tell_if_waiting, waiter, tell))
+
+    def _tell_if_waiting(self, waiter: Waiter, tell: Callable[[Waiter], None]) -> None:
+        """Tell a waiter in its own event loop, unless its wait has ended in the meantime."""
+        if waiter in self._waiters:
+            tell(waiter)
 
 
 def check_limits(info: CameraInfo, duration: float) -> None:

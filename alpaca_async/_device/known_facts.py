@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import fields, replace
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
@@ -59,6 +60,8 @@ class KnownFacts(Generic[Facts]):
         self.late: frozenset[str] = frozenset()
         """The unknown facts that an exposure has waited for in vain."""
         self._kind: type[Facts] = kind
+        self._lock = threading.RLock()
+        """Event loops in several threads add facts."""
         self._answered: frozenset[str] = frozenset()
 
     @property
@@ -68,11 +71,12 @@ class KnownFacts(Generic[Facts]):
 
     def add(self, name: str, value: Any, version: int) -> None:  # noqa: ANN401 - any field
         """Record an answer to a request that was sent when `version` was valid."""
-        if version != self.version:
-            return
-        self._answered |= {name}
-        if value is not None:
-            self.known = replace(self.known, **{name: value})
+        with self._lock:
+            if version != self.version:
+                return
+            if value is not None:
+                self.known = replace(self.known, **{name: value})
+            self._answered |= {name}
 
     def stop_waiting(self) -> None:
         """Record that an exposure has waited long enough for all that is unknown."""
@@ -80,6 +84,7 @@ class KnownFacts(Generic[Facts]):
 
     def forget(self) -> None:
         """Forget all answers."""
-        self.version += 1
-        self.known = self._kind()
-        self._answered = self.late = frozenset()
+        with self._lock:
+            self.version += 1
+            self.known = self._kind()
+            self._answered = self.late = frozenset()

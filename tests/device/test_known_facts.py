@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
 from alpaca_async import CameraInfo, CameraSettings
@@ -95,3 +98,19 @@ def test_settings_that_became_invalid_are_awaited_again() -> None:
     assert "bin_x" not in record.awaited_facts
     record.command_sent("BinX")
     assert "bin_x" in record.awaited_facts
+
+
+def test_no_fact_is_lost_that_several_threads_learn_at_once(often_switching: None) -> None:
+    names = ("name", "unique_id", "driver_version", "sensor_name")
+    with ThreadPoolExecutor(len(names)) as threads:
+        for _ in range(300):
+            facts, together = KnownFacts(CameraInfo), Barrier(len(names))
+
+            def learn(
+                name: str, facts: KnownFacts[CameraInfo] = facts, together: Barrier = together
+            ) -> None:
+                together.wait()
+                facts.add(name, name, facts.version)
+
+            list(threads.map(learn, names))
+            assert [getattr(facts.known, name) for name in names] == list(names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -23,7 +25,11 @@ from tests.scripted import ScriptedServer, value
 from tests.workflows.test_exposure import Forgiving, exposing
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable
+
     from alpaca_async import AsyncCamera
+    from alpaca_async._device.exposure_log import StartedExposure
     from tests.scripted import Reply
 
 
@@ -277,6 +283,56 @@ def test_an_abort_of_an_idle_camera_leaves_no_stale_image() -> None:
     log.aborted(log.abort())
     assert log.stale_image_due == -float("inf")
     assert not exposure.aborted
+
+
+def test_no_exposure_is_lost_that_several_threads_record_at_once(often_switching: None) -> None:
+    log = ExposureLog()
+    others = [log.start(0.0, 10.0) for _ in range(50)]
+
+    def expose() -> None:
+        for _ in range(4000):
+            exposure = log.start(0.0, 1.0)
+            assert exposure in log.abort()
+            log.ended(exposure)
+
+    with ThreadPoolExecutor(2) as threads:
+        for running in [threads.submit(expose) for _ in range(2)]:
+            running.result()
+    assert list(log.abort()) == others
+
+
+@dataclass(eq=False)
+class WaiterElsewhere:
+    """Waits in the event loop of another thread, which is busy when it is told something."""
+
+    exposure: StartedExposure | None
+    calls: list[Callable[[], object]] = field(default_factory=list["Callable[[], object]"])
+    aborted: bool = False
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        return cast("AbstractEventLoop", self)
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
+        self.calls.append(callback)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+def test_a_wait_that_ends_before_it_hears_of_an_abort_is_not_told(has_left: bool) -> None:
+    log = ExposureLog()
+    waiter = WaiterElsewhere(log.start(0.0, 10.0))
+    log.join(waiter)
+    log.aborted(log.abort())
+    if has_left:
+        log.leave(waiter)
+    for call in waiter.calls:
+        call()
+    assert waiter.aborted is not has_left
 
 
 def test_the_first_stop_is_the_one_that_ended_the_exposure() -> None:
