@@ -143,19 +143,23 @@ class DeviceVerbs(AttributeErrors):
             await self._learn_booleans(member, value)
 
     async def _learn_booleans(self, member: str, value: bool) -> None:
-        """Find out how the server spells booleans, by the one that was just written.
+        """Read back a boolean that was written as `True` or `False`, to learn which text works.
 
-        Some compare the text with `true`: for them `True` is false, and a success.
+        A server that compares the text with `true` takes `True` for false, without an error.
         """
-        spelling = self._record.spelling
         taken = await self._reads_back(member, value)
-        if taken is False:
-            spelling.lowercase = True
-            await self._set(member, value)
-            if not await self._reads_back(member, value):
-                spelling.lowercase = None  # the device is slow, or refuses silently
-        elif taken:
-            spelling.lowercase = False
+        if taken is None:
+            return
+        if taken or await self._takes_lowercase(member, value):
+            self._record.spelling.lowercase = not taken
+
+    async def _takes_lowercase(self, member: str, value: bool) -> bool | None:
+        """Write a boolean in lower case, and return whether the device has it afterwards.
+
+        If it does not, it is slow, or refuses silently: that says nothing about the text.
+        """
+        await self._call(member, {member: str(value).lower()})
+        return await self._reads_back(member, value)
 
     async def _reads_back(self, member: str, value: bool) -> bool | None:
         """Whether the member has, or soon gets, this value; None if it cannot be read."""

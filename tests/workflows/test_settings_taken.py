@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alpaca_async import CoolingPace, OperationFailed
+from alpaca_async import CoolingPace, InvalidValueException, OperationFailed
 from tests.scripted import ScriptedServer, ascom_error, http, value
 
 if TYPE_CHECKING:
@@ -211,6 +211,30 @@ async def test_a_device_that_cannot_tell_is_no_lesson(reply: bytes, client: Alpa
         await camera.set_cooler_on(True)
         assert camera._record.spelling.lowercase is None
     assert sent == ["True"]
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_an_attempt_that_ends_early_is_no_lesson(cancel: bool, client: AlpacaClient) -> None:
+    """The server takes only `1`; its reply to the second form is an error, or does not come."""
+    cooler, waiting = BooleanServer("1"), asyncio.Event()
+
+    async def refuse(request: Request) -> bytes:
+        reply = cooler(request)
+        if cooler.texts[-1:] == ["true"]:
+            waiting.set()
+            await asyncio.sleep(60 if cancel else 0)
+            return ascom_error(0x401, "no")
+        return reply
+
+    async with ScriptedServer(Members({"cooleron": refuse})) as server:
+        camera = client.camera(server.address)
+        setting = asyncio.create_task(camera.set_cooler_on(True))
+        await waiting.wait()
+        if cancel:
+            setting.cancel()
+        await asyncio.wait([setting])
+        assert setting.cancelled() or isinstance(setting.exception(), InvalidValueException)
+        assert camera._record.spelling.lowercase is None
 
 
 async def test_a_cooler_of_such_a_server_cools(client: AlpacaClient) -> None:
