@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from alpaca_async._address import check_device_number, origin
 from alpaca_async._errors import (
     AlpacaError,
-    AscomError,
-    MalformedResponse,
     NotConnectedException,
     NotImplementedException,
     RequestRejected,
@@ -167,8 +165,8 @@ class DeviceVerbs(AttributeErrors):
             try:
                 if await self._get(member, bool) == value:
                     return True
-            except (AscomError, RequestRejected, MalformedResponse):
-                return None
+            except AlpacaError:
+                return None  # the command itself succeeded
             await asyncio.sleep(pause)
         return False
 

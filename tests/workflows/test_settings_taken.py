@@ -196,12 +196,19 @@ async def test_a_device_that_takes_neither_form_is_no_lesson(client: AlpacaClien
     assert camera._record.spelling.lowercase is None
 
 
-@pytest.mark.parametrize("reply", [ascom_error(0x500, "no"), http(b"", status="500 Oops")])
-async def test_a_device_that_cannot_tell_is_no_lesson(reply: bytes, client: AlpacaClient) -> None:
+@pytest.mark.parametrize(
+    "reply", [ascom_error(0x500, "no"), http(b"", status="500 Oops"), http(b"<html>"), None]
+)
+async def test_a_device_that_cannot_tell_is_no_lesson(
+    reply: bytes | None, client: AlpacaClient
+) -> None:
+    """None closes the connection: the command has succeeded all the same."""
     sent: list[str] = []
 
     def cooler(request: Request) -> bytes:
         if request.verb == "GET":
+            if reply is None:
+                raise ConnectionError
             return reply
         sent.append(request.parameters["CoolerOn"])
         return value(None)
