@@ -139,7 +139,7 @@ class Framing(CachedFacts):
 
     async def _change_frame(self, former: Frame, wanted: Frame) -> None:
         sent: list[Change] = []
-        set_before = dict(self._record.set_values)
+        set_before = self._frame_that_was_set()
         try:
             await self._send(plan(former, wanted), sent)
             if any(change.member.startswith("Bin") for change in sent):
@@ -152,10 +152,17 @@ class Framing(CachedFacts):
                 problem = f"set_frame asked for {_listed(wanted)}; {problem}"
                 logger.warning("%r: %s", self, problem)
                 error.add_note(problem)
-            self._record.set_values = set_before
+            for member in FRAME_MEMBERS:
+                self._record.set_values.pop(member, None)
+            self._record.set_values |= set_before
             raise
         for axis in wanted:  # also those that were equal and not sent
             self._record.set_values |= axis.members
+
+    def _frame_that_was_set(self) -> dict[str, object]:
+        """Return the members of the frame that this client has set, with their values."""
+        values = self._record.set_values
+        return {member: values[member] for member in FRAME_MEMBERS if member in values}
 
     async def _verify(self, wanted: Frame, sent: list[Change]) -> None:
         """Read back what was sent, and send again what the camera did not take.

@@ -294,6 +294,19 @@ class TestCancelled:
         assert frame(simulated) == BEFORE
         assert len(commands(simulated)) == 2 * nth
 
+    async def test_it_keeps_what_was_set_meanwhile(
+        self, camera: AsyncCamera, simulated: Slow
+    ) -> None:
+        await camera.set_frame(num_x=20)
+        simulated.delay = 0.02
+        task = asyncio.create_task(camera.set_frame(num_x=10, num_y=10))
+        await camera.set_gain(7)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        known = camera._record.set_values
+        assert {name: known.get(name) for name in ("Gain", "NumX")} == {"Gain": 7, "NumX": 20}
+
     async def test_while_another_is_at_work_it_sends_nothing(
         self, camera: AsyncCamera, simulated: Slow
     ) -> None:
