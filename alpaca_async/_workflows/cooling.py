@@ -105,9 +105,11 @@ class Cooling(ICameraV4):
             near = ramp.gap <= tolerance
             full = status.power is not None and status.power >= _FULL_POWER
             if stalled(full and not near and not ramp.came_closer()):
-                raise OperationFailed(
-                    f"the cooler is at full power, but stays at {status.temperature:.1f} °C,"
-                    f" {ramp.gap:.1f} degrees from its goal"
+                raise ramp.located(
+                    OperationFailed(
+                        f"the cooler is at full power, but stays at {status.temperature:.1f} °C,"
+                        f" {ramp.gap:.1f} degrees from its goal"
+                    )
                 )
             return settled(near and status.set_point == ramp.goal)
 
@@ -144,7 +146,7 @@ class Cooling(ICameraV4):
                 goal = await patience.read(partial(optional, self.get_heat_sink_temperature))
             ramp = _Ramp(self, _DEFAULT_AMBIENT if goal is None else goal, rate, pace, progress)
             await ramp.run(self._is_warm(ramp, tolerance, pace), limit)
-            await ramp.turn_off()
+            await ramp.turn(on=False)
 
     @staticmethod
     def _is_warm(
@@ -183,6 +185,8 @@ class _Ramp:
         self._set_point: float | None = None
         self._doubtful: float | None = None
         """A set point whose reply was lost."""
+        self._moved = False
+        """Whether the camera may have taken a set point."""
         self._patience = Patience()
         self._closest = math.inf
 
@@ -198,6 +202,10 @@ class _Ramp:
             self._closest = self.gap
         return closer
 
+    def located(self, error: OperationFailed) -> OperationFailed:
+        """Return the error with the server and the member."""
+        return error.at(self._camera.server, f"camera/{self._camera.device_number}/ccdtemperature")
+
     async def run(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
         """Move the set point until `is_over`; on failure or cancellation hold the temperature."""
         try:
@@ -206,34 +214,32 @@ class _Ramp:
             )
             await self._advance()
             if not await self._patience.read(self._camera.get_cooler_on):
-                await finish(self._camera.set_cooler_on(True))
+                await self.turn(on=True)
             await self._wait_until(is_over, timeout)
-        except OperationFailed as error:
-            await finish(self._hold())
-            path = f"camera/{self._camera.device_number}/ccdtemperature"
-            raise error.at(self._camera.server, path) from None
-        except (AlpacaError, asyncio.CancelledError):
-            if self._set_point is not None:
+        except (Exception, asyncio.CancelledError):
+            if self._moved:
                 await finish(self._hold())
             raise
 
-    async def turn_off(self) -> None:
-        """Turn the cooler off; if that may have been lost, look, and turn it off if it is on."""
+    async def turn(self, *, on: bool) -> None:
+        """Turn the cooler on or off; after a lost reply, read whether that has to be repeated."""
         try:
-            await finish(self._camera.set_cooler_on(False))
+            await finish(self._camera.set_cooler_on(on))
         except AlpacaError as error:
             if not self._patience.tolerates(error):
                 raise
-            if await self._patience.read(self._camera.get_cooler_on):
-                await finish(self._camera.set_cooler_on(False))
+            if await self._patience.read(self._camera.get_cooler_on) != on:
+                await finish(self._camera.set_cooler_on(on))
 
     async def _wait_until(self, is_over: Callable[[CoolingProgress], bool], timeout: float) -> None:
         while not is_over(status := await self._poll()):
             left = self._started + timeout - _now()
             if left <= 0:
-                raise OperationTimeout(
-                    f"at {status.temperature:.1f} °C after {timeout:g} s,"
-                    f" {self.gap:.1f} degrees from its goal"
+                raise self.located(
+                    OperationTimeout(
+                        f"at {status.temperature:.1f} °C after {timeout:g} s,"
+                        f" {self.gap:.1f} degrees from its goal"
+                    )
                 )
             await asyncio.sleep(min(self._pace.interval, left))
             await self._advance()
@@ -250,13 +256,14 @@ class _Ramp:
         if set_point == self._doubtful and await self._has_set_point(set_point):
             self._set_point = set_point
             return
+        moved, self._moved = self._moved, True
         try:
             await finish(self._send(set_point))
         except AlpacaError as error:
             if not self._patience.tolerates(error):
+                self._moved = moved or error.outcome_unknown
                 raise
-            # The next one follows, or this is looked after.
-            self._doubtful = set_point
+            self._doubtful = set_point  # the next one follows, or this one is read back
         else:
             self._set_point = set_point
 

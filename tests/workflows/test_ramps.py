@@ -11,6 +11,7 @@ from alpaca_async import (
     AlpacaError,
     AsyncCamera,
     CoolingProgress,
+    InvalidValueException,
     OperationFailed,
     OperationTimeout,
 )
@@ -21,7 +22,7 @@ from tests.virtual_time import in_virtual_time, now
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.scripted import Reply, Request
+    from tests.scripted import Answer, Reply, Request
 
 LOST = http(b"<html>")
 
@@ -305,6 +306,73 @@ async def test_a_camera_may_round_the_set_point_to_a_tenth(set_point: float, com
     async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
         await camera.cool_to(-10)
     assert len(cooler.sent) == commands
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@in_virtual_time
+async def test_the_reply_to_turning_the_cooler_on_may_get_lost(taken: bool) -> None:
+    cooler = ScriptedCooler(lambda _: -10.0)
+    turn = cooler.replies["cooleron"]
+    assert callable(turn)
+
+    def lost_once(request: Request) -> Answer:
+        if request.verb == "GET":
+            return turn(request)
+        cooler.replies["cooleron"] = turn
+        if taken:
+            turn(request)
+        return LOST
+
+    cooler.replies["cooleron"] = lost_once
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        await camera.cool_to(-10)
+    assert cooler.on
+
+
+# ends
+
+
+@in_virtual_time
+async def test_an_error_of_the_callback_holds_the_temperature() -> None:
+    cooler = ScriptedCooler(falling())
+
+    def fail(status: CoolingProgress) -> None:
+        if status.temperature <= 5:
+            raise LookupError("of the caller")
+
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(LookupError, match="of the caller"):
+            await camera.cool_to(-20, progress=fail)
+    assert cooler.sent == [-20.0, pytest.approx(5, abs=1)]
+    assert cooler.on
+
+
+@pytest.mark.parametrize("reply", [value(None), LOST])
+@in_virtual_time
+async def test_a_ramp_that_ends_with_its_first_command_holds_the_temperature(reply: bytes) -> None:
+    cooler = ScriptedCooler(lambda _: 15.0)
+
+    async def slow(request: Request) -> bytes:
+        await asyncio.sleep(1)
+        taken = cooler.take_set_point(request)
+        return reply if request.verb == "PUT" and len(cooler.sent) == 1 else taken
+
+    cooler.replies["setccdtemperature"] = slow
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5 if reply != LOST else 1.5):
+                await camera.cool_to(-20)
+    assert cooler.sent == [-20.0, 15.0]
+
+
+@in_virtual_time
+async def test_a_refused_set_point_is_not_followed_by_another() -> None:
+    cooler = ScriptedCooler(lambda _: 15.0)
+    cooler.replies["setccdtemperature"] = ascom_error(0x401, "too cold")
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(InvalidValueException, match="too cold"):
+            await camera.cool_to(-90)
+    assert server.count("setccdtemperature") == 1
 
 
 @in_virtual_time
