@@ -50,8 +50,8 @@ class Idling(ICameraV4):
                 await self._take_over()
 
     async def _take_over(self) -> None:
-        if await self.get_camera_state() in BUSY:
-            logger.warning("%r was exposing for somebody else: that is aborted", self)
+        if await Patience().read(self.get_camera_state) in BUSY:
+            logger.warning("%r is exposing for another program: the exposure is aborted", self)
             await self._abort_and_wait()
 
     async def _abort(self) -> None:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from alpaca_async._device.patience import Patience
 from alpaca_async._errors import AlpacaError, ExposureAborted, PixelTypeError
 from alpaca_async._tasks import finish
 
@@ -91,7 +92,7 @@ class Retrying(Recovering):
             try:
                 if attempts.lost and attempts.reconnect is not None:
                     return await self._recover(attempts.reconnect, taken)
-                if taken is not None and await self.get_image_ready():
+                if taken is not None and await Patience().read(self.get_image_ready):
                     return taken
                 await self._abort_and_wait()
             except AlpacaError as error:
@@ -111,7 +112,7 @@ class Retrying(Recovering):
         image_ready = False
         try:
             await self._reconnect(how)
-            image_ready = await self.get_image_ready() and taken is not None
+            image_ready = await Patience().read(self.get_image_ready) and taken is not None
         finally:
             if not image_ready:
                 await finish(self._abort())

@@ -287,6 +287,28 @@ async def test_a_camera_that_cannot_tell_whether_it_has_the_image_ends_the_seque
 
 
 @in_virtual_time
+async def test_after_a_failed_download_replies_may_get_lost_for_a_while() -> None:
+    failing = FailingCamera({1: "cut"})
+    replies = failing.replies()
+    losses = iter(range(9))
+
+    def is_ready(_: Request) -> bytes:
+        if next(losses, None) is not None:
+            raise ConnectionResetError
+        return value(failing._ready)
+
+    def download(request: Request) -> bytes:
+        replies.update(imageready=is_ready, imagearray=failing._download)
+        return failing._download(request)
+
+    replies["imagearray"] = download
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        (image,) = await frames(camera, count=1, retries=1)
+    assert int(image.data[0, 0]) == 1
+    assert not server.count("abortexposure")
+
+
+@in_virtual_time
 async def test_a_camera_that_is_gone_after_a_failure_ends_the_sequence_after_ten_seconds() -> None:
     failing = FailingCamera({1: "refuse"})
     replies = failing.replies()
@@ -423,6 +445,21 @@ async def test_a_camera_that_a_dead_process_left_exposing_can_be_taken_over() ->
             assert (await camera.expose(0.01)).exposure is not None
             await camera.connect(abort=True)
     assert simulated.count("abortexposure", "PUT") == 1
+
+
+async def test_taking_over_a_camera_survives_a_lost_reply(client: AlpacaClient) -> None:
+    failing = FailingCamera({})
+    failing.state = CameraStates.EXPOSING
+    replies = failing.replies()
+
+    def lost_once(_: Request) -> bytes:
+        replies["camerastate"] = lambda _: value(int(failing.state))
+        return http(b"<html>")
+
+    replies["camerastate"] = lost_once
+    async with ScriptedServer(replies) as server:
+        await client.camera(server.address).connect(abort=True)
+    assert server.count("abortexposure") == 1
 
 
 async def test_a_camera_that_does_not_tell_its_state_after_an_abort_is_not_waited_for(
