@@ -6,7 +6,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 from anyio import to_thread
@@ -23,25 +23,35 @@ if TYPE_CHECKING:
 
     from astropy.nddata import CCDData  # type: ignore[import-untyped]  # it has no stubs
     from numpy.typing import NDArray
+    from typing_extensions import TypeVar  # with `default`, which Python has since 3.13
 
     from ._facts import Exposure
     from ._pixels.statistics import Histogram, ImageStatistics
     from ._protocol.imagebytes import ImageMetadata
     from .preview import Format, Stretch
 
+    ExposureT_co = TypeVar(
+        "ExposureT_co", bound=Exposure | None, default=Exposure | None, covariant=True
+    )
+else:
+    from typing import TypeVar
+
+    ExposureT_co = TypeVar("ExposureT_co", covariant=True)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Image:
+class Image(Generic[ExposureT_co]):
     """An image with the row axis first, as in numpy, FITS and on screens; row 0 is the top row.
 
     `data` has the shape `(height, width)` or `(height, width, planes)`. Its dtype is little-endian:
     the one that was requested, else the one in which the pixels were transmitted, which is
-    `metadata.dtype` in any case. `exposure` is None for an image that was only downloaded.
+    `metadata.dtype` in any case. `exposure` is None for an image that was only downloaded. The
+    images of `expose` have one: for type checkers they are `Image[Exposure]`.
     """
 
     data: NDArray[Any]
     metadata: ImageMetadata
-    exposure: Exposure | None = None
+    exposure: ExposureT_co = None  # type: ignore[assignment]  # None is in the default type
 
     @property
     def array(self) -> NDArray[Any]:
@@ -56,8 +66,10 @@ class Image:
         that was set. None if they agree, or if the settings are unknown.
         """
         delivered = self.metadata.shape[:2]
-        settings = self.exposure and self.exposure.settings
-        if not settings or delivered == (settings.num_x, settings.num_y):
+        if self.exposure is None:
+            return None
+        settings = self.exposure.settings
+        if delivered == (settings.num_x, settings.num_y):
             return None
         if settings.num_x is None or settings.num_y is None:
             return None

@@ -32,7 +32,7 @@ from .simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from alpaca_async import Image
+    from alpaca_async import Exposure, Image
 
 _STORE: Final = 300_000_000
 _LEAD: Final = 2.0
@@ -66,9 +66,8 @@ class Round:
     workers: dict[int, int] = field(default_factory=dict[int, int])
 
 
-async def tell(_: CameraAddress, image: Image) -> Told:
+async def tell(_: CameraAddress, image: Image[Exposure]) -> Told:
     """Look at a frame in its worker, and return a few numbers."""
-    assert image.exposure is not None
     await image.statistics()
     return Told(image.exposure.started.timestamp(), os.getpid(), resident())
 

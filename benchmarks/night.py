@@ -33,7 +33,7 @@ from .night_log import Findings, NightLog
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from alpaca_async import AsyncCamera, Image
+    from alpaca_async import AsyncCamera, Exposure, Image
 
 NETWORK_FAULTS: Final[dict[str, float]] = {
     "reset_before": 0.004,
@@ -252,11 +252,10 @@ class _Night:
             self._report.faults.add("server restart", logged=logged)
             self._restart_line = None
 
-    def _note(self, image: Image) -> None:
+    def _note(self, image: Image[Exposure]) -> None:
         self._note_restart()
         self._report.digests.append(hashlib.sha256(image.data.tobytes()).hexdigest())
-        if image.exposure is not None:
-            self._report.repeated += len(image.exposure.failures)
+        self._report.repeated += len(image.exposure.failures)
 
     async def _restart(self) -> None:
         """Let the server be away for a moment; the camera is not connected afterwards."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Self
 
+    from alpaca_async._facts import Exposure
     from alpaca_async._image import Image
     from alpaca_async._protocol.pixeltype import PixelTypeLike
 
@@ -191,7 +192,7 @@ class CameraGroup:
         ready_timeout: float = 60.0,
         prepare_timeout: float = 10.0,
         at: datetime | None = None,
-    ) -> list[Image]:
+    ) -> list[Image[Exposure]]:
         """Expose as `expose` does, all or nothing: an error is raised and aborts the others.
 
         If a camera cannot be prepared, no exposure starts.
@@ -312,7 +313,7 @@ def _member(given: AsyncCamera | CameraAddress, client: AlpacaClient) -> Member:
     return Member(given, given.server, given.device_number, {})
 
 
-async def _images_of(starts: list[Start]) -> list[Image]:
+async def _images_of(starts: list[Start]) -> list[Image[Exposure]]:
     """Expose on all cameras; the first error is raised, and cancels the others."""
     tasks = [asyncio.create_task(start()) for start in starts]
     async with aclosing(as_completed(tasks)) as outcomes:

@@ -20,12 +20,13 @@ from alpaca_async._tasks import together
 from .outcome import Outcome
 
 if TYPE_CHECKING:
+    from alpaca_async._facts import Exposure
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.pixeltype import PixelTypeLike
     from alpaca_async._workflows.sequence import ExposureRequest
 
-    Then: TypeAlias = Callable[["CameraAddress", Image], Awaitable[object]]
+    Then: TypeAlias = Callable[["CameraAddress", Image[Exposure]], Awaitable[object]]
 
 GroupProgress: TypeAlias = Callable[[AsyncCamera, Progress], None]
 """Called in the event loop with a camera of the group and the progress of its exposure."""
@@ -117,7 +118,7 @@ class Member:
 
     def outcome(
         self,
-        image: Image | None = None,
+        image: Image[Exposure] | None = None,
         error: AlpacaError | None = None,
         result: object = None,
     ) -> Outcome:
@@ -191,7 +192,7 @@ class Member:
         async with images:
             return self.outcome(await anext(images))
 
-    async def _hand_over(self, image: Image, then: Then) -> Outcome:
+    async def _hand_over(self, image: Image[Exposure], then: Then) -> Outcome:
         """Await what the caller does with the image; the outcome has its result instead."""
         camera = CameraAddress(self.address, self.device_number, self.settings)
         return self.outcome(result=await then(camera, image))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._errors import AlpacaError
-    from alpaca_async._facts import CameraStatus
+    from alpaca_async._facts import CameraStatus, Exposure
     from alpaca_async._image import Image
 
 
@@ -26,7 +26,7 @@ class Outcome:
     address: str
     """As in the `CameraAddress`; the `server` of a camera that the caller passed to the group."""
     device_number: int
-    image: Image | None = None
+    image: Image[Exposure] | None = None
     error: AlpacaError | None = None
     result: object = None
     """What the caller's `then` returned."""

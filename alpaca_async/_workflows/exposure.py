@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from alpaca_async._facts import Exposure
 from alpaca_async._fits.duration import duration_warning
 from alpaca_async._fits.header_source import HeaderReader
 from alpaca_async._fits.start import start_warning
+from alpaca_async._image import Image
 from alpaca_async._protocol.pixeltype import pixel_type
 from alpaca_async._protocol.values import check_limit
 from alpaca_async._session.error_mapping import Attempt
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from alpaca_async._device.readout import ReadoutTimes
     from alpaca_async._facts import CameraStatus
     from alpaca_async._fits.header_source import HeaderSource
-    from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
     from alpaca_async._protocol.pixeltype import PixelType, PixelTypeLike
 
@@ -84,7 +84,7 @@ class Exposing(Imaging, Checking, Idling):
         progress: ProgressCallback | None = None,
         ready_timeout: float = 60.0,
         header: HeaderSource = None,
-    ) -> Image:
+    ) -> Image[Exposure]:
         """Expose for `duration` seconds and return the image with the facts of its exposure.
 
         If the call is cancelled after StartExposure was sent, it aborts the exposure once, then
@@ -185,7 +185,7 @@ class Exposing(Imaging, Checking, Idling):
         *,
         contiguous: bool,
         progress: ProgressCallback | None,
-    ) -> Image:
+    ) -> Image[Exposure]:
         """Download the image of `taken`, and add the facts of its exposure."""
         try:
             if taken.start.exposure.replaced:
@@ -205,9 +205,9 @@ class Exposing(Imaging, Checking, Idling):
         wanted: PixelType,
         contiguous: bool,
         progress: ProgressCallback | None,
-    ) -> Image:
+    ) -> Image[Exposure]:
         try:
-            image = await self.get_image(contiguous=contiguous, dtype=wanted, progress=progress)
+            frame = await self.get_image(contiguous=contiguous, dtype=wanted, progress=progress)
         finally:
             self._record.exposures.ended(taken.start.exposure)
         half = taken.start.lasted / 2
@@ -221,7 +221,7 @@ class Exposing(Imaging, Checking, Idling):
             **await self._finish_facts(taken.facts),
         )
         self._warn_about_clock(facts)
-        image = replace(image, exposure=facts)
+        image = Image(frame.data, frame.metadata, facts)
         await self._warn_about_signs(image)
         return await self._with_true_settings(image, taken.facts.settings_before)
 

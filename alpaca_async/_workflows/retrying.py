@@ -15,6 +15,7 @@ from .recovery import Recovering
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from alpaca_async._facts import Exposure
     from alpaca_async._image import Image
 
     from .exposure import TakenExposure
@@ -56,8 +57,8 @@ class Retrying(Recovering):
         self,
         attempts: Attempts,
         take: Callable[[], Awaitable[TakenExposure]],
-        fetch: Callable[[TakenExposure], Awaitable[Image]],
-    ) -> Image:
+        fetch: Callable[[TakenExposure], Awaitable[Image[Exposure]]],
+    ) -> Image[Exposure]:
         """Take an image and fetch it, as often as `attempts` allows.
 
         Fetches the image if the camera still has it after a failed download; otherwise exposes
@@ -119,9 +120,9 @@ class Retrying(Recovering):
         return taken if image_ready else None
 
 
-def _with_failures(image: Image, failures: list[AlpacaError]) -> Image:
+def _with_failures(image: Image[Exposure], failures: list[AlpacaError]) -> Image[Exposure]:
     """Add to the facts of the exposure why it was repeated."""
-    if image.exposure is None or not failures:
+    if not failures:
         return image
     reasons = tuple(str(error) for error in failures)
     return replace(image, exposure=replace(image.exposure, failures=reasons))

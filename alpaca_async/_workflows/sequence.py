@@ -20,6 +20,7 @@ from alpaca_async._tasks import prefetch
 from .retrying import Attempts, Retrying
 
 if TYPE_CHECKING:
+    from alpaca_async._facts import Exposure
     from alpaca_async._fits.header_source import HeaderSource
     from alpaca_async._image import Image
     from alpaca_async._progress import ProgressCallback
@@ -70,7 +71,7 @@ class Sequencing(Retrying):
         reconnect: Reconnect | None = None,
         retries: int = 0,
         on_failure: Literal["raise", "skip"] = "raise",
-    ) -> Stream[Image]:
+    ) -> Stream[Image[Exposure]]:
         """Expose repeatedly: each exposure starts when the caller receives the previous image.
 
         `duration` is one duration for all exposures, or an iterable with one for each; the stream
@@ -117,13 +118,13 @@ class Sequencing(Retrying):
             skips=on_failure == "skip",
         )
 
-        async def next_image() -> Image | None:
+        async def next_image() -> Image[Exposure] | None:
             async with self._operation("startexposure"):
                 return await sequence.next_image()
 
         return Stream(prefetch(next_image))
 
-    async def _expose_for(self, sequence: _Sequence, request: ExposureRequest) -> Image:
+    async def _expose_for(self, sequence: _Sequence, request: ExposureRequest) -> Image[Exposure]:
         """Take the next image of `sequence`, as often as it may be tried."""
 
         async def take() -> TakenExposure:
@@ -160,7 +161,7 @@ class Sequencing(Retrying):
 class _Sequence:
     """The arguments of `exposures`, and how far the sequence is."""
 
-    expose: Callable[[_Sequence, ExposureRequest], Awaitable[Image]]
+    expose: Callable[[_Sequence, ExposureRequest], Awaitable[Image[Exposure]]]
     skip: Callable[[int, AlpacaError], Awaitable[None]]
     next_request: Callable[[], Awaitable[ExposureRequest | None]]
     count: int | None
@@ -175,7 +176,7 @@ class _Sequence:
     skips: bool
     number: int = -1
 
-    async def next_image(self) -> Image | None:
+    async def next_image(self) -> Image[Exposure] | None:
         """Return the next image; None after the last one."""
         while (request := await self._next()) is not None:
             try:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from alpaca_async._device.cached_facts import READ_EACH_TIME
 from alpaca_async._enums import ImageArrayElementTypes
-from alpaca_async._facts import CameraSettings
 from alpaca_async._files import in_thread
 from alpaca_async._pixels.saturation import has_negative_pixels, may_have_wrong_signs
 from alpaca_async._tasks import together
@@ -18,6 +17,7 @@ from alpaca_async._tasks import together
 from .exposure_facts import Describing
 
 if TYPE_CHECKING:
+    from alpaca_async._facts import CameraSettings, Exposure
     from alpaca_async._image import Image
 
 _REREAD_LIMIT: Final = 2.0
@@ -29,14 +29,14 @@ logger = logging.getLogger("alpaca_async")
 class Checking(Describing):
     """A camera whose images are compared with its settings."""
 
-    async def _with_true_settings(self, image: Image, before: CameraSettings) -> Image:
+    async def _with_true_settings(
+        self, image: Image[Exposure], before: CameraSettings
+    ) -> Image[Exposure]:
         """Return the image with the settings that it was taken with.
 
         They are read again if they are not those that were cached `before`: then another program
         has changed them, or the camera delivers another frame than it says.
         """
-        if image.exposure is None:
-            return image
         settings = image.exposure.settings
         if _has_changed(before, settings) or self._has_new_mismatch(image):
             actual = await self._reread_settings()
@@ -46,11 +46,11 @@ class Checking(Describing):
         self._log_mismatch(image)
         return image
 
-    def _has_new_mismatch(self, image: Image) -> bool:
+    def _has_new_mismatch(self, image: Image[Exposure]) -> bool:
         """Whether the image has another size than the settings say, and that is not usual."""
         return image.frame_mismatch is not None and _frame(image) not in self._record.odd_frames
 
-    def _log_mismatch(self, image: Image) -> None:
+    def _log_mismatch(self, image: Image[Exposure]) -> None:
         """Log a warning if the size of the image contradicts what the camera says it is."""
         if (mismatch := image.frame_mismatch) is None:
             return
@@ -62,7 +62,7 @@ class Checking(Describing):
             ": the axes are swapped" if mismatch == "swapped" else "",
         )
 
-    async def _warn_about_signs(self, image: Image) -> None:
+    async def _warn_about_signs(self, image: Image[Exposure]) -> None:
         """Log a warning, once, if the pixels have wrapped to negative numbers."""
         sent = image.metadata.transmission_element_type
         if self._record.has_wrong_signs or sent is not ImageArrayElementTypes.INT16:
@@ -98,8 +98,8 @@ def _has_changed(before: CameraSettings, after: CameraSettings) -> bool:
     return any(getattr(before, name) not in (None, getattr(after, name)) for name in READ_EACH_TIME)
 
 
-def _frame(image: Image) -> tuple[int, int, int | None, int | None]:
+def _frame(image: Image[Exposure]) -> tuple[int, int, int | None, int | None]:
     """Return columns and rows of the image, then what its settings say."""
     columns, rows = image.metadata.shape[:2]
-    settings = image.exposure.settings if image.exposure else CameraSettings()
+    settings = image.exposure.settings
     return columns, rows, settings.num_x, settings.num_y

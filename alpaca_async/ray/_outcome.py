@@ -25,11 +25,11 @@ class StoredImage:
     ref: ObjectRef
     """Ray's reference, to pass to tasks of your own: they run where the image is, or copy it."""
     metadata: ImageMetadata
-    exposure: Exposure | None
+    exposure: Exposure
     server: str
     device_number: int
 
-    async def get(self) -> Image:
+    async def get(self) -> Image[Exposure]:
         """Return the image: on the same node a read-only view of the store, elsewhere a copy.
 
         Raises:

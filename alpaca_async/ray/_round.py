@@ -275,7 +275,7 @@ class _Share:
 
 
 def _stored(camera: CameraAddress, image: ObjectRef, report: Report) -> StoredImage | None:
-    if report.metadata is None:
+    if report.metadata is None or report.exposure is None:
         return None
     server = origin(camera.address)
     return StoredImage(image, report.metadata, report.exposure, server, camera.device_number)

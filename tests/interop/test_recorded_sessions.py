@@ -51,7 +51,7 @@ def with_our_client(address: str) -> dict[str, Any]:
                 "info": await camera.get_info(),
                 "state": await camera.get_camera_state(),
                 "images": [image.data.tolist() for image in images],
-                "started": [image.exposure and image.exposure.settings for image in images],
+                "started": [image.exposure.settings for image in images],
             }
 
     return asyncio.run(main())

@@ -100,7 +100,7 @@ async def check_discovery(client: aa.AlpacaClient) -> None:
 async def check_recovery(camera: aa.AsyncCamera) -> None:
     how = aa.Reconnect(timeout=60, unique_id="id", hosts=("host",), prepare=camera.get_gain)
     assert_type(await camera.reconnect(how), None)
-    assert_type(camera.exposures(1, reconnect=how), aa.Stream[aa.Image])
+    assert_type(camera.exposures(1, reconnect=how), aa.Stream[aa.Image[aa.Exposure]])
 
 
 async def check_members(camera: aa.AsyncCamera) -> None:
@@ -144,11 +144,12 @@ async def check_images() -> None:
     async with aa.AsyncCamera("host") as camera:
         assert_type(camera, aa.AsyncCamera)
         image = await camera.expose(1.0, light=True, progress=check_progress)
-        assert_type(image, aa.Image)
+        assert_type(image, aa.Image[aa.Exposure])
+        assert_type(image.exposure, aa.Exposure)
         async with camera.exposures([1, aa.ExposureRequest(2, light=False)], count=2) as frames:
-            assert_type(frames, aa.Stream[aa.Image])
+            assert_type(frames, aa.Stream[aa.Image[aa.Exposure]])
             async for each in frames:
-                assert_type(each, aa.Image)
+                assert_type(each, aa.Image[aa.Exposure])
         assert_type(await camera.get_image(contiguous=False), aa.Image)
         assert_type(await camera.get_image_array(), NDArray[Any])
         await check_dtypes(camera)
@@ -166,9 +167,9 @@ async def check_images() -> None:
 async def check_dtypes(camera: aa.AsyncCamera) -> None:
     assert_type(await camera.get_image_array(dtype=np.uint16), NDArray[Any])
     assert_type(await camera.get_image(dtype="camera"), aa.Image)
-    assert_type(await camera.expose(1, dtype=np.dtype("<f4")), aa.Image)
+    assert_type(await camera.expose(1, dtype=np.dtype("<f4")), aa.Image[aa.Exposure])
     wanted = aa.PixelType("uint16", int16_is_unsigned=True)
-    assert_type(camera.exposures(1, dtype=wanted), aa.Stream[aa.Image])
+    assert_type(camera.exposures(1, dtype=wanted), aa.Stream[aa.Image[aa.Exposure]])
     await camera.get_image(dtype=16)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # no dtype
 
 
@@ -176,7 +177,7 @@ async def check_group() -> None:
     async with aa.CameraGroup([aa.CameraAddress("host", 1, {"gain": 3})]) as group:
         assert_type(await group.connect(), list[aa.Outcome])
         assert_type(await group.expose([1.0], dtype="camera"), list[aa.Outcome])
-        assert_type(await group.expose_all(1), list[aa.Image])
+        assert_type(await group.expose_all(1), list[aa.Image[aa.Exposure]])
         async with group.outcomes(1) as outcomes:
             outcome = await anext(outcomes)
             assert_type(outcome.error, aa.AlpacaError | None)
@@ -193,6 +194,7 @@ def check_image(image: aa.Image) -> None:
     assert_type(image.metadata, aa.ImageMetadata)
     assert_type(image.metadata.shape, tuple[int, ...])
     assert_type(image.exposure, aa.Exposure | None)
+    assert_type(image, aa.Image[aa.Exposure | None])
     assert_type(image.frame_mismatch, Literal["swapped", "size"] | None)
 
 

@@ -35,8 +35,7 @@ async def silence(_: Request) -> bytes:
     return b""
 
 
-def facts_of(image: Image) -> Exposure:
-    assert image.exposure is not None
+def facts_of(image: Image[Exposure]) -> Exposure:
     return image.exposure
 
 
