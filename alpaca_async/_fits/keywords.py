@@ -88,15 +88,13 @@ def _value_and_comment(entry: Any) -> tuple[Any, str]:  # noqa: ANN401 - checked
 def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - checked here
     if value is None:
         return None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, np.generic):
-        return _value(keyword, value.item())
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
     if isinstance(value, str):
         return ascii_text(value)
-    if isinstance(value, Integral) and fits_integer(int(value)):
+    if _is_storable_integer(value):
         return int(value)
-    if isinstance(value, Real) and not isinstance(value, Integral) and isfinite(float(value)):
+    if isinstance(value, Real) and not isinstance(value, Integral) and _is_finite(value):
         return float(value)
     if callable(value):
         raise ValueError(  # noqa: TRY004 - as for every other value
@@ -107,3 +105,16 @@ def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - chec
         f"{keyword} = {value!r} cannot be in a FITS header: use text (ISO 8601 for a date), a "
         "boolean, a finite number, an integer of 64 bits, or None to leave the keyword out"
     )
+
+
+def _is_storable_integer(value: Any) -> bool:  # noqa: ANN401 - checked here
+    """Whether the value is an integer of 64 bits; numpy takes time differences for integers."""
+    is_number = isinstance(value, Integral) and not isinstance(value, np.timedelta64)
+    return is_number and fits_integer(int(value))
+
+
+def _is_finite(value: Real) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # a fraction that is too large
+        return False

@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from importlib import import_module
 from shutil import which
 from typing import TYPE_CHECKING, Any
@@ -511,6 +512,7 @@ def test_extra_keywords_are_added_and_override() -> None:
         "FILTER": ("H\N{GREEK SMALL LETTER ALPHA}", "°C und µm"),
         "RA": (np.float32(1.5), "[deg]"),
         "FOCUSPOS": np.int64(7),
+        "DEC": np.longdouble(1.5),
         "GUIDING": np.bool_(True),
         "DOME": False,
         "IMAGETYP": "Flat Frame",
@@ -521,6 +523,7 @@ def test_extra_keywords_are_added_and_override() -> None:
     assert header["OBJECT"] == "M 42"
     assert (header["FILTER"], header.comments["FILTER"]) == ("Ha", "degC und um")
     assert (header["RA"], header["FOCUSPOS"], header["IMAGETYP"]) == (1.5, 7, "Flat Frame")
+    assert header["DEC"] == 1.5
     assert header["GUIDING"] is True
     assert header["DOME"] is False
     assert "EGAIN" not in header
@@ -543,7 +546,8 @@ def test_the_exposures_header_overrides_our_keywords_and_extra_overrides_it() ->
         *({"NAXIS1": 1}, {"bzero": 1}, {"END": 1}, {"SIMPLE": True}, {"HIERARCH": 1}),
         *({"A": float("nan")}, {"A": float("inf")}, {"A": 2**63}, {"A": 1j}, {"A": [1]}),
         *({"A": (1, "b", "c")}, {"A": (1, 2)}, {"A": b"x"}, {"A": datetime.now(UTC)}),
-        {"A": np.float64("nan")},
+        *({"A": np.float64("nan")}, {"A": np.longdouble("inf")}, {"A": Fraction(10**400)}),
+        *({"A": np.datetime64("2026-01-01", "ns")}, {"A": np.timedelta64(5, "ns")}),
     ],
 )
 async def test_invalid_extra_is_rejected_before_anything_is_written(
