@@ -91,8 +91,8 @@ class ReadoutTimes:
     def predicted_polls(self) -> tuple[float, ...]:
         """Return when to poll; empty before two exposures have agreed.
 
-        A poll that finds the image at once does not show how long it has been ready: the first one
-        comes the earlier, the more often that has happened in a row.
+        If the first poll finds the image, it does not show how long that has been ready. So the
+        first poll is earlier after each exposure in a row in which that happened.
         """
         if not self._known:
             return ()

@@ -101,9 +101,9 @@ class DeviceRecord:
             self.forget_settings()
 
     def answered(self, number: int) -> None:
-        """Detect a restart by `number`, the server's transaction id, which then starts anew.
+        """Detect a restart of the server: its transaction ids start anew; `number` is the latest.
 
-        Replies may overtake each other, so the number must fall below half of the last one. It is
+        Replies may overtake each other, so only a number below half of the last one counts. It is
         0 if the server sends none.
         """
         if 0 < number < self._last_number // 2:

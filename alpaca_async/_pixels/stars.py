@@ -49,9 +49,10 @@ def half_flux_diameters(
     """Return the diameters, in pixels, of at most the 50 brightest stars.
 
     `pixels` has the shape `(height, width)` or `(height, width, planes)`, `period` is the number
-    of rows and columns after which the filters of a mosaic repeat. Stars that are saturated, or
-    at the border, or too faint are left out. There are none if the median of all would not be
-    right within 5 %.
+    of rows and columns after which the filters of a mosaic repeat. `full_scale` is the value of a
+    saturated pixel. Stars that are saturated, at the border, or too faint are left out. The list is
+    empty if the error of the median diameter could exceed 5 %. `check` is called regularly, and may
+    raise to cancel the work.
     """
     if abs(pixels.strides[0]) < abs(pixels.strides[1]):  # read memory sequentially
         turned = pixels.swapaxes(0, 1)  # this keeps the diameters

@@ -44,11 +44,11 @@ _ARRAY_FOLLOWS: Final = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*\[")
 class ImageJsonParser:
     """Parses a JSON image reply from pieces that may be cut at any byte.
 
-    Call `feed` and `close` in a worker thread: they compute. They hold the interpreter lock only
-    for short periods. Besides small temporaries they allocate only the array, which grows with the
-    text up to `max_image_bytes`. It has the dtype that is `wanted` from the start, unless `Type`
-    follows the pixels: then it is converted once at the end. `received` is the number of bytes so
-    far.
+    Call `feed` and `close` in a worker thread: they compute, and hold the interpreter lock only for
+    short periods. Besides small temporaries they allocate only the array, which grows with the
+    text up to `max_image_bytes`. It has the `wanted` dtype from the start, unless the reply has
+    `Type` after the pixels: then it is converted once, at the end. `received` is the number of
+    bytes so far.
     """
 
     def __init__(

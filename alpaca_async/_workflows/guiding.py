@@ -21,11 +21,12 @@ class Guiding(ICameraV4):
     async def wait_pulse_guide(self, *, timeout: float | None = None) -> None:
         """Wait until no guiding pulse is under way; `timeout` in seconds.
 
-        Returns at once for cameras that answer `pulse_guide` only when the pulse is over. Raises
-        the camera's error if a pulse failed.
+        Returns at once for cameras that answer `pulse_guide` only when the pulse is over. Failed
+        polls are tolerated for ten seconds.
 
         Raises:
             OperationTimeout: the pulse is not over after `timeout` seconds.
+            AscomError: the pulse failed.
         """
         clock = running_loop().time
         deadline = clock() + check_limit("timeout", timeout)

@@ -295,10 +295,10 @@ class ImageWait:
             raise self._located(OperationFailed("the camera is idle, but has no image"))
 
     async def _may_be_stale(self) -> bool:
-        """Whether the image may be of the aborted exposure, because ours may still be read out.
+        """Whether the image may be that of an aborted exposure, while ours is not read out yet.
 
-        Every image is accepted after a while: some cameras never report that they are idle, and
-        the exposures of others end early.
+        After `_STALE_IMAGE_MARGIN` every image is accepted: some cameras never report that they
+        are idle, and the exposures of others end early.
         """
         now = self._now()
         if now < self._stale_image_due or now >= self._end + _STALE_IMAGE_MARGIN:

@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 
 class AlpacaDetector(StandardDetector):
-    """A camera for bluesky, which writes an HDF5 file for each stage.
+    """A camera for bluesky, which writes the frames of each stage to a new HDF5 file.
 
-    The signals are `exposure_time` in seconds, and `gain`, `offset` and `binning`, which set the
-    camera. Setting `binning` keeps the part of the sensor that is read. Those that the camera
-    implements are in the configuration of each run.
+    The signals are `exposure_time` in seconds, and the settings `gain`, `offset` and `binning`.
+    Setting `binning` keeps the part of the sensor that is read. Signals that the camera supports
+    are in the configuration of each run.
 
     `paths` is a `PathProvider` of ophyd-async. All frames have the `dtype`, by default that of the
-    camera's MaxADU. With `fits=True` each frame is also saved as FITS,
-    beside the HDF5 file. When the RunEngine pauses, the exposure is aborted; it is repeated after
-    the pause. An error of the camera ends the plan at once. With `client` the camera uses its
-    connections. Otherwise `await detector.camera.aclose()` closes them.
+    camera's MaxADU. With `fits=True` each frame is also saved as FITS, beside the HDF5 file. When
+    the RunEngine pauses, the exposure is aborted; it is repeated after the pause. An error of the
+    camera ends the plan at once. With `client` the camera uses the connections of that client.
+    Otherwise it has its own: close them with `await detector.camera.aclose()`.
     """
 
     def __init__(

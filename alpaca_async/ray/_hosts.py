@@ -63,13 +63,13 @@ class CameraHosts:
 
     The methods are those of `CameraGroup`, with the same arguments, which are sent to the workers:
     they must be picklable. `progress` is called in this process, with the `CameraAddress`, twice a
-    second. Images stay in the object store of their node, as `StoredImage`s. At most `max_images`
-    of each camera are there: further exposures of the camera wait until the program has deleted
-    one, for at most `prepare_timeout` seconds, then fail with `OperationTimeout`.
+    second. Images stay in the object store of their node, as `StoredImage`s, at most `max_images`
+    of each camera. A further exposure of that camera waits until the program has deleted one; it
+    fails with `OperationTimeout` after `prepare_timeout` seconds.
 
-    A worker that dies, or does not answer, costs its cameras the present round: their outcomes have
-    the error `HostLost`. It is started again, on another node if it may run there, connects its
-    cameras, aborts what they expose, and takes part again. Rounds wait for it for at most
+    If a worker dies or does not answer, its cameras fail in the present round, with the error
+    `HostLost`. The worker is started again, on another node if it may run there. It connects its
+    cameras, aborts their exposures, and takes part again. Rounds wait for it for at most
     `prepare_timeout` seconds after its death. No exposure is ever started twice.
     """
 

@@ -195,7 +195,7 @@ class FaultProxy(ConnectionServer):
         target = f"{event.verb} {event.member}" if event.verb else "a connection"
         logger.info("injecting %s into %s", event.fault, target)
         exchange = Exchange(request, client, upstream, rule.options)
-        await rule.fault.deed(exchange)
+        await rule.fault.inject(exchange)
         if not exchange.applied:
             rule.hits -= 1
             self._record(event, -1)

@@ -21,11 +21,11 @@ D = TypeVar("D", bound=SimulatedDevice)
 class SimulatedRig:
     """Cameras behind a cover, a filter wheel and a focuser, and a safety monitor.
 
-    All `cameras`, by default one, look through the same optics, whose state when an exposure
-    starts counts for all of it: the filter dims the sky and shifts the focus, the focuser widens
-    the stars, the closed cover makes darks, and flats with its calibrator. A guide pulse of one
-    camera moves the sky of all. Devices that are not given are as fast as the first camera, and
-    share its clock. `SimulatorServer(rig.devices)` serves them.
+    All `cameras`, by default one, look through the same optics. An exposure depends on their state
+    at its start: the filter dims the sky and shifts the focus, a focuser that is not in focus
+    widens the stars, and a closed cover makes darks, or flats if its calibrator is on. A guide
+    pulse of one camera moves the sky of all. Devices that are not given are as fast as the first
+    camera, and share its clock. `SimulatorServer(rig.devices)` serves them.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["network", "HTTP", "content", "image"]
 Scope: TypeAlias = Literal["request", "connection", "port"]
-Deed: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
+Inject: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Fault:
     `passes_on` says whether the server receives the request, and so executes a command. `options`
     are the numeric options of the fault for `FaultProxy.add`, with their defaults. `scope` is
     what the fault applies to: single requests, new connections before their first request, or
-    the port. `deed` is the proxy's function that injects the fault.
+    the port. `inject` makes the proxy do it to one exchange.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Fault:
     passes_on: bool
     options: Mapping[str, float]
     scope: Scope
-    deed: Deed = field(repr=False)
+    inject: Inject = field(repr=False)
 
 
 _faults: dict[str, Fault] = {}
@@ -49,11 +49,11 @@ def fault(
     passes_on: bool = True,
     scope: Scope = "request",
     **options: float,
-) -> Callable[[Deed], Deed]:
+) -> Callable[[Inject], Inject]:
     """Return a decorator that registers a function as a fault, by default under its own name."""
 
-    def register(deed: Deed) -> Deed:
-        fault_name = name or getattr(deed, "__name__", "")
+    def register(inject: Inject) -> Inject:
+        fault_name = name or getattr(inject, "__name__", "")
         _faults[fault_name] = Fault(
             name=fault_name,
             kind=kind,
@@ -61,8 +61,8 @@ def fault(
             passes_on=passes_on,
             options=MappingProxyType(options),
             scope=scope,
-            deed=deed,
+            inject=inject,
         )
-        return deed
+        return inject
 
     return register

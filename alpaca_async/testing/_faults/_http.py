@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from alpaca_async.testing._message import Reply
 
-    from ._catalogue import Deed
+    from ._catalogue import Inject
     from ._exchange import Exchange
 
 _HTML: Final = "text/html; charset=utf-8"
@@ -51,11 +51,11 @@ def _bodies(status: int, title: str) -> Mapping[str, tuple[str, str]]:
     }
 
 
-def _answer_with(reply: Reply) -> Deed:
-    async def deed(exchange: Exchange) -> None:
+def _answer_with(reply: Reply) -> Inject:
+    async def inject(exchange: Exchange) -> None:
         await exchange.client.send(reply.wire)
 
-    return deed
+    return inject
 
 
 for _status, _title in _STATUSES.items():
