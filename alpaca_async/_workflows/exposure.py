@@ -270,7 +270,8 @@ class Exposing(Imaging, Checking, Idling):
         attempt = Attempt()
         request = asyncio.create_task(self._start_exposure(duration, light, attempt))
         try:
-            exposure = await asyncio.shield(request)
+            await asyncio.wait([request])  # unlike shield, since Python 3.14, this logs no error
+            exposure = request.result()
         except asyncio.CancelledError:
             await finish(self._undo_start(request, attempt))
             raise
