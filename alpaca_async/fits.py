@@ -43,8 +43,8 @@ async def save(
     """Write the image and its header to `path`, and return the path.
 
     The file appears under its name only when it is complete and on the disk. An error leaves no
-    file. Nor does a cancellation, unless the file has its name already: then the call returns the
-    path, and the task is cancelled at its next await.
+    file. A cancellation leaves none either, unless it comes after the file got its name: then the
+    call returns the path, and the task is cancelled at its next await.
 
     Integers of more than 16 bits are stored in the narrowest type that holds all values and the
     camera's MaxADU, 16-bit unsigned if possible; other pixels keep their type. `extra` is as for

@@ -77,7 +77,7 @@ class Moving(AsyncDevice):
                 raise
 
     async def _start(self, movement: Movement, limit: float, attempt: Attempt) -> object:
-        """Send the command; if its reply is lost, go on: polling tells whether it moves."""
+        """Send the command; if its reply is lost, go on: polling shows whether it moves."""
         try:
             await self._call(movement.command, movement.fields, timeout=limit, attempt=attempt)
         except AlpacaError as error:

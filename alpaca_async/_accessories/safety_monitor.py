@@ -23,8 +23,8 @@ logger = logging.getLogger("alpaca_async")
 class AsyncSafetyMonitor(AsyncDevice):
     """A safety monitor of an Alpaca server; made and closed as `AsyncDevice` is.
 
-    `get_is_safe` is the member of ISafetyMonitorV3, one request. `is_safe` and `watch` never take
-    silence for safety: a monitor that is unreachable, not connected or broken is unsafe.
+    `get_is_safe` is the member of ISafetyMonitorV3, one request. For `is_safe` and `watch`, a
+    monitor that is unreachable, not connected or broken is unsafe.
     """
 
     def __init__(

@@ -253,7 +253,7 @@ class AsyncDevice(Members):
             return False
 
     async def _is_connected(self) -> bool | None:
-        """Whether the device is connected; None if it cannot tell."""
+        """Whether the device is connected; None if it does not report that."""
         try:
             return await self.get_connected()
         except NotConnectedException:

@@ -48,8 +48,8 @@ class RetryPauses:
 class KnownFacts(Generic[Facts]):
     """The facts of one kind that a device has answered so far.
 
-    That the device lacks a member is an answer; a read that failed is not. A fact that an exposure
-    has waited for in vain is late: the next exposures do not wait for it.
+    That the device lacks a member is an answer; a read that failed is not. A fact is late if an
+    exposure has waited for it and it did not come: the next exposures do not wait for it.
     """
 
     def __init__(self, kind: type[Facts]) -> None:
@@ -58,7 +58,7 @@ class KnownFacts(Generic[Facts]):
         self.version = 0
         """Increases whenever the answers become invalid."""
         self.late: frozenset[str] = frozenset()
-        """The unknown facts that an exposure has waited for in vain."""
+        """The unknown facts that an exposure has waited for, and that did not come."""
         self._kind: type[Facts] = kind
         self._lock = threading.RLock()
         """Event loops in several threads add facts."""

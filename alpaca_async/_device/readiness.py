@@ -26,7 +26,7 @@ class ReadinessHistory:
 
     @property
     def trusted(self) -> bool:
-        """Whether ImageReady of this camera can be believed at once."""
+        """Whether ImageReady of this camera is right at once after StartExposure."""
         return self.prompt >= _ENOUGH and not self.lagging
 
 

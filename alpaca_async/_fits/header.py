@@ -54,7 +54,7 @@ def _exposure_cards(exposure: Exposure) -> Iterator[Card]:
 
 
 def _time_cards(exposure: Exposure) -> Iterator[Card]:
-    """Yield the times by the clock that is trusted, then the claims of both clocks."""
+    """Yield the times by the clock that `start_of` selects, then what each clock reports."""
     seconds, source = duration_of(exposure)
     start, request = start_of(exposure), computer_start(exposure)
     begin, middle, end = (_after(start, part * seconds) for part in (0, 0.5, 1))

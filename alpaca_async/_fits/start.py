@@ -96,7 +96,7 @@ def iso_text(time: datetime, decimals: int) -> str:
 
 
 def _parse(text: str) -> _Claim | None:
-    """Return the claim in an ISO time, or None if the text is another one."""
+    """Return the time that the text states; None if it is not an ISO date and time."""
     try:
         time = _as_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):

@@ -206,6 +206,6 @@ def _check_time(name: str, time: datetime) -> None:
 
 
 def _is_cancelled() -> bool:
-    """Whether somebody has cancelled the current task."""
+    """Whether the current task was cancelled, not only what it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -49,7 +49,7 @@ class Grid(Protocol):
 
     @property
     def redundancy(self) -> float:
-        """How many values together tell as much as one whose noise is independent of others'."""
+        """How many neighbouring values have the information of one with independent noise."""
         ...
 
     def window(self, row: float, column: float, radius: int) -> Window:

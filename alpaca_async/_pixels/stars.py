@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MAX_STARS: Final = 50
 _MAX_ATTEMPTS: Final = 300
 _MAX_FAILURES: Final = 60
-"""So many boxes of one size are tried in vain: a nebula is bright, and nothing in it is a star."""
+"""After so many boxes without a star, others of that size are skipped, as in a bright nebula."""
 _FAINT_SIGMAS: Final = 3.0
 _MUCH_LARGER: Final = 4
 _MAX_PIXEL_BOX: Final = 4

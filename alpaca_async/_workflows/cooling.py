@@ -87,10 +87,9 @@ class Cooling(ICameraV4):
         temperature is stable after `pace.settled` seconds within `tolerance` degrees. `progress`
         is called in the event loop at every poll.
 
-        However it ends early, cancelled, timed out, stalled or by another error, it sets the set
-        point to the current temperature, leaves the cooler on, and logs that. Failed polls are
-        tolerated for ten seconds. A stall is detected only on cameras that report the cooler's
-        power.
+        If it ends early, for any reason, it sets the set point to the current temperature, leaves
+        the cooler on, and logs a warning. Failed polls are tolerated for ten seconds. A stall is
+        detected only on cameras that report the cooler's power.
 
         Raises:
             OperationTimeout: not stable within `timeout` seconds.
@@ -126,7 +125,7 @@ class Cooling(ICameraV4):
         progress: CoolingCallback | None = None,
         pace: CoolingPace = _PACE,
     ) -> None:
-        """Raise the set point until the sensor is as warm as its surroundings, then cooler off.
+        """Raise the set point until the sensor is as warm as its surroundings; turn the cooler off.
 
         `temperature` is that of the surroundings, in °C; None means that of the heat sink, or
         20 °C if the camera does not report it. The sensor is also warm if its temperature has not

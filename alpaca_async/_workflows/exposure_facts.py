@@ -36,10 +36,10 @@ logger = logging.getLogger("alpaca_async")
 
 
 class ExposureFacts:
-    """The facts of one exposure, each read in a task. Whoever has it ends the tasks by `cancel`.
+    """The facts of one exposure, each read in a task. The owner must end the tasks with `cancel`.
 
-    Meanwhile facts of the camera are read only where that delays nothing: `suspension` keeps
-    them back until the last facts of the exposure are being read.
+    `suspension` delays the reading of the camera's own facts until the last facts of the exposure
+    are being read, except where it delays nothing.
     """
 
     def __init__(self, suspension: Suspension) -> None:
@@ -137,7 +137,7 @@ class Describing(Reporting):
     def _begin_last_facts(self, facts: ExposureFacts) -> None:
         """Begin to read what is known after the exposure.
 
-        After a failed download also what that has interrupted.
+        When a failed download is repeated, begin again what its end has interrupted.
         """
         facts.image_is_ready()
         self._begin(facts, self._own_readers())

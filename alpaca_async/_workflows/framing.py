@@ -99,7 +99,7 @@ class Framing(CachedFacts):
         )
 
     async def _limits(self) -> tuple[Limits, Limits]:
-        """Return the limits of the sensor; raise the camera's error if it does not tell one."""
+        """Return the limits of the sensor; raise the camera's error if it does not report one."""
         info = await self.get_info()
         return (
             Limits(

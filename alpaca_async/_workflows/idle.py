@@ -37,8 +37,8 @@ class Idling(ICameraV4):
         camera is disconnected again if it is known that it was not connected before. With
         `wait=False` the call only sends the command: see `get_connecting`.
 
-        With `abort` a camera that is exposing is taken over: the exposure that a dead process, or
-        another program, left running is aborted, and the camera awaited until it is idle.
+        With `abort`, an exposure that another program left running is aborted, and the call waits
+        until the camera is idle.
 
         Raises:
             OperationTimeout: not connected within `timeout` seconds, however long that is.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from alpaca_async._protocol.pixeltype import PixelType
 
 _POLL_PERIOD: Final = 3.0
-"""Seconds. A `StandardDetector` that nobody prepared fails 10 s after the last update."""
+"""Seconds. A `StandardDetector` that was not prepared fails 10 s after the last update."""
 
 
 class _Target(NamedTuple):
