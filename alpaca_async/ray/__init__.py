@@ -6,11 +6,20 @@ Must not know how cameras expose together: each worker calls what `CameraGroup` 
 from __future__ import annotations
 
 from ._hosts import CameraHosts
-from ._outcome import HostOutcome, StoredImage
+from ._observing import watch_hosts
+from ._outcome import HostOutcome, HostStatus, StoredImage
 from ._placement import CameraHost
 from ._remote import ClockOffset
 
-__all__ = ["CameraHost", "CameraHosts", "ClockOffset", "HostOutcome", "StoredImage"]
+__all__ = [
+    "CameraHost",
+    "CameraHosts",
+    "ClockOffset",
+    "HostOutcome",
+    "HostStatus",
+    "StoredImage",
+    "watch_hosts",
+]
 
 for _public in map(globals().get, __all__):
     if hasattr(_public, "__module__"):

@@ -17,9 +17,25 @@ Actor: TypeAlias = Any
 ObjectRef: TypeAlias = Any
 """A reference to an object in Ray's object store."""
 
+_NAMESPACE: Final = "alpaca_async"
+"""The namespace of Ray in which other programs find the actors."""
 _RESOURCE_SHARE: Final = 0.001
 _CONCURRENT_CALLS: Final = 10_000
 """Calls that an actor runs at the same time: each camera has one that waits for its image."""
+
+
+def connect(address: str) -> None:
+    """Connect to the cluster whose head is at `address`; blocks for more than a minute if none is.
+
+    Starts nothing, and prints no logs of other processes.
+    """
+    module = load("ray", extra="ray")
+    module.init(address=address, log_to_driver=False, logging_level="ERROR")
+
+
+def disconnect() -> None:
+    """Disconnect from the cluster; blocks for some tenths of a second."""
+    load("ray", extra="ray").shutdown()
 
 
 def ray() -> Any:  # noqa: ANN401 - Ray has no complete types
@@ -35,10 +51,11 @@ def node_count() -> int:
     return sum(bool(node["Alive"]) for node in ray().nodes())
 
 
-def start_actor(worker: type, host: CameraHost, *arguments: object) -> Actor:
+def start_actor(worker: type, host: CameraHost, name: str, *arguments: object) -> Actor:
     """Start an actor on a node that `host` allows; blocks while the class is sent.
 
-    Ray restarts it whenever it dies, but never repeats a call: a call may start an exposure.
+    Other programs find it by its `name`. Ray restarts it whenever it dies, but never repeats a
+    call: a call may start an exposure.
     """
     options: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
     if host.resource is not None:
@@ -47,6 +64,8 @@ def start_actor(worker: type, host: CameraHost, *arguments: object) -> Actor:
         options = {**options, "label_selector": dict(host.labels)}
         options.pop("scheduling_strategy", None)
     actor_class = ray().remote(
+        name=name,
+        namespace=_NAMESPACE,
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=0,
@@ -54,6 +73,25 @@ def start_actor(worker: type, host: CameraHost, *arguments: object) -> Actor:
         **options,
     )(worker)
     return actor_class.remote(*arguments)
+
+
+def actor_names() -> set[str]:
+    """Return the names of the actors of all programs that have not ended; blocks for one request.
+
+    An actor that is being restarted is among them.
+    """
+    ray()
+    named = load("ray.util", extra="ray").list_named_actors(all_namespaces=True)
+    return {each["name"] for each in named if each["namespace"] == _NAMESPACE}
+
+
+def actor_named(name: str) -> Actor:
+    """Return an actor, also one of another program; blocks for one request.
+
+    Raises:
+        ValueError: it has ended.
+    """
+    return ray().get_actor(name, namespace=_NAMESPACE)
 
 
 def kill(actor: Actor, *, restart: bool) -> None:

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from anyio import to_thread
 
@@ -27,7 +28,7 @@ from alpaca_async._workflows.cooling import CoolingPace
 from . import _cluster
 from ._images import ImageCount
 from ._outcome import HostOutcome
-from ._placement import CameraHost, hosts_for, in_given_order
+from ._placement import CameraHost, hosts_for, in_given_order, name_of
 from ._remote import RemoteWorker
 from ._round import HostRound, Place
 from ._worker import Worker
@@ -38,13 +39,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from alpaca_async._group.member import CameraAddress, Then
-    from alpaca_async._group.outcome import StatusOutcome
     from alpaca_async._group.round import Durations
     from alpaca_async._group.statuses import Post
     from alpaca_async._protocol.pixeltype import PixelTypeLike
     from alpaca_async._workflows.sequence import ExposureRequest
 
-    from ._outcome import StoredImage
+    from ._outcome import HostStatus, StoredImage
     from ._remote import ClockOffset
     from ._round import HostProgress
 
@@ -143,10 +143,11 @@ class CameraHosts:
         async with self._operation():
             return await self._on_all("cool_to", temperature, options, start_timeout=0.0)
 
-    def watch(self, interval: float = 1.0) -> Stream[StatusOutcome]:
-        """Yield the status of each camera as `CameraGroup.watch` does.
+    def watch(self, interval: float = 1.0) -> Stream[HostStatus]:
+        """Yield the status of each camera as `CameraGroup.watch` does, with its progress.
 
-        While a host is lost, its cameras yield `HostLost`.
+        While a host is lost, its cameras yield `HostLost`. `watch_hosts` does the same in another
+        program.
         """
         if check_duration("interval", interval) == 0:
             raise ValueError("interval must be positive")
@@ -298,16 +299,21 @@ class CameraHosts:
 
     def _start_actors(self) -> list[tuple[Any, CameraHost]]:
         return [
-            (_cluster.start_actor(Worker, host, host.cameras, self._new_client), host)
+            (_start_actor(host, self._new_client), host)
             for host in hosts_for(self._given, _cluster.node_count())
         ]
+
+
+def _start_actor(host: CameraHost, new_client: Callable[[], AlpacaClient]) -> _cluster.Actor:
+    name = name_of(host.cameras, uuid4().hex)
+    return _cluster.start_actor(Worker, host, name, host.cameras, new_client)
 
 
 async def _close(workers: Iterable[RemoteWorker]) -> None:
     await together(worker.aclose() for worker in workers)
 
 
-async def _watch(worker: RemoteWorker, interval: float, post: Post) -> None:
+async def _watch(worker: RemoteWorker, interval: float, post: Post[HostStatus]) -> None:
     """Post the statuses of one worker's cameras; while it is lost, that error."""
     while True:
         try:

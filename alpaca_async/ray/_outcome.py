@@ -1,18 +1,23 @@
-"""What comes from a host: a stored image, an error, or the result of the caller's function."""
+"""What comes from a host: an image in its store, a result, a status, or an error."""
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alpaca_async._address import origin
 from alpaca_async._errors import HostLost
+from alpaca_async._group.outcome import StatusOutcome
 
 from . import _cluster
 
 if TYPE_CHECKING:
     from alpaca_async._errors import AlpacaError
     from alpaca_async._facts import Exposure
+    from alpaca_async._group.member import CameraAddress
     from alpaca_async._image import Image
+    from alpaca_async._progress import Progress
     from alpaca_async._protocol.imagebytes import ImageMetadata
 
     from ._cluster import ObjectRef
@@ -55,3 +60,21 @@ class HostOutcome:
     error: AlpacaError | None = None
     result: object = None
     """What the caller's `then` returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus(StatusOutcome):
+    """The status of one camera of `CameraHosts`, or the error with which it could not be read."""
+
+    progress: Progress | None = None
+    """The latest of the exposure that the program is taking; None if there is none."""
+
+
+def error_at(camera: CameraAddress, error: AlpacaError) -> AlpacaError:
+    """Return an error of the same kind for one camera."""
+    return copy(error).at(origin(camera.address), f"camera/{camera.device_number}")
+
+
+def failed_status(camera: CameraAddress, error: AlpacaError) -> HostStatus:
+    """Return an error of the same kind as the status of one camera."""
+    return HostStatus(camera.address, camera.device_number, error=error_at(camera, error))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from alpaca_async._group.member import CameraAddress
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from alpaca_async._group.member import CameraAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,20 @@ def in_given_order(given: Iterable[CameraAddress | CameraHost]) -> list[CameraAd
             raise ValueError(f"camera {camera.device_number} of {camera.address!r} is given twice")
         seen.add(key)
     return cameras
+
+
+def name_of(cameras: Iterable[CameraAddress], key: str) -> str:
+    """Return the name of a worker: it lists the cameras, so that they are known while it is lost.
+
+    `key` makes it unique.
+    """
+    return json.dumps([key, [(camera.address, camera.device_number) for camera in cameras]])
+
+
+def cameras_in(name: str) -> list[CameraAddress]:
+    """Return the cameras of the worker with this name, without settings; none for other names."""
+    try:
+        _, cameras = json.loads(name)
+        return [CameraAddress(str(address), int(number)) for address, number in cameras]
+    except (TypeError, ValueError):
+        return []

@@ -7,19 +7,17 @@ import itertools
 import logging
 import time
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
 
-from alpaca_async._address import origin
 from alpaca_async._errors import AlpacaError, HostLost, UnexpectedError
-from alpaca_async._group.outcome import StatusOutcome
 from alpaca_async._tasks import cancel, finish
 
 from . import _cluster
+from ._outcome import error_at, failed_status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from alpaca_async._group.member import CameraAddress
 
     from ._cluster import Actor, ObjectRef
+    from ._outcome import HostStatus
     from ._placement import CameraHost
     from ._worker import Errors
 
@@ -98,15 +97,11 @@ class RemoteWorker:
 
     def error_of(self, number: int, error: AlpacaError) -> AlpacaError:
         """Return an error of the same kind for one camera."""
-        camera = self.cameras[number]
-        return copy(error).at(origin(camera.address), f"camera/{camera.device_number}")
+        return error_at(self.cameras[number], error)
 
-    def statuses(self, error: AlpacaError) -> list[StatusOutcome]:
+    def statuses(self, error: AlpacaError) -> list[HostStatus]:
         """Return an error of the same kind as the status of each camera."""
-        return [
-            StatusOutcome(camera.address, camera.device_number, error=self.error_of(number, error))
-            for number, camera in enumerate(self.cameras)
-        ]
+        return [failed_status(camera, error) for camera in self.cameras]
 
     async def call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - the method's
         """Call a method once; raise `HostLost` when the worker is lost, before or meanwhile."""

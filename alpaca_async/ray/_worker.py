@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from alpaca_async._errors import HostLost
 from alpaca_async._group.group import CameraGroup
 from alpaca_async._group.round import Round
 from alpaca_async._tasks import wait_for_end
+
+from ._outcome import HostStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
     from alpaca_async._errors import AlpacaError
     from alpaca_async._facts import Exposure
     from alpaca_async._group.member import CameraAddress, Options
-    from alpaca_async._group.outcome import Outcome, StatusOutcome
+    from alpaca_async._group.outcome import Outcome
     from alpaca_async._image import Image
     from alpaca_async._progress import Progress
     from alpaca_async._protocol.imagebytes import ImageMetadata
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 _PROGRESS_INTERVAL = 0.5
 """Seconds between two reports of progress."""
+_OBSERVATION = 30.0
+"""Seconds after which an observer has to ask again: it may have died, which Ray does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,11 @@ class Run:
         await asyncio.wait([self._outcomes[number]])
         return self._outcomes.pop(number).result()
 
+    def progress_of(self, number: int) -> Progress | None:
+        """Return the latest progress of a camera's exposure; None if that does not run."""
+        outcome = self._outcomes.get(number)
+        return None if outcome is None or outcome.done() else self.progress.get(number)
+
     @property
     def ended(self) -> bool:
         """Whether all outcomes are known."""
@@ -142,6 +153,7 @@ class Worker:
     def __init__(
         self, cameras: Sequence[CameraAddress], new_client: Callable[[], AlpacaClient]
     ) -> None:
+        self._cameras = cameras
         self._group = WorkerGroup(cameras, new_client=new_client)
         self._opened = False
         self._runs: dict[str, Run] = {}
@@ -198,22 +210,58 @@ class Worker:
     async def progress(self, key: str) -> AsyncGenerator[dict[int, Progress]]:
         """Yield the latest progress of each camera that has made some."""
         run = self._runs.get(key)
+        told: dict[int, Progress] = {}
         while run is not None and not run.ended:
             await asyncio.sleep(_PROGRESS_INTERVAL)
-            if run.progress:
-                yield dict(run.progress)
-                run.progress.clear()
+            news = {n: each for n, each in run.progress.items() if each is not told.get(n)}
+            told |= news
+            if news:
+                yield news
 
-    async def watch(self, interval: float) -> AsyncGenerator[StatusOutcome]:
+    async def watch(self, interval: float) -> AsyncGenerator[HostStatus]:
         """Yield the status of each camera."""
         await self.open()
-        async with self._group.watch(interval) as statuses:
+        async with aclosing(self._statuses(interval)) as statuses:
             async for status in statuses:
                 yield status
+
+    async def observe(self, interval: float) -> AsyncGenerator[HostStatus]:
+        """Yield the status of each camera to another program, for a limited time.
+
+        Opens no client: a new process has to take over its cameras first.
+        """
+        if not self._opened:
+            raise HostLost("the host has not connected its cameras yet")
+        end = time.monotonic() + _OBSERVATION
+        async with aclosing(self._statuses(interval)) as statuses:
+            async for status in statuses:
+                yield status
+                if time.monotonic() > end:
+                    break
 
     async def close(self) -> None:
         """Abort all exposures and close all connections."""
         await self._group.aclose()
+
+    async def _statuses(self, interval: float) -> AsyncGenerator[HostStatus]:
+        numbers = {
+            (camera.address, camera.device_number): number
+            for number, camera in enumerate(self._cameras)
+        }
+        async with self._group.watch(interval) as statuses:
+            async for each in statuses:
+                number = numbers[each.address, each.device_number]
+                yield HostStatus(
+                    each.address,
+                    each.device_number,
+                    each.status,
+                    each.error,
+                    self._progress_of(number),
+                )
+
+    def _progress_of(self, number: int) -> Progress | None:
+        found = (run.progress_of(number) for run in self._runs.values())
+        return next((each for each in found if each is not None), None)
 
     async def _errors(self, key: str, call: Coroutine[Any, Any, list[Outcome]]) -> Errors:
         task = self._start_task(key, call)
