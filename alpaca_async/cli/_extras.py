@@ -13,6 +13,7 @@ SIMULATOR: Final = "sim"
 
 _PACKAGES: Final = {
     "cli": ("typer", "rich"),
+    "ray": ("ray",),
     "testing": ("starlette", "uvicorn"),
     "web": ("fastapi", "uvicorn"),
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from alpaca_async._errors import AlpacaError, NotConnectedException, TransportError
+from alpaca_async._errors import AlpacaError, HostLost, NotConnectedException, TransportError
 from alpaca_async._facts import CameraStatus
 
 from ._members import json_value
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from alpaca_async._camera import AlpacaClient, AsyncCamera
+    from alpaca_async._progress import Progress
 
 _UNKNOWN: Final = CameraStatus()
 
@@ -35,11 +36,20 @@ class Snapshot:
     error: str = ""
     answered: bool = True
     """Whether the server answered, even with an error."""
+    progress: Progress | None = None
+    """Of the exposure that a program takes, as that reports it; None if nobody does."""
 
     def failed(self, error: AlpacaError) -> Snapshot:
         """Return this snapshot with the error."""
         reason = " ".join(error.reason.split())
-        return replace(self, error=reason, answered=not isinstance(error, TransportError))
+        answered = not isinstance(error, TransportError | HostLost)
+        return replace(self, error=reason, answered=answered, progress=None)
+
+    def after_error(self, error: AlpacaError) -> Snapshot:
+        """Return this snapshot with the error, which may mean that the camera is not connected."""
+        if not isinstance(error, NotConnectedException):
+            return self.failed(error)
+        return Snapshot(server=self.server, number=self.number, name=self.name, connected=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the snapshot for JSON."""
@@ -51,7 +61,12 @@ class Snapshot:
             "connected": self.connected,
             **self.status.as_dict(),
             "camera_state": json_value(self.status.camera_state),
+            "progress": None if self.progress is None else _as_dict(self.progress),
         }
+
+
+def _as_dict(progress: Progress) -> dict[str, Any]:
+    return {each.name: json_value(getattr(progress, each.name)) for each in fields(progress)}
 
 
 class Watcher:
@@ -140,7 +155,7 @@ class Watcher:
                         )
                         remaining -= 1
             except AlpacaError as error:
-                snapshot = self._update(_after_error(snapshot, error))
+                snapshot = self._update(snapshot.after_error(error))
                 remaining -= 1
                 await self._pause(remaining)
 
@@ -153,9 +168,3 @@ async def _after_status(snapshot: Snapshot, camera: AsyncCamera, status: CameraS
     """Return the new snapshot; without a camera state, ask whether it is connected."""
     connected = status.camera_state is not None or await camera.get_connected()
     return replace(snapshot, status=status, connected=connected, error="", answered=True)
-
-
-def _after_error(snapshot: Snapshot, error: AlpacaError) -> Snapshot:
-    if isinstance(error, NotConnectedException):
-        return replace(snapshot, status=_UNKNOWN, connected=False, error="", answered=True)
-    return snapshot.failed(error)

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.live import Live
 
+from alpaca_async.ray._joining import joined
+
 from ._access import Access, Pins, User
 from ._console import OUT, print_json_line, print_line, report_errors
 from ._event_loop import run
+from ._extras import require
+from ._host_snapshots import HostsWatcher
 from ._server import AsJson, server_address
 from ._snapshots import Snapshot, Watcher
+from ._usage import UsageError
 from ._watch_table import line_of, screen
 
 if TYPE_CHECKING:
@@ -27,11 +32,8 @@ _REDRAWS_PER_SECOND: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions:
-    """The arguments of the command."""
+    """What is shown, and how."""
 
-    addresses: Sequence[str]
-    access: Access
-    device: int | None
     interval: float
     count: float
     as_json: bool
@@ -46,13 +48,13 @@ class WatchOptions:
 
 def watch(
     addresses: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="ADDRESS",
             help="HOST, HOST:PORT, http(s)://HOST:PORT, or 'sim' for a simulated camera.",
             show_default=False,
         ),
-    ],
+    ] = None,
     interval: Annotated[
         float,
         typer.Option(
@@ -82,45 +84,74 @@ def watch(
     ] = None,
     user: User = None,
     pin: Pins = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="HOST:PORT",
+            help="Show all cameras of the CameraHosts in the Ray cluster with this head.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show the state of all cameras of the given servers until Ctrl-C.
 
     Cameras are neither connected nor disconnected. A server that does not answer is asked again.
     In a pipe, each reading of a camera is one line, with --json one JSON document.
     """
+    options = WatchOptions(
+        interval=interval, count=math.inf if count is None else count, as_json=as_json
+    )
     with report_errors():
-        run(
-            _watch(
-                WatchOptions(
-                    addresses=addresses,
-                    access=Access.to(addresses, user, pin),
-                    device=device,
-                    interval=interval,
-                    count=math.inf if count is None else count,
-                    as_json=as_json,
-                )
-            )
-        )
+        if ray is not None:
+            if addresses or device is not None or user or pin:
+                raise UsageError("--ray goes with --interval, --count and --json only")
+            host, port = _host_and_port(ray)
+            require("ray")
+            run(_watch_hosts(host, port, options))
+        elif addresses:
+            run(_watch(addresses, Access.to(addresses, user, pin), device, options))
+        else:
+            raise UsageError("watch needs an ADDRESS, or --ray")
 
 
-async def _watch(options: WatchOptions) -> None:
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise UsageError(f"--ray needs HOST:PORT, as `ray start --head` prints it, not {address!r}")
+    return host, int(port)
+
+
+async def _watch(
+    addresses: Sequence[str], access: Access, device: int | None, options: WatchOptions
+) -> None:
     async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(server_address(a)) for a in options.addresses]
-        client = await stack.enter_async_context(options.access.client())
+        servers = [await stack.enter_async_context(server_address(a)) for a in addresses]
+        client = await stack.enter_async_context(access.client())
         watcher = Watcher(
             client,
             list(dict.fromkeys(servers)),
             interval=options.interval,
-            device=options.device,
+            device=device,
             on_snapshot=options.on_snapshot,
         )
-        with _live_table(watcher, options):
-            await watcher.run(options.count)
+        await _show(watcher, options)
+
+
+async def _watch_hosts(host: str, port: int, options: WatchOptions) -> None:
+    async with joined(host, port):
+        watcher = HostsWatcher(interval=options.interval, on_snapshot=options.on_snapshot)
+        await _show(watcher, options)
+
+
+async def _show(watcher: Watcher | HostsWatcher, options: WatchOptions) -> None:
+    with _live_table(watcher, options):
+        await watcher.run(options.count)
     if any(snapshot.error for snapshot in watcher.snapshots.values()):
         raise typer.Exit(_FAILED)
 
 
-def _live_table(watcher: Watcher, options: WatchOptions) -> Live | nullcontext[None]:
+def _live_table(watcher: Watcher | HostsWatcher, options: WatchOptions) -> Live | nullcontext[None]:
     """Return a context manager that shows a live table on a terminal, and nothing elsewhere."""
     if options.as_json or not OUT.is_terminal:
         return nullcontext()

@@ -29,6 +29,12 @@ _STYLES: Final = {
     CameraStates.DOWNLOAD: "cyan",
     CameraStates.ERROR: "bold red",
 }
+_STATES: Final = {
+    "exposing": CameraStates.EXPOSING,
+    "reading": CameraStates.READING,
+    "downloading": CameraStates.DOWNLOAD,
+}
+"""The state of a camera in each phase of an exposure."""
 _MIN_LABEL_WIDTH: Final = 12
 _MAX_LABEL_WIDTH: Final = 32
 _GAP: Final = 2
@@ -51,19 +57,31 @@ def _state(snapshot: Snapshot) -> Text:
         return Text("error" if snapshot.answered else "no answer", "bold red")
     if not snapshot.connected:
         return Text("not connected", "dim")
+    if snapshot.progress is not None:
+        return Text(snapshot.progress.phase, _STYLES[_STATES[snapshot.progress.phase]])
     state = snapshot.status.camera_state
     return Text("", "dim") if state is None else Text(text_of(state), _STYLES.get(state, ""))
 
 
+def _done(snapshot: Snapshot) -> int | None:
+    """Return how much of the exposure, or of its present phase, is done, in percent."""
+    if snapshot.progress is not None:
+        fraction = snapshot.progress.fraction
+        return None if fraction is None else int(_HUNDRED_PERCENT * fraction)
+    idle = snapshot.status.camera_state in {None, CameraStates.IDLE}
+    return None if idle else snapshot.status.percent_completed
+
+
 def _bar(snapshot: Snapshot) -> RenderableType:
-    percent = snapshot.status.percent_completed
-    if percent is None or snapshot.status.camera_state in {None, CameraStates.IDLE}:
+    done = _done(snapshot)
+    if done is None:
         return ""
-    return ProgressBar(total=_HUNDRED_PERCENT, completed=percent, width=_BAR_WIDTH)
+    return ProgressBar(total=_HUNDRED_PERCENT, completed=done, width=_BAR_WIDTH)
 
 
 def _percent(snapshot: Snapshot) -> str:
-    return "" if _bar(snapshot) == "" else f"{snapshot.status.percent_completed} %"
+    done = _done(snapshot)
+    return "" if done is None else f"{done} %"
 
 
 def _degrees(value: float | None) -> str:
@@ -171,4 +189,14 @@ def line_of(snapshot: Snapshot) -> str:
         for field in fields(status)
         if field.name != "timestamp" and getattr(status, field.name) is not None
     ]
-    return f"{camera}: {' '.join(facts) or 'state unknown'}"
+    return f"{camera}: {' '.join([*facts, *_progress(snapshot)]) or 'state unknown'}"
+
+
+def _progress(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.progress is None:
+        return
+    yield f"phase={snapshot.progress.phase}"
+    if snapshot.progress.fraction is not None:
+        yield f"fraction={snapshot.progress.fraction:.2f}"
+    if snapshot.progress.seconds_left is not None:
+        yield f"seconds_left={snapshot.progress.seconds_left:.1f}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alpaca_async.cli import _watch
+from alpaca_async.cli import _extras, _watch
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 from .conftest import ctrl_c_after, ctrl_c_when, wait_until
@@ -175,3 +175,29 @@ def test_a_terminal_still_shows_the_last_state_after_ctrl_c(
 
 def test_sim_is_an_address(run: Run) -> None:
     assert "camera_state=idle" in run("watch", "sim", *_ONCE).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "watch needs an ADDRESS, or --ray"),
+        (("--ray", "observatory"), "--ray needs HOST:PORT, as `ray start --head` prints it"),
+        (("--ray", "ray://observatory:10001"), "--ray needs HOST:PORT"),
+        (("--ray", "here:6379", "127.0.0.1:1"), "--ray goes with --interval, --count and --json"),
+        (("--ray", "here:6379", "-d", "0"), "--ray goes with --interval, --count and --json"),
+    ],
+)
+def test_wrong_arguments_are_refused(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    result = run("watch", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"alpaca-async: {message}")
+
+
+def test_without_ray_the_error_names_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_nothing(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(_extras, "find_spec", find_nothing)
+    result = run("watch", "--ray", "here:6379")
+    assert result.exit_code == 2
+    assert 'pip install "alpaca_async[ray]"' in result.stderr

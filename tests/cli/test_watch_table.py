@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from alpaca_async import CameraStates, CameraStatus, DriverException, TransportError
+from alpaca_async import (
+    CameraStates,
+    CameraStatus,
+    DriverException,
+    HostLost,
+    Progress,
+    TransportError,
+)
 from alpaca_async.cli._snapshots import Snapshot
 from alpaca_async.cli._watch_table import line_of, screen
 
@@ -28,6 +36,13 @@ _IDLE = Snapshot(
     number=1,
     name="Guide camera",
     status=CameraStatus(camera_state=CameraStates.IDLE, image_ready=True, percent_completed=100),
+)
+
+_DOWNLOADING = Snapshot(
+    server="observatory:11111",
+    number=2,
+    status=CameraStatus(camera_state=CameraStates.IDLE, image_ready=True, percent_completed=100),
+    progress=Progress(phase="downloading", fraction=0.756, seconds_left=0.61),
 )
 
 
@@ -100,6 +115,18 @@ def test_a_camera_that_is_not_connected_is_shown_so() -> None:
     assert "not connected" in drawn(Snapshot(server="here", number=0, connected=False))[2]
 
 
+def test_the_progress_of_a_program_is_shown_instead_of_that_of_the_camera() -> None:
+    line = drawn(_DOWNLOADING)[2]
+    assert line.split() == ["2", "downloading", "━━━━━━━╸", "75", "%", "ready"]
+    unknown = drawn(replace(_DOWNLOADING, progress=Progress(phase="reading")))[2]
+    assert unknown.split() == ["2", "reading", "ready"]
+
+
+def test_a_lost_host_does_not_answer_and_has_no_progress() -> None:
+    line = drawn(_DOWNLOADING.failed(HostLost("the host is lost")))[2]
+    assert line.split()[:3] == ["2", "no", "answer"]
+
+
 def test_a_server_without_a_reply_yet_is_shown() -> None:
     assert drawn(Snapshot(server="here:1"))[1] == "here:1"
     assert len(drawn()) == 2
@@ -114,6 +141,13 @@ def test_a_server_without_a_reply_yet_is_shown() -> None:
                 "observatory:11111 camera 0: camera_state=exposing image_ready=false"
                 " ccd_temperature=-10.04 cooler_power=34.6 percent_completed=42"
                 " heat_sink_temperature=18 is_pulse_guiding=true"
+            ),
+        ),
+        (
+            _DOWNLOADING,
+            (
+                "observatory:11111 camera 2: camera_state=idle image_ready=true"
+                " percent_completed=100 phase=downloading fraction=0.76 seconds_left=0.6"
             ),
         ),
         (Snapshot(server="here", number=2), "here camera 2: state unknown"),
