@@ -2,7 +2,8 @@
 
 Starts a cluster of some nodes on this machine and cameras in processes of their own. Takes rounds
 at given times, and prints what they cost: frames, start skew, requests, processor time, memory. A
-round is one `expose` with `at=`; each frame is processed by `then=` in its worker.
+round is one `expose` with `at=`; each frame is processed by `then=` in its worker. `--overhead`,
+`--memory` and `--deaths` measure one thing each instead.
 """
 
 from __future__ import annotations
@@ -10,45 +11,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from alpaca_async import CameraAddress, CameraGroup
-from alpaca_async._optional import load
+from alpaca_async import CameraAddress
 from alpaca_async.ray import CameraHost, CameraHosts
 
-from .server import ROOT
-from .simulator import Simulator
+from . import array_costs
+from .measure import MIB
+from .nodes import cluster, resident, simulators, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from alpaca_async import Exposure, Image
+    from .simulator import Simulator
 
-_STORE: Final = 300_000_000
 _LEAD: Final = 2.0
-_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-_MIB: Final = 2**20
-_BIG: Final = (6224, 4168)
-_SHORT: Final = 0.01
-"""Seconds of an exposure of which only the download counts."""
-
-
-class Told(NamedTuple):
-    """What `then` tells of a frame and of the process that took it."""
-
-    started: float
-    pid: int
-    resident: int
 
 
 @dataclass(slots=True)
@@ -64,55 +45,6 @@ class Round:
     seconds: float
     driver_cpu: float
     workers: dict[int, int] = field(default_factory=dict[int, int])
-
-
-async def tell(_: CameraAddress, image: Image[Exposure]) -> Told:
-    """Look at a frame in its worker, and return a few numbers."""
-    await image.statistics()
-    return Told(image.exposure.started.timestamp(), os.getpid(), resident())
-
-
-def resident() -> int:
-    """Return the resident memory of this process without what it shares, in bytes."""
-    _, all_pages, shared = map(int, Path("/proc/self/statm").read_text().split()[:3])
-    return (all_pages - shared) * _PAGE
-
-
-@contextmanager
-def cluster(nodes: int) -> Generator[None]:
-    """Run a head and `nodes` other nodes on this machine, with the resources host0, host1, ..."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray, utilities = load("ray", extra="ray"), load("ray.cluster_utils", extra="ray")
-    head = {"num_cpus": 1, "object_store_memory": _STORE, "include_dashboard": False}
-    started: Any = utilities.Cluster(initialize_head=True, head_node_args=head)
-    for number in range(nodes):
-        resources = {f"host{number}": 1}
-        started.add_node(num_cpus=1, resources=resources, object_store_memory=_STORE)
-    ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
-    try:
-        yield
-    finally:
-        ray.shutdown()
-        started.shutdown()
-
-
-@contextmanager
-def simulators(
-    processes: int, cameras: int, frame: tuple[int, int], *, noise: bool = True
-) -> Generator[list[Simulator]]:
-    """Run `cameras` cameras in each of some processes."""
-    arguments = map(str, (cameras, *frame, int(noise)))
-    command = [sys.executable, "-m", "benchmarks.simulator", *arguments]
-    with ExitStack() as stack:
-        running = [
-            stack.enter_context(
-                subprocess.Popen(  # noqa: S603 - this very package
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
-                )
-            )
-            for _ in range(processes)
-        ]
-        yield [Simulator(process) for process in running]
 
 
 async def take_round(expose: Callable[[datetime], Awaitable[Sequence[Any]]], lead: float) -> Round:
@@ -176,63 +108,11 @@ def print_round(number: int, this_round: Round, servers: list[Simulator]) -> Non
         f" median start {1e3 * this_round.late:.0f} ms after the time,"
         f" {this_round.seconds:.1f} s from the time to the last result,"
         f" driver {this_round.driver_cpu:.2f} s CPU,"
-        f" a worker {memory[len(memory) // 2] / _MIB:.0f} MiB,"
-        f" driver {resident() / _MIB:.0f} MiB",
+        f" a worker {memory[len(memory) // 2] / MIB:.0f} MiB,"
+        f" driver {resident() / MIB:.0f} MiB",
         *this_round.errors[:3],
         flush=True,
     )
-
-
-async def overhead(runs: int) -> None:
-    """Compare the time of a 26-megapixel frame through a group and through a worker."""
-    with simulators(1, 1, _BIG, noise=False) as (server,):
-        address = CameraAddress(server.address)
-        host = CameraHost([address], resource="host0")
-        async with CameraGroup([address]) as group, CameraHosts([host]) as hosts:
-            await group.connect()
-            await hosts.connect()
-            plain: list[float] = []
-            remote: list[float] = []
-            differences: list[float] = []
-            fetches: list[float] = []
-            puts: list[float] = []
-            copies: list[float] = []
-            for _ in range(runs + 1):
-                begun = perf_counter()
-                (image,) = await group.expose_all(_SHORT)
-                plain.append(perf_counter() - begun)
-                del image
-                begun = perf_counter()
-                (stored,) = await hosts.expose_all(_SHORT)
-                remote.append(perf_counter() - begun)
-                begun = perf_counter()
-                pixels = (await stored.get()).data
-                fetches.append(perf_counter() - begun)
-                puts.append(duration_of(partial(load("ray", extra="ray").put, pixels)))
-                copies.append(duration_of(pixels.copy))
-                del stored, pixels
-                differences.append(remote[-1] - plain[-1])
-    for name, times in (
-        ("group", plain[1:]),
-        ("worker", remote[1:]),
-        ("difference", differences[1:]),
-        ("get() on another node", fetches[1:]),
-        ("ray.put() alone", puts[1:]),
-        ("numpy's copy", copies[1:]),
-    ):
-        print(
-            f"26 megapixels, {name}: median {1e3 * median(times):.0f} ms,"
-            f" {1e3 * min(times):.0f} to {1e3 * max(times):.0f}"
-        )
-
-
-def duration_of(function: Callable[[], object]) -> float:
-    """Return how many seconds a function takes, its result not freed."""
-    begun = perf_counter()
-    result = function()
-    seconds = perf_counter() - begun
-    del result
-    return seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -245,16 +125,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between rounds")
     parser.add_argument("--exposure", type=float, default=1.0)
-    parser.add_argument("--overhead", type=int, default=0, metavar="RUNS", help="only that")
     parser.add_argument("--size", type=json.loads, default=[64, 48], metavar="[WIDTH,HEIGHT]")
+    parser.add_argument("--overhead", type=int, default=0, metavar="RUNS", help="only that")
+    parser.add_argument("--memory", type=int, default=0, metavar="ROUNDS", help="only that")
+    parser.add_argument("--deaths", type=int, default=0, metavar="DEATHS", help="only that")
     options = parser.parse_args(arguments)
-    with cluster(options.nodes):
-        if options.overhead:
-            asyncio.run(overhead(options.overhead))
-            return
-        each = options.cameras // options.servers
-        with simulators(options.servers, each, tuple(options.size)) as servers:
-            asyncio.run(measure(options, servers))
+    if options.overhead:
+        array_costs.print_overhead(options.overhead)
+    elif options.memory:
+        array_costs.print_memory(options.memory)
+    elif options.deaths:
+        array_costs.print_deaths(options.deaths)
+    else:
+        _print_rounds(options)
+
+
+def _print_rounds(options: argparse.Namespace) -> None:
+    each = options.cameras // options.servers
+    with (
+        cluster(options.nodes),
+        simulators(options.servers, each, tuple(options.size)) as servers,
+    ):
+        asyncio.run(measure(options, servers))
 
 
 if __name__ == "__main__":
