@@ -49,7 +49,7 @@ class Companion(ABC, Generic[D]):
     """What its view has while the state cannot be read."""
 
     def __init__(self, number: int, device: D, name: str, changes: Changes) -> None:
-        self._number = number
+        self.number = number
         self._device = device
         self._name = name
         self._changes = changes
@@ -58,10 +58,15 @@ class Companion(ABC, Generic[D]):
         self._error: Problem | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The server and the device number."""
+        return self._device.server, self._device.device_number
+
     def view(self) -> DeviceView:
         """Return the current state."""
         return DeviceView(
-            number=self._number,
+            number=self.number,
             server=self._device.server,
             kind=self.kind,
             name=self._name,
@@ -73,6 +78,7 @@ class Companion(ABC, Generic[D]):
 
     async def run(self, pace: Pace) -> None:
         """Keep the device connected and its state up to date; retry after every error."""
+        facts: dict[str, Any] = {}
         while True:
             try:
                 await self._device.connect()
@@ -81,7 +87,7 @@ class Companion(ABC, Generic[D]):
                     self._update({**facts, **await self._read_state()}, None)
                     await asyncio.sleep(pace.interval)
             except AlpacaError as error:
-                self._update(self.unknown, problem_of(error))
+                self._update({**facts, **self.unknown}, problem_of(error))
             await asyncio.sleep(pace.retry)
 
     async def start(self, command: Command) -> None:
@@ -134,8 +140,17 @@ class FilterWheel(Companion[AsyncFilterWheel]):
 
     kind = "filterwheel"
 
+    async def get_filters(self) -> list[str]:
+        """Return the names of the filters, by position."""
+        return await self._device.get_names()
+
+    async def select(self, position: int) -> None:
+        """Move to a filter and wait for it, unless it is in place already."""
+        if await self._device.get_position() != position:
+            await self._device.move_to(position)
+
     async def _read_facts(self) -> dict[str, Any]:
-        return {"filters": await self._device.get_names()}
+        return {"filters": await self.get_filters()}
 
     async def _read_state(self) -> dict[str, Any]:
         return {"position": await self._device.get_position()}
@@ -209,6 +224,16 @@ class Rig:
         self._client = client
         self._changes = changes
         self._pace = pace
+
+    def wheel_for(self, server: str, device_number: int) -> FilterWheel | None:
+        """Return the filter wheel that belongs to a camera; None if its server has none.
+
+        It is the one with the camera's device number, else the first of the server.
+        """
+        wheels = [each for each in self.devices if isinstance(each, FilterWheel)]
+        nearby = [wheel for wheel in wheels if wheel.place[0] == server]
+        same = (wheel for wheel in nearby if wheel.place[1] == device_number)
+        return next(same, nearby[0] if nearby else None)
 
     async def run(self, server: str) -> None:
         """List the devices of a server, once it answers, and keep their states up to date."""

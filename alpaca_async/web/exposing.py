@@ -6,18 +6,24 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from alpaca_async._errors import AlpacaError, ExposureAborted
 from alpaca_async._tasks import finish, wait_for_end
 
-from .models import Problem, problem_of
+from .models import Failure, Problem, problem_of
+from .sequence import OrderedFrames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._image import Image
     from alpaca_async._progress import Progress
+    from alpaca_async._workflows.sequence import ExposureRequest
 
     from .changes import Changes
+    from .devices import FilterWheel
     from .frames import FrameStore
-    from .models import Order
+    from .models import FrameNumber, Order
 
 _ABORTED: Final = Problem(status=409, detail="The exposure was aborted.")
 
@@ -29,18 +35,30 @@ class BusyError(Exception):
 
 
 class Exposer:
-    """Carries out one order at a time, whoever gave it and whether they are still there."""
+    """Carries out one order at a time, whoever gave it and whether they are still there.
 
-    def __init__(self, camera: AsyncCamera, store: FrameStore, changes: Changes) -> None:
+    A frame that fails is left out. The order ends if the next one fails as well.
+    """
+
+    def __init__(
+        self,
+        camera: AsyncCamera,
+        store: FrameStore,
+        changes: Changes,
+        find_wheel: Callable[[], FilterWheel | None],
+    ) -> None:
         self.order: Order | None = None
+        self.current: FrameNumber | None = None
+        """The frame of `order` that is exposed."""
         self.saved = 0
         """How many frames of `order` are saved."""
         self.progress: Progress | None = None
-        self.error: Problem | None = None
-        """How the last order ended, unless all its frames were saved."""
+        self.error: Failure | None = None
+        """Why a frame failed, or how the last order ended."""
         self._camera = camera
         self._store = store
         self._changes = changes
+        self._find_wheel = find_wheel
         self._task: asyncio.Task[None] | None = None
         self._aborting = asyncio.Event()
 
@@ -48,7 +66,7 @@ class Exposer:
         """Begin an order; raise `BusyError` if there is one."""
         if self._task is not None:
             raise BusyError("This camera is already exposing.")
-        self.order, self.saved, self.error = order, 0, None
+        self.order, self.current, self.saved, self.error = order, None, 0, None
         self._aborting.clear()
         self._task = asyncio.create_task(self._carry_out(order))
         self._task.add_done_callback(self._end)
@@ -72,24 +90,41 @@ class Exposer:
 
     async def _carry_out(self, order: Order) -> None:
         try:
-            await self._expose(order)
+            await self._expose_all(order)
         except Exception as error:
-            self.error = problem_of(error)
+            self._fail(problem_of(error))
             logger.info("%r: the order ends: %s", self._camera, error, exc_info=True)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """Forget the order; as a callback, since a task may be cancelled before it runs."""
         if task.cancelled():
-            self.error = _ABORTED
-        self.order = self.progress = self._task = None
+            self._fail(_ABORTED)
+        self.order = self.current = self.progress = self._task = None
         self._changes.notify()
 
-    async def _expose(self, order: Order) -> None:
+    async def _expose_all(self, order: Order) -> None:
+        """Expose the frames, and leave out those that fail; raise if two in a row do."""
         await self._store.check()
-        await self._camera.reset_frame(order.binning, order.binning)
-        images = self._camera.exposures(
-            order.duration, count=order.count, light=order.light, progress=self._on_progress
-        )
+        frames = OrderedFrames(order, self._camera, self._find_wheel(), self._begin)
+        requests = await frames.requests()
+        saved_at_failure = -1
+        while True:
+            try:
+                await self._expose(requests)
+            except ExposureAborted:
+                raise
+            except AlpacaError as error:
+                if self.saved == saved_at_failure:
+                    raise
+                saved_at_failure = self.saved
+                self._fail(problem_of(error))
+                logger.warning("%r: a frame is left out: %s", self._camera, error)
+            else:
+                return
+
+    async def _expose(self, requests: Iterator[ExposureRequest]) -> None:
+        """Expose and save, until the requests or a frame end; a failed one is used up."""
+        images = self._camera.exposures(requests, progress=self._on_progress)
         async with images:
             async for image in images:
                 await finish(self._keep(image))  # an abort does not lose what is downloaded
@@ -98,6 +133,14 @@ class Exposer:
         await self._store.keep(image, self._aborting)
         self.saved += 1
 
+    def _begin(self, number: FrameNumber) -> None:
+        self.current, self.progress = number, None
+        self._changes.notify()
+
     def _on_progress(self, progress: Progress) -> None:
         self.progress = progress
+        self._changes.notify()
+
+    def _fail(self, problem: Problem) -> None:
+        self.error = Failure(**problem.model_dump(), frame=self.current)
         self._changes.notify()

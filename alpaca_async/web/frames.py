@@ -124,6 +124,7 @@ class FrameStore:
             height=image.data.shape[0],
             duration=exposure.duration,
             light=exposure.light,
+            filter=exposure.header.get("FILTER"),
             started=exposure.started,
             ccd_temperature=exposure.ccd_temperature,
             statistics=statistics_of(await image.statistics()),

@@ -31,13 +31,29 @@ class Pace:
     """Without a status for this long, the page warns."""
 
 
-class Order(BaseModel):
-    """Exposures that a browser asks for; `duration` in seconds."""
+class Step(BaseModel):
+    """Equal exposures, one after another; `duration` in seconds."""
 
     duration: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
     light: bool = True
     binning: Annotated[int, Field(ge=1, le=64)] = 1
     count: Annotated[int, Field(ge=1, le=1000)] = 1
+    filter: Annotated[int, Field(ge=0, le=255)] | None = None
+    """The position in the camera's filter wheel; None leaves the wheel where it is."""
+
+
+class Order(BaseModel):
+    """Exposures that a browser asks for: one step, or a sequence of them."""
+
+    steps: Annotated[list[Step], Field(min_length=1, max_length=100)]
+
+
+class FrameNumber(BaseModel):
+    """Which frame of an order; both numbers count from 0."""
+
+    step: int
+    frame: int
+    """Which frame of the step."""
 
 
 class Statistics(BaseModel):
@@ -63,6 +79,8 @@ class Frame(BaseModel):
     height: int
     duration: float
     light: bool
+    filter: str | None
+    """The filter that the step asked for."""
     started: datetime
     ccd_temperature: float | None
     statistics: Statistics
@@ -90,6 +108,13 @@ class Problem(BaseModel):
     status: int
     detail: str
     number: int | None = None
+
+
+class Failure(Problem):
+    """Why a frame failed, or how an order ended."""
+
+    frame: FrameNumber | None
+    """None before the first frame."""
 
 
 class Command(BaseModel):
@@ -137,13 +162,18 @@ class View(BaseModel):
     """Whether `silent_for`, or the gap before the last status, exceeds `Pace.late_after`."""
     status_error: Problem | None
     """Why the status cannot be read."""
+    wheel: int | None
+    """The number of the filter wheel that steps move; None if the camera has none."""
     order: Order | None
     """The exposures in progress, whoever asked for them."""
+    current: FrameNumber | None
+    """The frame of `order` that is exposed; None before the first."""
     saved: int
     """How many frames of `order` are saved."""
     progress: Progress | None
-    exposure_error: Problem | None
-    """How the last order ended, unless all its frames were saved."""
+    """Of the current frame."""
+    exposure_error: Failure | None
+    """Why a frame of this or the last order failed, or how that order ended; None if it has all."""
     storage_error: Problem | None
     """Why a frame cannot be saved now; it stays in memory."""
     frames: list[Frame]

@@ -41,11 +41,12 @@ class Observatory:
         self.changes = Changes()
         self.listeners = Limit(MAX_LISTENERS, "open pages")
         self.transfers = Limit(MAX_TRANSFERS, "downloads")
+        self.rig = Rig(client, self.changes, pace)
+        rest = folder, self.changes, pace, self.rig
         self.stations = [
-            Station(number, client.camera(at.address, at.device_number), folder, self.changes, pace)
+            Station(number, client.camera(at.address, at.device_number), *rest)
             for number, at in enumerate(cameras)
         ]
-        self.rig = Rig(client, self.changes, pace)
 
     @property
     def servers(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .exposing import Exposer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
 
     from .changes import Changes
+    from .devices import Rig
     from .models import Pace
 
 
@@ -22,11 +24,18 @@ class Station:
     """One camera of the observatory."""
 
     def __init__(
-        self, number: int, camera: AsyncCamera, folder: Path, changes: Changes, pace: Pace
+        self,
+        number: int,
+        camera: AsyncCamera,
+        folder: Path,
+        changes: Changes,
+        pace: Pace,
+        rig: Rig,
     ) -> None:
         self.follower = Follower(camera, changes, pace)
         self.store = FrameStore(folder, f"camera{number}", changes)
-        self.exposer = Exposer(camera, self.store, changes)
+        self._find_wheel = partial(rig.wheel_for, camera.server, camera.device_number)
+        self.exposer = Exposer(camera, self.store, changes, self._find_wheel)
         self._number = number
         self._camera = camera
 
@@ -38,6 +47,7 @@ class Station:
     def view(self) -> View:
         """Return the current state."""
         follower, exposer = self.follower, self.exposer
+        wheel = self._find_wheel()
         return View(
             number=self._number,
             server=self.server,
@@ -47,7 +57,9 @@ class Station:
             silent_for=follower.silent_for,
             late=follower.late,
             status_error=follower.error,
+            wheel=None if wheel is None else wheel.number,
             order=exposer.order,
+            current=exposer.current,
             saved=exposer.saved,
             progress=exposer.progress,
             exposure_error=exposer.error,

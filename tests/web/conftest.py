@@ -41,11 +41,21 @@ class Site:
     http: httpx.AsyncClient
     simulator: SimulatorServer
     camera: Slow
+    wheel: SimulatedFilterWheel
     folder: Path
 
     async def order(self, duration: float = 0.05, **more: object) -> httpx.Response:
-        order = {"duration": duration, **more}
-        return await self.http.post("/api/cameras/0/exposures", json=order)
+        return await self.order_steps({"duration": duration, **more})
+
+    async def order_steps(self, *steps: dict[str, Any]) -> httpx.Response:
+        return await self.http.post("/api/cameras/0/exposures", json={"steps": steps})
+
+    async def take(self, *steps: dict[str, Any]) -> dict[str, Any]:
+        """Order a sequence, and return the view when it has ended."""
+        await self.until(lambda view: view["wheel"] is not None)
+        answer = await self.order_steps(*steps)
+        assert answer.status_code == 202, answer.text
+        return await self.ended()
 
     async def expose(self, duration: float = 0.05, **more: object) -> dict[str, Any]:
         """Give an order, and return the view when it has ended."""
@@ -146,7 +156,8 @@ async def open_site(
         new_client=partial(AlpacaClient, timeouts=timeouts or Timeouts()),
         token=token,
     )
-    site = Site("", httpx.AsyncClient(timeout=20, limits=httpx.Limits()), simulator, camera, folder)
+    http = httpx.AsyncClient(timeout=20, limits=httpx.Limits())
+    site = Site("", http, simulator, camera, rig.filter_wheel, folder)
     try:
         async with site.http, serving(app) as port:
             site.http.base_url = site.url = f"http://127.0.0.1:{port}"

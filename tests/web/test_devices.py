@@ -97,6 +97,14 @@ async def test_a_focuser_that_does_not_know_its_position_is_shown_without_it() -
         assert (view.position, view.maximum, view.status_error) == (None, None, None)
 
 
+async def test_the_filters_are_known_while_the_wheel_is_out_of_reach() -> None:
+    wheel = SimulatedFilterWheel()
+    async with companion(wheel, "position") as device:
+        wheel.set_connected(False)
+        await until(lambda: device.view().status_error is not None)
+        assert (device.view().filters, device.view().position) == (wheel.get_names(), None)
+
+
 async def test_a_filter_that_does_not_exist_is_an_error() -> None:
     async with companion(SimulatedFilterWheel(speed_up=50), "position") as device:
         await device.start(Command(action="move", position=99))
@@ -104,6 +112,17 @@ async def test_a_filter_that_does_not_exist_is_an_error() -> None:
         error = device.view().error
         assert error is not None
         assert error.status == 400
+
+
+async def test_a_camera_has_the_wheel_with_its_number_or_the_first() -> None:
+    pace = Pace(interval=0.01, retry=0.01)
+    devices = [SimulatedFocuser(), SimulatedFilterWheel(), SimulatedFilterWheel()]
+    async with SimulatorServer(devices) as server, running(server.address, pace) as rig:
+        await until(lambda: len(rig.devices) == 3)
+        place = rig.devices[0].place[0]
+        found = [rig.wheel_for(place, number) for number in range(3)]
+        assert [wheel and wheel.place for wheel in found] == [(place, 0), (place, 1), (place, 0)]
+        assert rig.wheel_for("http://192.0.2.1:11111", 0) is None
 
 
 async def test_devices_are_listed_as_soon_as_the_server_answers() -> None:

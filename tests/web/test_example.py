@@ -33,7 +33,7 @@ async def test_the_router_is_part_of_another_service(
             assert camera["server"].endswith(simulator.address)
             nan = await http.post(
                 f"{url}/observatory/api/cameras/0/exposures",
-                content='{"duration": NaN}',
+                content='{"steps": [{"duration": NaN}]}',
                 headers={"Content-Type": "application/json"},
             )
             assert nan.status_code == 422

@@ -61,7 +61,7 @@ RANGE_OF_PIXELS = """async (picture) => {
 
 
 FOREIGN = """<script type="module">
-    const body = JSON.stringify({ duration: 0.1 });
+    const body = JSON.stringify({ steps: [{ duration: 0.1 }] });
     const where = "URL/api/cameras/0/exposures";
     for (const [mode, type] of [["no-cors", "text/plain"], ["cors", "application/json"]]) {
         await fetch(where, { method: "POST", mode, body, headers: { "Content-Type": type } })
@@ -357,7 +357,7 @@ async def test_a_camera_that_dies_in_mid_exposure_is_reported(
     async with site.out_of_reach():
         await expect(page.locator("#running")).to_be_hidden()
         await expect(alert).to_contain_text("The camera does not answer. Reconnecting.")
-    await expect(alert).to_contain_text("The exposure failed. The camera is not connected")
+    await expect(alert).to_contain_text("The exposure failed. The device is not connected")
     await expect(alert).to_contain_text("connection refused")
 
     await order(page, 0.1)
@@ -370,11 +370,11 @@ async def test_errors_are_shown_with_their_number(page: Page, site: Site) -> Non
     site.camera.fail_exposure("the shutter is stuck", 0x5FF)
     await page.get_by_role("button", name="0.1", exact=True).click()
     await page.get_by_role("button", name="Expose").click()
-    await expect(alert).to_contain_text("The exposure failed. The camera reports an error.")
+    await expect(alert).to_contain_text("The exposure failed. The device reports an error.")
     await expect(alert).to_contain_text("the shutter is stuck (error 0x5FF)")
 
     await order(page, 5000)
-    await expect(alert).to_contain_text("The camera does not accept this value.")
+    await expect(alert).to_contain_text("The device does not accept this value.")
 
 
 async def test_another_camera_can_be_chosen_in_red_light(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -194,15 +195,22 @@ async def test_an_exposure_that_fails_says_so(site: Site) -> None:
 @pytest.mark.parametrize(
     "order",
     [
-        '{"duration": -1}',
-        '{"duration": NaN}',
-        '{"duration": Infinity}',
-        '{"duration": 1e999}',
-        '{"duration": "NaN"}',
-        '{"duration": "long"}',
-        '{"duration": 1, "binning": 0}',
-        '{"duration": 1, "count": 0}',
-        '{"duration": 1, "count": 1001}',
+        '{"steps": [{"duration": -1}]}',
+        '{"steps": [{"duration": NaN}]}',
+        '{"steps": [{"duration": Infinity}]}',
+        '{"steps": [{"duration": 1e999}]}',
+        '{"steps": [{"duration": "NaN"}]}',
+        '{"steps": [{"duration": "long"}]}',
+        '{"steps": [{"duration": 1, "binning": 0}]}',
+        '{"steps": [{"duration": 1, "count": 0}]}',
+        '{"steps": [{"duration": 1, "count": 1001}]}',
+        '{"steps": [{"duration": 1, "filter": -1}]}',
+        '{"steps": [{"duration": 1, "filter": "Ha"}]}',
+        '{"steps": [{"duration": 1}, {"duration": NaN}]}',
+        '{"steps": [{}]}',
+        '{"steps": []}',
+        json.dumps({"steps": [{"duration": 1}] * 101}),
+        '{"duration": 1}',
         "{}",
         "[",
         '"\\ud800"',

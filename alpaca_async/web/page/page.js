@@ -1,9 +1,11 @@
 // The server sends the state of all cameras as server-sent events. Each event is rendered completely.
 
 import { byId } from "./dom.js";
+import { startOrder, stepOfForm } from "./order.js";
 import { listenToPicture } from "./picture.js";
 import { render } from "./render.js";
 import { send } from "./requests.js";
+import { listenToSequence } from "./sequence.js";
 import { SERVER_TIMEOUT, page } from "./state.js";
 
 function listen() {
@@ -23,14 +25,7 @@ function listen() {
 }
 
 async function startExposure() {
-  const form = new FormData(byId("order"));
-  page.frame = null;
-  await send("POST", `cameras/${page.number}/exposures`, {
-    duration: Number(form.get("duration")),
-    light: form.get("light") === "true",
-    binning: Number(form.get("binning") ?? 1),
-    count: Number(form.get("count")),
-  });
+  await startOrder([stepOfForm()]);
   render();
 }
 
@@ -56,5 +51,6 @@ for (const chip of document.querySelectorAll(".chips button")) {
 }
 setNight(localStorage.getItem("night") === "on");
 listenToPicture(render);
+listenToSequence(render);
 setInterval(render, 1000);
 listen();

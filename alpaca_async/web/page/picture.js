@@ -2,7 +2,7 @@
 
 import { byId, setTextById, updateList } from "./dom.js";
 import { page, selectedCamera, selectedFrame } from "./state.js";
-import { degrees, utc } from "./text.js";
+import { degrees, secondsText, utc } from "./text.js";
 
 const MAX_SIZE = 1024; // pixels
 const STEP = 0.1; // of the frame, for each press of an arrow key
@@ -22,7 +22,7 @@ export function renderPicture(frame) {
   if (picture.dataset.name === frame.name) return;
   picture.dataset.name = frame.name;
   picture.src = frame.preview;
-  picture.alt = `${frame.light ? "Light" : "Dark"} frame of ${frame.duration} seconds, stretched so that faint stars show`;
+  picture.alt = `${frame.light ? "Light" : "Dark"} frame of ${secondsText(frame.duration)}, stretched so that faint stars show`;
   byId("download").href = frame.fits;
 }
 
@@ -41,9 +41,10 @@ function renderPixels(frame) {
 function captionOf(frame) {
   const facts = [
     utc(frame.started),
-    `${frame.duration} s ${frame.light ? "light" : "dark"}`,
+    `${secondsText(frame.duration)} ${frame.light ? "light" : "dark"}`,
     `${frame.width} × ${frame.height}`,
   ];
+  if (frame.filter !== null) facts.push(frame.filter);
   if (frame.ccd_temperature !== null) facts.push(degrees(frame.ccd_temperature));
   return facts.join(" · ");
 }
@@ -60,7 +61,7 @@ export function renderFrames(camera, render) {
     image.loading = "lazy";
     image.src = frame.preview;
     image.alt = "";
-    label.textContent = `${utc(frame.started)} · ${frame.duration} s`;
+    label.textContent = `${utc(frame.started)}\n${[secondsText(frame.duration), frame.filter].filter(Boolean).join(" · ")}`;
     button.append(image, label);
     item.append(button);
     return item;

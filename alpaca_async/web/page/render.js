@@ -2,10 +2,12 @@
 
 import { renderHistory, renderStatistics } from "./charts.js";
 import { byId, setText, setTextById, updateList } from "./dom.js";
+import { renderForm } from "./order.js";
 import { renderFrames, renderPicture } from "./picture.js";
 import { renderRig } from "./rig.js";
+import { renderSequence } from "./sequence.js";
 import { page, selectedCamera, selectedFrame, serverIsSilent } from "./state.js";
-import { ERRORS, STATES, STEPS, UNKNOWN, degrees, durationText } from "./text.js";
+import { ERRORS, PHASES, STATES, UNKNOWN, degrees, durationText } from "./text.js";
 
 export function render() {
   renderLink();
@@ -19,6 +21,7 @@ export function render() {
   renderPicture(frame);
   renderFrames(camera, render);
   renderForm(camera);
+  renderSequence(camera, render);
   renderRig(camera, render);
   renderStatus(camera);
   renderStatistics(frame);
@@ -76,12 +79,14 @@ function alertOf(camera) {
     return { level: "bad", title: "A frame cannot be saved.", text, detail: camera.storage_error.detail };
   }
   if (page.notice?.number === camera.number) return page.notice;
-  return camera.exposure_error && exposureAlertOf(camera.exposure_error);
+  return camera.exposure_error && exposureAlertOf(camera.exposure_error, camera.order !== null);
 }
 
-function exposureAlertOf({ status, number, detail }) {
-  if (status === 409 && number === null) return { level: "warn", title: detail, text: "" };
-  return { level: "bad", title: "The exposure failed.", text: ERRORS[status], detail };
+function exposureAlertOf({ status, number, detail, frame }, goesOn) {
+  const where = frame?.step || frame?.frame ? `Step ${frame.step + 1}, frame ${frame.frame + 1}.` : "";
+  if (status === 409 && number === null) return { level: "warn", title: detail, text: where };
+  const title = goesOn ? "A frame failed; the others follow." : "The exposure failed.";
+  return { level: "bad", title, text: `${ERRORS[status]} ${where}`.trim(), detail };
 }
 
 function renderAlert(camera) {
@@ -94,53 +99,43 @@ function renderAlert(camera) {
   setText(box.lastElementChild, alert?.detail ?? "");
 }
 
-function stepText({ progress, status_error, late, order, saved }) {
-  const which = order.count > 1 ? ` ${Math.min(saved + 1, order.count)} of ${order.count}` : "";
+function phaseText(camera) {
+  const { progress, status_error, late } = camera;
+  const which = whichText(camera);
   if (progress === null) return `Preparing${which}`;
   if (progress.phase === "downloading" && progress.fraction === 1) return `Saving${which}`;
-  return STEPS[progress.phase] + which + (status_error || late ? " (estimated)" : "");
+  return PHASES[progress.phase] + which + (status_error || late ? " (estimated)" : "");
+}
+
+// Which frame of the step, and which step, where there are several.
+function whichText({ order, current }) {
+  if (current === null) return "";
+  const { count } = order.steps[current.step];
+  const frame = count > 1 ? ` ${current.frame + 1} of ${count}` : "";
+  return order.steps.length > 1 ? `${frame}${frame && ","} step ${current.step + 1} of ${order.steps.length}` : frame;
 }
 
 function renderRunning(camera) {
   const progress = camera.progress;
   byId("running").hidden = camera.order === null;
   const percent = progress?.fraction == null ? "" : ` ${Math.round(100 * progress.fraction)} %`;
-  document.title = camera.order === null ? "Observatory" : `${stepText(camera)}${percent} · Observatory`;
+  document.title = camera.order === null ? "Observatory" : `${phaseText(camera)}${percent} · Observatory`;
   if (camera.order === null) return;
-  setTextById("step", stepText(camera));
+  setTextById("step", phaseText(camera));
   setTextById("left", remainingText(camera));
   if (progress?.fraction == null) byId("progress").removeAttribute("value");
   else byId("progress").value = progress.fraction;
 }
 
-function remainingText({ progress, order }) {
+function remainingText({ progress, order, current }) {
   if (progress?.phase === "exposing" && progress.seconds_left != null) {
-    return `${durationText(progress.seconds_left)} left of ${durationText(order.duration).replace(".0 ", " ")}`;
+    return `${durationText(progress.seconds_left)} left of ${durationText(order.steps[current.step].duration).replace(".0 ", " ")}`;
   }
   if (progress?.phase === "downloading" && progress.bytes_total) {
     return `${(progress.bytes_received / 1e6).toFixed(1)} of ${(progress.bytes_total / 1e6).toFixed(1)} MB`;
   }
   return "";
 }
-
-function renderForm(camera) {
-  const usable = !serverIsSilent();
-  byId("expose").disabled = camera.order !== null || camera.status === null || !usable;
-  byId("abort").disabled = !usable || (camera.order === null && !isExposing(camera));
-  const most = Math.min(camera.info?.max_bin_x ?? 1, camera.info?.max_bin_y ?? 1, 4);
-  const binnings = Array.from({ length: most }, (_, index) => index + 1);
-  updateList("binnings", binnings, (binning) => binning, (binning) => {
-    const label = document.createElement("label");
-    const input = document.createElement("input");
-    const text = document.createElement("span");
-    Object.assign(input, { type: "radio", name: "binning", value: binning, checked: binning === 1 });
-    text.textContent = `${binning} × ${binning}`;
-    label.append(input, text);
-    return label;
-  }, () => {}, 1);
-}
-
-const isExposing = (camera) => !camera.status_error && [1, 2, 3].includes(camera.status?.camera_state);
 
 function renderStatus(camera) {
   const { info, status } = camera;

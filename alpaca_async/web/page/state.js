@@ -15,6 +15,9 @@ export const page = {
 
 export const selectedCamera = () => page.cameras[page.number];
 
+// The filter wheel that the steps of a camera move.
+export const wheelOf = (camera) => page.devices.find((device) => device.number === camera.wheel);
+
 export const selectedFrame = (camera) => camera.frames.find((each) => each.name === page.frame) ?? camera.frames[0];
 
 export const serverIsSilent = () =>

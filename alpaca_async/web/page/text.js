@@ -2,19 +2,24 @@
 
 export const UNKNOWN = "–";
 export const STATES = ["Idle", "Waiting", "Exposing", "Reading out", "Downloading", "Error"];
-export const STEPS = { exposing: "Exposing", reading: "Reading out", downloading: "Downloading" };
+export const PHASES = { exposing: "Exposing", reading: "Reading out", downloading: "Downloading" };
 export const ERRORS = {
-  400: "The camera does not accept this value.",
-  409: "The camera cannot do this in its current state.",
+  400: "The device does not accept this value.",
+  409: "The device cannot do this in its current state.",
   500: "An unexpected error; the log of the server has the details.",
-  501: "The camera does not support this.",
-  502: "The camera reports an error.",
-  503: "The camera is not connected, or cannot be reached.",
-  504: "The camera took too long.",
+  501: "The device does not support this.",
+  502: "The device reports an error.",
+  503: "The device is not connected, or cannot be reached.",
+  504: "The device took too long.",
   507: "The frame cannot be saved.",
 };
 
 export const utc = (text) => `${new Date(text).toISOString().slice(11, 19)} UTC`;
+
+export const countText = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+// At most six digits: cameras report durations such as 2.0000001 s.
+export const secondsText = (seconds) => `${Number(seconds.toPrecision(6))} s`;
 
 export const number = (value, digits) => value.toFixed(digits).replace("-", "−");
 
@@ -26,5 +31,6 @@ export function durationText(seconds) {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const whole = Math.ceil(seconds);
   const rest = whole % 60;
+  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${String(Math.floor(whole / 60) % 60).padStart(2, "0")} min`;
   return `${Math.floor(whole / 60)} min${rest ? ` ${String(rest).padStart(2, "0")} s` : ""}`;
 }

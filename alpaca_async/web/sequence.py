@@ -1,0 +1,80 @@
+"""The steps of an order as exposures: checked before the first one, prepared before each."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from alpaca_async._device.exposure_log import check_limits
+from alpaca_async._workflows.sequence import ExposureRequest
+
+from .models import FrameNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from alpaca_async._camera import AsyncCamera
+    from alpaca_async._facts import CameraInfo
+
+    from .devices import FilterWheel
+    from .models import Order, Step
+
+
+class OrderedFrames:
+    """The frames of an order. `begin` is called before each, with its number."""
+
+    def __init__(
+        self,
+        order: Order,
+        camera: AsyncCamera,
+        wheel: FilterWheel | None,
+        begin: Callable[[FrameNumber], None],
+    ) -> None:
+        self._steps = order.steps
+        self._camera = camera
+        self._wheel = wheel
+        self._begin = begin
+        self._binned_for: Step | None = None
+
+    async def requests(self) -> Iterator[ExposureRequest]:
+        """Return a request for each frame; raise `ValueError` for a step that is not possible."""
+        info = await self._camera.get_info()
+        filters = await self._filters()
+        for number, step in enumerate(self._steps, 1):
+            try:
+                _check(step, info, filters)
+            except ValueError as error:
+                raise ValueError(f"step {number}: {error}") from error
+        return self._requests(filters)
+
+    async def _filters(self) -> Sequence[str]:
+        """Return the names of the filters, if a step asks for one."""
+        if all(step.filter is None for step in self._steps):
+            return ()
+        if self._wheel is None:
+            raise ValueError("a step asks for a filter, but the camera has no filter wheel")
+        return await self._wheel.get_filters()
+
+    def _requests(self, filters: Sequence[str]) -> Iterator[ExposureRequest]:
+        for number, step in enumerate(self._steps):
+            header = {} if step.filter is None else {"FILTER": filters[step.filter]}
+            for frame in range(step.count):
+                prepare = partial(self._prepare, step, FrameNumber(step=number, frame=frame))
+                yield ExposureRequest(step.duration, step.light, prepare, header)
+
+    async def _prepare(self, step: Step, number: FrameNumber) -> None:
+        self._begin(number)
+        if self._binned_for is not step:
+            await self._camera.reset_frame(step.binning, step.binning)
+            self._binned_for = step
+        if self._wheel is not None and step.filter is not None:
+            await self._wheel.select(step.filter)
+
+
+def _check(step: Step, info: CameraInfo, filters: Sequence[str]) -> None:
+    check_limits(info, step.duration)
+    largest = min(info.max_bin_x or step.binning, info.max_bin_y or step.binning)
+    if step.binning > largest:
+        raise ValueError(f"binning {step.binning}: the camera allows at most {largest}")
+    if step.filter is not None and step.filter >= len(filters):
+        raise ValueError(f"filter {step.filter}: the camera's wheel has {len(filters)} filters")
