@@ -63,6 +63,18 @@ async def main(folder: Path) -> None:
         await _screenshot(page, folder, "phone")
         await page.set_viewport_size({"width": _WIDE[0], "height": _WIDE[1]})
 
+        for seconds, count, name in ((1, 2, "L"), (8, 10, "Ha"), (300, 20, "R")):
+            await _add_step(page, seconds, count, name)
+        await page.click("#start")
+        await expect(page.locator("#step")).to_contain_text("2 of 10", timeout=20_000)
+        await page.wait_for_function("document.getElementById('progress').value > 0.4")
+        await page.locator("#sequence").scroll_into_view_if_needed()
+        await _screenshot(page, folder, "sequence")
+        await page.click("#abort")
+        await page.click("#clear")
+        await expect(page.locator("#abort")).to_be_disabled()
+        await page.evaluate("scrollTo(0, 0)")
+
         await _expose(page, 60)
         await page.wait_for_function("document.getElementById('progress').value > 0.1")
         await simulators.__aexit__(None, None, None)
@@ -88,7 +100,15 @@ def _cameras() -> list[SimulatedCamera]:
     return [imager, guider]
 
 
+async def _add_step(page: Page, seconds: float, count: int, filter_name: str) -> None:
+    await page.fill("#duration", str(seconds))
+    await page.fill("#count", str(count))
+    await page.select_option("#filter", label=filter_name)
+    await page.click("#add")
+
+
 async def _expose(page: Page, seconds: float) -> None:
+    await page.fill("#count", "1")
     await page.fill("#duration", str(seconds))
     await page.click("#expose")
     await expect(page.locator("#abort")).to_be_enabled()
