@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_BLOCK_BYTES: Final = 2880
+BLOCK_BYTES: Final = 2880
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,12 @@ class PixelFile:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the pixels in the file, with what fills the last block."""
+        nbytes = prod(self.shape) * self.dtype.itemsize
+        return -(-nbytes // BLOCK_BYTES) * BLOCK_BYTES
+
     def crop(self, middle: tuple[float, float], size: tuple[int, int]) -> Crop:
         """Return at most `size` pixels (across, down) around a point, in fractions of the frame.
 
@@ -52,9 +59,7 @@ class PixelFile:
     def _stored(self) -> NDArray[Any]:
         """Map the pixels as the file has them: planes first, big-endian, unsigned with BZERO."""
         shape = (*self.shape[2:], *self.shape[:2])
-        nbytes = int(np.prod(shape)) * self.dtype.itemsize
-        padded = -(-nbytes // _BLOCK_BYTES) * _BLOCK_BYTES
-        offset = self.path.stat().st_size - padded
+        offset = self.path.stat().st_size - self.stored_bytes
         if offset < 0:
             raise ValueError(f"{self.path} is shorter than its frame")
         return np.memmap(self.path, self.dtype.newbyteorder(">"), "r", offset, shape)

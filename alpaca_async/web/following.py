@@ -25,6 +25,8 @@ class Follower:
     def __init__(self, camera: AsyncCamera, changes: Changes, pace: Pace) -> None:
         self.info: CameraInfo | None = None
         self.status: CameraStatus | None = None
+        self.identified = asyncio.Event()
+        """Set when `info` is known."""
         self.error: Problem | None = None
         """Why the status cannot be read."""
         self.history = History()
@@ -50,6 +52,7 @@ class Follower:
             try:
                 await self._camera.connect()
                 self.info = await self._camera.get_info()
+                self.identified.set()
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
                         self._update(status)

@@ -6,9 +6,7 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from errno import ENOENT, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -18,7 +16,9 @@ from anyio import to_thread
 from alpaca_async._fits.pixels import pixel_type
 
 from .crops import PixelFile
+from .earlier_frames import earlier_frames
 from .models import Frame, FrameHistogram, Problem, problem_of, statistics_of
+from .saved_frame import SavedFrame, url_of
 
 if TYPE_CHECKING:
     from alpaca_async._facts import Exposure
@@ -39,17 +39,6 @@ _MIN_FREE_BYTES: Final = 1 << 30
 logger = logging.getLogger("alpaca_async")
 
 
-@dataclass(frozen=True, slots=True)
-class SavedFrame:
-    """A saved frame, and where its files are."""
-
-    frame: Frame
-    fits: Path
-    preview: Path
-    histogram: FrameHistogram
-    pixels: PixelFile
-
-
 class FrameStore:
     """The frames of one camera, in a folder that may vanish and come back."""
 
@@ -59,7 +48,7 @@ class FrameStore:
         self._folder = folder
         self._prefix = prefix
         self._changes = changes
-        self._latest: deque[SavedFrame] = deque(maxlen=MAX_FRAMES)
+        self._latest: list[SavedFrame] = []
 
     @property
     def frames(self) -> list[Frame]:
@@ -69,6 +58,16 @@ class FrameStore:
     def find(self, name: str) -> SavedFrame | None:
         """Return the frame called `name`, if it is among the latest."""
         return next((saved for saved in self._latest if saved.frame.name == name), None)
+
+    async def add_earlier(self, camera: str | None) -> None:
+        """Add the frames that earlier runs saved of the camera with this name."""
+        earlier = await to_thread.run_sync(
+            earlier_frames, self._folder, self._prefix, camera, MAX_FRAMES
+        )
+        known = {saved.frame.name for saved in self._latest}
+        new = (saved for saved in earlier if saved.frame.name not in known)
+        self._latest = [*self._latest, *new][:MAX_FRAMES]
+        self._changes.notify()
 
     async def check(self) -> None:
         """Raise `OSError` if the folder is missing or its disk is full."""
@@ -103,7 +102,7 @@ class FrameStore:
         self._tell(Problem(status=507, detail=detail))
 
     def _add(self, saved: SavedFrame) -> None:
-        self._latest.appendleft(saved)
+        self._latest = [saved, *self._latest][:MAX_FRAMES]
 
     def _tell(self, problem: Problem | None) -> None:
         self.error = problem
@@ -118,8 +117,8 @@ class FrameStore:
         histogram = await image.histogram(_BINS)
         frame = Frame(
             name=name,
-            fits=f"frames/{fits.name}",
-            preview=f"frames/{preview.name}",
+            fits=url_of(fits),
+            preview=url_of(preview),
             width=image.data.shape[1],
             height=image.data.shape[0],
             duration=exposure.duration,

@@ -19,6 +19,8 @@ from alpaca_async._progress import Progress
 
 _INSUFFICIENT_STORAGE: Final = 507
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
@@ -77,13 +79,14 @@ class Frame(BaseModel):
     preview: str
     width: int
     height: int
-    duration: float
+    duration: Finite
     light: bool
     filter: str | None
     """The filter that the step asked for."""
     started: datetime
-    ccd_temperature: float | None
-    statistics: Statistics
+    ccd_temperature: Finite | None
+    statistics: Statistics | None
+    """None for frames of earlier runs."""
 
 
 class FrameHistogram(BaseModel):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from alpaca_async._camera import AlpacaClient
     from alpaca_async._group.member import CameraAddress
 
-    from .frames import SavedFrame
     from .models import Pace
+    from .saved_frame import SavedFrame
 
 
 MAX_LISTENERS: Final = 100
@@ -85,6 +85,7 @@ async def running(
         observatory = Observatory(client, cameras, folder, pace)
         for station in observatory.stations:
             tasks.start_soon(station.follower.run)
+            tasks.start_soon(station.show_earlier_frames)
         for server in observatory.servers:
             tasks.start_soon(observatory.rig.run, server)
         try:

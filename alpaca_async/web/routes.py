@@ -18,11 +18,11 @@ from alpaca_async._camera import AlpacaClient
 from alpaca_async._group.member import CameraAddress
 
 from .devices import Companion
-from .frames import SavedFrame
 from .models import Command, FrameHistogram, Order, Pace, Sample, State
 from .observatory import Observatory, running
 from .page_files import add_page
 from .reporting import ReportingRoute
+from .saved_frame import SavedFrame
 from .station import Station
 
 STATE: Final = "alpaca_observatory"
@@ -130,6 +130,8 @@ async def command(command: Command, device: TheDevice) -> Command:
 @api.get("/frames/{name}/histogram")
 async def histogram(frame: TheFrame) -> FrameHistogram:
     """Return the histogram of a frame."""
+    if frame.histogram is None:
+        raise HTTPException(404, "Frames of earlier runs have no histogram.")
     return frame.histogram
 
 

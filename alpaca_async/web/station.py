@@ -44,6 +44,12 @@ class Station:
         """The origin of the camera's server."""
         return self._camera.server
 
+    async def show_earlier_frames(self) -> None:
+        """Show the frames of earlier runs, once it is known which camera this is."""
+        await self.follower.identified.wait()
+        if info := self.follower.info:
+            await self.store.add_earlier(info.name)
+
     def view(self) -> View:
         """Return the current state."""
         follower, exposer = self.follower, self.exposer

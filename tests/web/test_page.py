@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
@@ -391,6 +392,23 @@ async def test_another_camera_can_be_chosen_in_red_light(page: Page) -> None:
     await expect(page.locator("#caption")).to_contain_text(f"32 {TIMES} 24")
     await page.get_by_role("button", name="Imager").click()
     await expect(page.locator("#caption")).not_to_contain_text(f"32 {TIMES} 24")
+
+
+async def test_frames_of_an_earlier_night_are_shown(tab: Page, tmp_path: Path) -> None:
+    async with open_site(small_camera(), tmp_path) as site:
+        await site.expose(0.25)
+        await site.expose()
+    for path in [each async for each in anyio.Path(tmp_path).iterdir()]:
+        await path.rename(path.with_name(f"camera0_20260102{path.name[16:]}"))
+    async with open_site(small_camera(), tmp_path) as site:
+        await tab.goto(site.url)
+        await expect(tab.locator("#frames > li")).to_have_count(2)
+        await expect(tab.locator("#caption")).to_contain_text("2026-01-02")
+        await tab.locator("#frames button").last.click()
+        await expect(tab.locator("#caption")).to_contain_text("0.25 s light")
+        assert (await tab.locator("#picture").evaluate(RANGE_OF_PIXELS))["range"] > 50
+        await expect(tab.get_by_role("link", name="Download")).to_be_visible()
+        await expect(tab.locator("#measured")).to_be_hidden()
 
 
 async def test_the_end_of_the_server_is_seen(tab: Page, tmp_path: Path) -> None:

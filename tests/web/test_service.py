@@ -17,7 +17,7 @@ from alpaca_async import AlpacaClient, CameraStates, Image, Timeouts
 from alpaca_async._errors import ascom_error
 from alpaca_async.web.changes import Changes, Limit, LimitReachedError
 from alpaca_async.web.devices import SafetyMonitor
-from alpaca_async.web.frames import FrameStore, SavedFrame
+from alpaca_async.web.frames import FrameStore
 from alpaca_async.web.observatory import MAX_LISTENERS
 from tests.conditions import until
 
@@ -30,6 +30,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from alpaca_async.web.saved_frame import SavedFrame
 
     from .conftest import Site
 

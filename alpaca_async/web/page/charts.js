@@ -11,8 +11,8 @@ let histogramOf = null; // the name of the frame whose histogram is drawn
 let historyOf = null; // the number of the camera, and the time, of the history that is drawn
 
 export function renderStatistics(frame) {
-  byId("measured").hidden = frame === undefined;
-  if (frame === undefined) return;
+  byId("measured").hidden = !frame?.statistics;
+  if (!frame?.statistics) return; // frames of earlier runs have none
   const { median, maximum, saturated, stars, hfd } = frame.statistics;
   setTextById("median", orUnknown(median, (value) => `${number(value, 0)} ADU`));
   setTextById("maximum", orUnknown(maximum, (value) => `${number(value, 0)} ADU`));

@@ -14,7 +14,12 @@ export const ERRORS = {
   507: "The frame cannot be saved.",
 };
 
-export const utc = (text) => `${new Date(text).toISOString().slice(11, 19)} UTC`;
+// The time of day; with the date if that is not today.
+export function utc(text) {
+  const [date, time] = new Date(text).toISOString().split("T");
+  const isToday = date === new Date().toISOString().slice(0, 10);
+  return `${isToday ? "" : `${date} `}${time.slice(0, 8)} UTC`;
+}
 
 export const countText = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
