@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 import pytest
 
-from alpaca_async._http.call import Call, RequestTemplate
+from alpaca_async._http.call import Call, Origin, RequestTemplate
 from alpaca_async._http.http1 import serialise
 from alpaca_async._http.transport import DirectTransport
 
@@ -57,9 +57,28 @@ async def test_a_form_is_sent_as_httpx_would_send_it(url: str, form: str) -> Non
     assert call.origin == expected.origin
 
 
-def test_a_template_for_another_scheme_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://pi/api", Origin(tls=False, host="pi", port=80, sni=None)),
+        ("https://pi/api", Origin(tls=True, host="pi", port=443, sni=None)),
+        ("https://pi:80/api", Origin(tls=True, host="pi", port=80, sni=None)),
+        ("http://[fe80::1%25eth0]/", Origin(tls=False, host="fe80::1%eth0", port=80, sni=None)),
+    ],
+)
+def test_a_request_without_a_port_goes_to_that_of_its_scheme(url: str, origin: Origin) -> None:
+    assert Origin.of(httpx.Request("GET", url)) == origin
+
+
+def test_a_certificate_must_have_the_name_of_the_host_unless_another_one_is_given() -> None:
+    assert Origin(tls=True, host="fe80::1%eth0", port=443, sni=None).server_hostname == "fe80::1"
+    assert Origin(tls=True, host="127.0.0.1", port=443, sni="pi").server_hostname == "pi"
+
+
+@pytest.mark.parametrize("url", ["ftp://pi/api", "http:///api", "/api"])
+def test_a_template_without_a_scheme_of_ours_or_a_host_is_refused(url: str) -> None:
     with pytest.raises(httpx.UnsupportedProtocol):
-        template("ftp://pi/api")
+        template(url)
 
 
 def test_a_read_may_be_repeated_and_a_command_may_not() -> None:
