@@ -392,3 +392,57 @@ async def test_a_hold_that_is_not_answered_takes_five_seconds(
                 await camera.cool_to(-20)
         assert now() == pytest.approx(56)
     assert "the current temperature could not be held" in caplog.text
+
+
+@pytest.mark.parametrize("warms", [False, True], ids=["cooling", "warming"])
+@in_virtual_time
+async def test_cancelled_while_the_first_set_point_is_sent_it_holds_the_temperature(
+    warms: bool,
+) -> None:
+    cooler = ScriptedCooler(lambda _: -5.0)
+    cooler.on = True
+
+    async def slow(request: Request) -> bytes:
+        reply = cooler.take_set_point(request)
+        await asyncio.sleep(2)
+        return reply
+
+    cooler.replies["setccdtemperature"] = slow
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await (camera.warm_up(10.0) if warms else camera.cool_to(-20))
+    assert cooler.sent == [10.0 if warms else -20.0, -5.0]
+
+
+@in_virtual_time
+async def test_cancelled_after_a_lost_reply_to_the_first_set_point_it_holds_too() -> None:
+    cooler = ScriptedCooler(lambda _: -5.0)
+
+    def taken_and_lost(request: Request) -> bytes:
+        cooler.replies["setccdtemperature"] = cooler.take_set_point
+        cooler.take_set_point(request)
+        return LOST
+
+    cooler.replies["setccdtemperature"] = taken_and_lost
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await camera.cool_to(-20)
+    assert cooler.sent == [-20.0, -5.0]
+
+
+@in_virtual_time
+async def test_after_a_set_point_that_was_refused_nothing_is_held() -> None:
+    cooler = ScriptedCooler(lambda _: -5.0)
+    requests: list[str] = []
+
+    def refuse(request: Request) -> bytes:
+        requests.append(request.verb)
+        return ascom_error(0x401, "too cold")
+
+    cooler.replies["setccdtemperature"] = refuse
+    async with ScriptedServer(cooler.replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(AlpacaError, match="too cold"):
+            await camera.cool_to(-20)
+    assert requests == ["PUT"]
