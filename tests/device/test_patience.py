@@ -86,6 +86,13 @@ async def test_a_stray_status_is_tolerated_where_a_poll_has_worked(error: Alpaca
     assert patience.tolerates(error)
 
 
+@pytest.mark.parametrize("error", FINAL[:2], ids=name)
+async def test_what_the_device_reports_is_no_stray_status(error: AlpacaError) -> None:
+    patience = Patience()
+    patience.succeeded()
+    assert not patience.tolerates(error)
+
+
 @in_virtual_time
 async def test_nobody_waits_for_more_than_ten_seconds() -> None:
     polls = 0

@@ -169,6 +169,85 @@ def test_on_a_slow_link_no_poll_is_sent_in_vain_within_a_round_trip(readout: flo
         assert polls <= 4
 
 
+@pytest.mark.parametrize(("one", "other"), [(1.0, 1.35), (0.0, 0.06), (10.0, 13.0)])
+def test_times_agree_that_differ_by_a_quarter_of_the_longer(one: float, other: float) -> None:
+    times = ReadyTime(one, one), ReadyTime(other, other)
+    assert times[0].agrees_with(times[1])
+    assert times[1].agrees_with(times[0])
+
+
+@pytest.mark.parametrize(("one", "other"), [(1.0, 1.45), (0.0, 0.07), (10.0, 13.5)])
+def test_times_that_differ_by_more_do_not_agree(one: float, other: float) -> None:
+    times = ReadyTime(one, one), ReadyTime(other, other)
+    assert not times[0].agrees_with(times[1])
+    assert not times[1].agrees_with(times[0])
+
+
+class Recorded(ReadoutTimes):
+    """Records what polls have shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[ReadyTime] = []
+
+    def add(self, ready: ReadyTime) -> None:
+        self.seen.append(ready)
+
+
+def test_a_reply_that_took_longer_than_others_may_have_been_read_late() -> None:
+    times = Recorded()
+    polls = ReadoutPolls(times)
+    polls.not_ready(1.0, 1.25)
+    polls.not_ready(2.0, 2.125)
+    polls.ready(3.0, 4.0)
+    assert times.round_trip == 0.125
+    for answered in (2.0, 1.0625):
+        ReadoutPolls(times).ready(1.0, answered)
+        assert times.round_trip == answered - 1.0
+    assert times.seen == [ReadyTime(2.0, 3.875), ReadyTime(0.0, 1.875), ReadyTime(0.0, 1.0)]
+
+
+def test_a_reply_that_took_no_longer_than_others_was_read_when_it_was_asked_for() -> None:
+    times = Recorded()
+    ReadoutPolls(times).ready(1.0, 1.5)
+    assert times.seen == [ReadyTime(0.0, 1.0)]
+
+
+def added(*ready: ReadyTime) -> ReadoutTimes:
+    times = ReadoutTimes()
+    for each in ready:
+        times.add(each)
+    return times
+
+
+USUAL = ReadyTime(4.9, 5.0)
+EARLIER = [ReadyTime(0.0, 4.0 - number / 8) for number in range(5)]
+
+
+def test_four_images_in_a_row_that_were_ready_early_begin_the_learning_anew() -> None:
+    polls = [added(*[USUAL] * 8, *EARLIER[:count]).predicted_polls() for count in range(6)]
+    assert polls[4] == added(*EARLIER[2:4]).predicted_polls()
+    assert polls[5] == added(*EARLIER[2:]).predicted_polls()
+    assert polls[3] != added(*EARLIER[1:3]).predicted_polls()
+
+
+def test_images_that_were_ready_early_count_in_a_row_only() -> None:
+    times = added(*[USUAL] * 8, *EARLIER[:3], USUAL, EARLIER[3])
+    assert times.predicted_polls() != added(USUAL, EARLIER[3]).predicted_polls()
+
+
+def test_twenty_four_exposures_are_remembered() -> None:
+    usual, odd = [USUAL] * 24, [ReadyTime(4.5, 5.2)] * 2
+    assert added(*odd, *usual).predicted_polls() == added(*usual).predicted_polls()
+    assert added(*odd, *usual[1:]).predicted_polls() != added(*usual[1:]).predicted_polls()
+
+
+def test_the_pauses_shrink_by_the_last_one() -> None:
+    polls = added(ReadyTime(4.0, 6.0), ReadyTime(4.0, 6.0)).predicted_polls()
+    pauses = [b - a for a, b in pairwise(polls)]
+    assert pauses == pytest.approx([pauses[-1] * left for left in range(20, 0, -1)])
+
+
 def test_each_mode_has_times_of_its_own() -> None:
     record = ReadoutRecord()
     times = record.of("full")

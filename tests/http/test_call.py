@@ -86,6 +86,23 @@ def test_a_read_may_be_repeated_and_a_command_may_not() -> None:
     assert not template(URLS[0], "PUT").with_form("", {}).repeatable
 
 
+async def test_the_end_of_the_connection_can_be_asked_for() -> None:
+    for value, final in (("close", True), ("Keep-Alive, Close", True), ("keep-alive", False)):
+        request = httpx.Request("GET", URLS[0], headers={"Connection": value})
+        assert (await Call.of(request)).final is final
+    assert not template(URLS[0]).with_query("", {}).final
+
+
+async def test_a_body_that_must_be_read_synchronously_is_refused() -> None:
+    with pytest.raises(TypeError, match="not an asynchronous stream"):
+        await Call.of(httpx.Request("PUT", URLS[0], content=iter([b"a"])))
+
+
+def test_the_text_of_a_call_names_method_target_and_server() -> None:
+    call = template(URLS[0]).with_query("a=1", {})
+    assert str(call) == "GET /api/v1/camera/0/gain?a=1 to pi:11111"
+
+
 def test_credentials_do_not_appear_in_the_text_of_a_call() -> None:
     assert "eDp5" not in repr(template(URLS[0], "PUT").with_form("Password=eDp5", {}))
 

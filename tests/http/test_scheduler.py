@@ -189,6 +189,46 @@ async def test_a_turn_is_not_shortened_by_the_one_before(monkeypatch: pytest.Mon
     assert paused(readers) == [False, False, True]
 
 
+@pytest.mark.parametrize(("waiting", "seconds"), [(1, 0.25), (8, 0.25), (100, 0.02)])
+@in_virtual_time
+async def test_a_turn_takes_a_quarter_of_a_second_or_a_share_of_two(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, seconds: float
+) -> None:
+    monkeypatch.setattr("alpaca_async._http.scheduler.SILENCE_LIMIT", LONG)
+    _, readers = filled_readers(1 + waiting)
+    # The first turn begins when only one reader waits.
+    await asyncio.sleep(0.251 if waiting > 1 else 0)
+    second = readers[2] if waiting > 1 else readers[1]
+    await asyncio.sleep(seconds * 0.9)
+    assert second.paused
+    await asyncio.sleep(seconds * 0.2)
+    assert not second.paused
+
+
+@in_virtual_time
+async def test_a_turn_ends_after_two_milliseconds_of_silence() -> None:
+    _, readers = filled_readers(2)
+    await asyncio.sleep(0.0015)
+    assert readers[1].paused
+    await asyncio.sleep(0.001)
+    assert not readers[1].paused
+
+
+@in_virtual_time
+async def test_the_limit_of_a_turn_that_ended_early_does_not_end_a_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("alpaca_async._http.scheduler.SILENCE_LIMIT", LONG)
+    scheduler, (first, second) = filled_readers(2)
+    scheduler.remove(first)
+    assert not second.paused
+    await asyncio.sleep(0.3)
+    scheduler.filled_buffer(first)
+    assert first.paused
+    await asyncio.sleep(0.3)
+    assert not first.paused
+
+
 @pytest.mark.usefixtures("short_turns")
 @in_virtual_time
 async def test_every_reader_gets_a_turn() -> None:
