@@ -58,11 +58,15 @@ async def test_cancelling_halts_the_cover() -> None:
 @in_virtual_time
 async def test_a_cover_that_takes_too_long_is_halted() -> None:
     async with served(cover={"opening_time": 500}) as here:
-        with pytest.raises(
-            OperationTimeout, match=r"/closecover: the cover is MOVING, not CLOSED, after 120 s"
+        for number, (move, goal) in enumerate(
+            [(here.cover.close_cover, "CLOSED"), (here.cover.open_cover, "OPEN")], start=1
         ):
-            await here.cover.close_cover()
-        assert here.rig.cover_calibrator.count("haltcover") == 1
+            with pytest.raises(
+                OperationTimeout, match=f"the cover is MOVING, not {goal}, after 120 s"
+            ):
+                await move()
+            assert now() == pytest.approx(120 * number, abs=0.2)
+            assert here.rig.cover_calibrator.count("haltcover") == number
 
 
 @in_virtual_time
@@ -96,6 +100,31 @@ async def test_the_calibrator_is_waited_for() -> None:
         assert await here.cover.get_brightness() == 50
         await here.cover.calibrator_off()
         assert await here.cover.get_calibrator_state() is CalibratorStatus.OFF
+        assert here.rig.cover_calibrator.count("calibratoroff") == 1
+
+
+@in_virtual_time
+async def test_the_calibrator_need_not_be_waited_for() -> None:
+    async with served() as here:
+        await here.cover.calibrator_on(40, wait=False)
+        assert now() < 0.1
+        assert await here.cover.get_calibrator_changing()
+        await asyncio.sleep(2)
+        assert await here.cover.get_calibrator_state() is CalibratorStatus.READY
+        begun = now()
+        await here.cover.calibrator_off(wait=False)
+        assert now() - begun < 0.1
+        assert await here.cover.get_brightness() == 0
+
+
+@in_virtual_time
+async def test_a_calibrator_that_takes_too_long_is_turned_off() -> None:
+    async with served(cover={"warm_up_time": 100}) as here:
+        with pytest.raises(
+            OperationTimeout, match=r"/calibratoron: the calibrator is NOT_READY after 60 s"
+        ):
+            await here.cover.calibrator_on(40)
+        assert now() == pytest.approx(60, abs=0.1)
         assert here.rig.cover_calibrator.count("calibratoroff") == 1
 
 

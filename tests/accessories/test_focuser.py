@@ -90,6 +90,15 @@ async def test_a_movement_that_takes_too_long_is_halted() -> None:
 
 
 @in_virtual_time
+async def test_a_movement_may_take_five_minutes() -> None:
+    async with served(focuser={"speed": 1.0, "absolute": False}) as here:
+        with pytest.raises(OperationTimeout, match="after 300 s"):
+            await here.focuser.move_by(1000)
+        assert now() == pytest.approx(300, abs=0.1)
+        assert here.rig.focuser.count("halt") == 1
+
+
+@in_virtual_time
 async def test_closing_the_client_halts_it() -> None:
     async with served() as here:
         moving = asyncio.create_task(here.focuser.move_to(9000))

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import time
+from functools import partialmethod
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from alpaca_async import AlpacaClient, CameraStates, Image, Timeouts
+from alpaca_async import AlpacaClient, AsyncSafetyMonitor, CameraStates, Image, Timeouts
 from alpaca_async._errors import ascom_error
 from alpaca_async.web.changes import Changes, Limit, LimitReachedError
 from alpaca_async.web.devices import SafetyMonitor
@@ -428,7 +429,11 @@ async def test_a_monitor_that_has_not_answered_yet_is_not_safe() -> None:
         assert monitor.view().safe is False
 
 
-async def test_a_monitor_that_is_out_of_reach_is_not_safe(site: Site) -> None:
+async def test_a_monitor_that_is_out_of_reach_is_not_safe(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = partialmethod(AsyncSafetyMonitor.is_safe, timeout=0.5)  # instead of five seconds
+    monkeypatch.setattr(AsyncSafetyMonitor, "is_safe", soon)
     async with site.out_of_reach():
         await site.until(lambda view: view["status_error"])
         await site.known("safetymonitor", "safe", wanted=False)

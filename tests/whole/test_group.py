@@ -127,6 +127,7 @@ def reset(_: Request) -> bytes:
 
 
 @pytest.mark.parametrize("reply", [hang, reset])
+@in_virtual_time
 async def test_facts_that_never_come_neither_delay_the_start_nor_cost_the_frame(
     reply: Reply,
 ) -> None:
