@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from errno import EACCES, EFBIG, ENOSPC, EOPNOTSUPP
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from anyio import to_thread
 from alpaca_async import _files
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
 
 def names(folder: Path) -> list[str]:
@@ -56,6 +56,22 @@ class Gate:
 
     async def wait_reached(self) -> None:
         assert await asyncio.get_running_loop().run_in_executor(None, self.reached.wait, 10)
+
+    @asynccontextmanager
+    async def expiring(
+        self, expire: Callable[[], object], late: float = 0.01
+    ) -> AsyncGenerator[None]:
+        """Let a limit of the block expire when the thread is here; go on `late` seconds later."""
+
+        async def let_pass() -> None:
+            await self.wait_reached()
+            expire()
+            await asyncio.sleep(late)
+            self.open.set()
+
+        passing = asyncio.create_task(let_pass())
+        yield
+        await passing
 
 
 @pytest.fixture
@@ -302,18 +318,24 @@ async def test_a_failure_after_a_cancellation_is_a_cancellation(
     assert names(tmp_path) == []
 
 
-async def pass_asyncio_timeout(save: Callable[[], Awaitable[Path]]) -> Path:
-    async with asyncio.timeout(0.05):
+def expire_now(limit: asyncio.Timeout) -> None:
+    limit.reschedule(asyncio.get_running_loop().time())
+
+
+async def pass_asyncio_timeout(save: Callable[[], Awaitable[Path]], gate: Gate) -> Path:
+    async with asyncio.timeout(None) as limit, gate.expiring(lambda: expire_now(limit)):
         return await save()
 
 
-async def pass_asyncio_wait_for(save: Callable[[], Awaitable[Path]]) -> Path:
-    return await asyncio.wait_for(save(), 0.05)
+async def pass_asyncio_wait_for(save: Callable[[], Awaitable[Path]], gate: Gate) -> Path:
+    async with gate.expiring(lambda: None, late=0.5):
+        return await asyncio.wait_for(save(), 0.5)
 
 
-async def pass_anyio_scope(save: Callable[[], Awaitable[Path]]) -> Path:
-    with anyio.move_on_after(0.05):
-        return await save()
+async def pass_anyio_scope(save: Callable[[], Awaitable[Path]], gate: Gate) -> Path:
+    with anyio.CancelScope() as scope:
+        async with gate.expiring(scope.cancel):
+            return await save()
     raise AssertionError
 
 
@@ -321,10 +343,9 @@ async def pass_anyio_scope(save: Callable[[], Awaitable[Path]]) -> Path:
 async def test_a_timeout_after_the_rename_returns_the_path_and_cancels_nothing_else(
     tmp_path: Path,
     named: Gate,
-    limited: Callable[[Callable[[], Awaitable[Path]]], Awaitable[Path]],
+    limited: Callable[[Callable[[], Awaitable[Path]], Gate], Awaitable[Path]],
 ) -> None:
-    threading.Timer(0.2, named.open.set).start()
-    assert await limited(lambda: write(tmp_path / "a.fits")) == tmp_path / "a.fits"
+    assert await limited(lambda: write(tmp_path / "a.fits"), named) == tmp_path / "a.fits"
     await asyncio.sleep(0.01)
     task = asyncio.current_task()
     assert task is not None
@@ -334,11 +355,10 @@ async def test_a_timeout_after_the_rename_returns_the_path_and_cancels_nothing_e
 async def test_a_timeout_that_has_more_to_do_ends_at_the_next_await(
     tmp_path: Path, named: Gate
 ) -> None:
-    threading.Timer(0.2, named.open.set).start()
     found: list[Path] = []
 
     async def save_and_wait() -> None:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(None) as limit, named.expiring(lambda: expire_now(limit)):
             found.append(await write(tmp_path / "a.fits"))
             await asyncio.sleep(10)
 
@@ -350,11 +370,11 @@ async def test_a_timeout_that_has_more_to_do_ends_at_the_next_await(
 async def test_an_anyio_scope_that_has_more_to_do_ends_at_the_next_await(
     tmp_path: Path, named: Gate
 ) -> None:
-    threading.Timer(0.2, named.open.set).start()
     found: list[Path] = []
-    with anyio.move_on_after(0.05) as scope:
-        found.append(await write(tmp_path / "a.fits"))
-        await asyncio.sleep(10)
+    with anyio.CancelScope() as scope:
+        async with named.expiring(scope.cancel):
+            found.append(await write(tmp_path / "a.fits"))
+            await asyncio.sleep(10)
     assert scope.cancelled_caught
     assert found == [tmp_path / "a.fits"]
     await asyncio.sleep(0.01)
@@ -391,8 +411,7 @@ async def test_a_timeout_while_a_cancellation_is_handled_cancels_nothing_else(
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError:
-            threading.Timer(0.2, named.open.set).start()
-            path = await pass_asyncio_timeout(lambda: write(tmp_path / "last.fits"))
+            path = await pass_asyncio_timeout(lambda: write(tmp_path / "last.fits"), named)
             await asyncio.sleep(0.01)
             return path
         raise AssertionError

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_mutated_replies_are_decoded_or_refused_in_bounded_memory() -> None:
     """In a separate process, so that other tests do not affect the memory measured."""
-    command = (sys.executable, "-m", "tests.fuzz", "--json-images", "600")
-    sizes = ("--imagebytes", "3000", "--envelopes", "3000")
+    command = (sys.executable, "-m", "tests.fuzz", "--json-images", "200")
+    sizes = ("--imagebytes", "2000", "--envelopes", "2000")
     done = subprocess.run((*command, *sizes), cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" refused") == done.stdout.count(" device error") == 3
