@@ -35,8 +35,11 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell that the server accepts connections."""
-        await super().startup(sockets)
+        """Tell that the server accepts connections, or that it will not."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # uvicorn ends the process where the application does not start
+            self.should_exit = True
         self.ready.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

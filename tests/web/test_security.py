@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from alpaca_async.web import AccessControl, create_app
 from alpaca_async.web.serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
     Message = MutableMapping[str, Any]
 
@@ -128,3 +130,28 @@ async def test_the_address_of_the_connection_is_a_known_host() -> None:
         other = {"Host": f"127.0.0.3:{port}"}
         answer = await http.get(f"http://127.0.0.2:{port}/api/state", headers=other)
         assert answer.status_code == 421
+
+
+async def test_an_application_that_does_not_start_is_told() -> None:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        raise OSError("no disk")
+        yield
+
+    with pytest.raises(RuntimeError, match="the application does not start"):
+        async with serving(FastAPI(lifespan=lifespan)):
+            pass
+
+
+async def test_the_token_counts_as_the_token_only() -> None:
+    async with client("secret") as http:
+        assert (await http.get("/", params={"name": "secret"})).status_code == 401
+        answer = await http.get("/a", params={"token": "secret", "name": "", "b": "1"})
+        assert answer.headers["Location"] == "/a?name=&b=1"
+    async with client() as http:
+        assert (await http.get("/", params={"token": "secret"})).status_code == 200
+
+
+async def test_cookies_that_are_not_valid_are_ignored() -> None:
+    async with client("secret") as http:
+        assert (await http.get("/", headers={"Cookie": "a,b=1"})).status_code == 401
