@@ -122,19 +122,18 @@ async def _cameras(
 ) -> AsyncGenerator[list[CameraAddress]]:
     """Yield the cameras at `addresses`, or all in the network; run a simulator for `sim`."""
     if SIMULATOR not in addresses:
-        found = _list_cameras(addresses, new_client) if addresses else _find_cameras()
-        yield await found
-        return
-    from alpaca_async.testing import (  # noqa: PLC0415 - an extra
-        SimulatedCamera,
-        SimulatedRig,
-        SimulatorServer,
-    )
+        yield await (_list_cameras(addresses, new_client) if addresses else _find_cameras())
+    else:
+        from alpaca_async.testing import (  # noqa: PLC0415 - an extra
+            SimulatedCamera,
+            SimulatedRig,
+            SimulatorServer,
+        )
 
-    rig = SimulatedRig([SimulatedCamera(**SIMULATED_SKY)])
-    async with SimulatorServer(rig.devices) as server:
-        places = [server.address if each == SIMULATOR else each for each in addresses]
-        yield await _list_cameras(places, new_client)
+        rig = SimulatedRig([SimulatedCamera(**SIMULATED_SKY)])
+        async with SimulatorServer(rig.devices) as server:
+            places = [server.address if each == SIMULATOR else each for each in addresses]
+            yield await _list_cameras(places, new_client)
 
 
 async def _list_cameras(
