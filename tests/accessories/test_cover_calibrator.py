@@ -184,6 +184,13 @@ async def test_what_is_not_there_says_so(lacking: str, call: str) -> None:
 
 
 @in_virtual_time
+async def test_the_states_of_what_is_not_there_say_so() -> None:
+    async with served(cover={"has_cover": False, "has_calibrator": False}) as here:
+        assert await here.cover.get_cover_state() is CoverStatus.NOT_PRESENT
+        assert await here.cover.get_calibrator_state() is CalibratorStatus.NOT_PRESENT
+
+
+@in_virtual_time
 async def test_a_brightness_out_of_range_is_refused() -> None:
     async with served() as here:
         with pytest.raises(InvalidValueException):

@@ -12,7 +12,7 @@ from alpaca_async import (
     OperationTimeout,
     TransportError,
 )
-from tests.scripted import Request, ScriptedServer, value
+from tests.scripted import Reply, Request, ScriptedServer, value
 from tests.virtual_time import in_virtual_time, now
 
 from .rigs import served
@@ -121,6 +121,58 @@ async def test_a_focuser_that_cannot_halt_moves_on(caplog: pytest.LogCaptureFixt
 
 
 @in_virtual_time
+async def test_a_halt_that_is_not_answered_takes_five_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def silence(_: Request) -> bytes:
+        await asyncio.sleep(3600)
+        return value(None)
+
+    replies = {"absolute": value(True), "ismoving": value(True), "position": value(1)}
+    server = ScriptedServer({**replies, "move": value(None), "halt": silence})
+    async with server, AlpacaClient() as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await client.focuser(server.address).move_to(200)
+        assert now() == pytest.approx(6)
+    assert "Halt failed" in caplog.text
+
+
+@in_virtual_time
+async def test_cancelled_before_the_reply_to_a_second_command_it_halts() -> None:
+    async def take(_: Request) -> bytes:
+        await asyncio.sleep(0 if now() < 1 else 2)
+        return value(None)
+
+    replies = {"absolute": value(True), "ismoving": value(False), "position": value(200)}
+    server = ScriptedServer({**replies, "move": take, "halt": value(None)})
+    async with server, AlpacaClient() as client:
+        await client.focuser(server.address).move_to(200)
+        await asyncio.sleep(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await client.focuser(server.address).move_to(300)
+        assert server.count("halt") == 1
+
+
+@pytest.mark.parametrize(
+    ("is_moving", "position"),
+    [
+        (lambda _: value(False), lambda _: value(min(100 + int(now() * 10), 200))),
+        (lambda _: value(now() < 10), lambda _: value(100 if now() < 10 else 200)),
+    ],
+    ids=["it does not say that it moves", "its position stays for a while"],
+)
+@in_virtual_time
+async def test_what_moves_or_changes_is_waited_for(is_moving: Reply, position: Reply) -> None:
+    replies: dict[str, Reply] = {"absolute": value(True), "move": value(None)}
+    server = ScriptedServer({**replies, "ismoving": is_moving, "position": position})
+    async with server, AlpacaClient() as client:
+        await client.focuser(server.address).move_to(200, timeout=None)
+        assert 10 <= now() < 11
+
+
+@in_virtual_time
 async def test_a_refused_position_is_not_halted() -> None:
     async with served() as here:
         with pytest.raises(InvalidValueException):
@@ -173,6 +225,7 @@ async def test_a_halt_by_another_program_is_noticed() -> None:
         with pytest.raises(OperationFailed, match=r"stopped at \d+, not at 9000"):
             await moving
         assert now() < 4
+        assert here.rig.focuser.count("halt") == 1
 
 
 class Imprecise:

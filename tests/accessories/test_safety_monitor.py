@@ -61,6 +61,11 @@ async def test_a_monitor_that_does_not_answer_is_unsafe(reply: object) -> None:
             monitor = client.safety_monitor(server.address)
             assert not await monitor.is_safe(timeout=3)
             assert 3 <= now() < 3.1
+            assert not await monitor.is_safe()
+            assert now() == pytest.approx(8, abs=0.2)
+            async with monitor.watch() as states:
+                assert not await anext(states)
+            assert now() == pytest.approx(13, abs=0.3)
 
 
 @in_virtual_time

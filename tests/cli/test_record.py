@@ -103,6 +103,21 @@ def test_an_existing_file_is_refused(run: Run, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", message)
 
 
+def test_the_address_of_a_replay_can_be_read_by_programs(
+    run: Run, address: str, tmp_path: Path, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "session.jsonl"
+    with ctrl_c_when(lambda: printed):
+        run("record", address, path, "--port", 0)
+    lines: list[dict[str, str]] = []
+    monkeypatch.setattr(_sim, "print_json", lines.append)
+    with ctrl_c_when(lambda: lines):
+        result = run("sim", "--replay", path, "--port", 0, "--no-discovery", "--json")
+    assert result.exit_code == 0
+    assert lines[0]["session"] == str(path)
+    assert lines[0]["address"].startswith("127.0.0.1:")
+
+
 def test_a_file_of_anything_else_is_refused(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "session.jsonl"
     path.write_text("{}\n")

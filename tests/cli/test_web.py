@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
+from contextlib import asynccontextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from alpaca_async import find_cameras
+from alpaca_async.cli import _web
 from alpaca_async.testing import SimulatedFocuser, SimulatorServer, run_in_thread
 
 from .conftest import started
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from .conftest import Run
@@ -127,3 +132,67 @@ def test_a_password_is_not_sent_to_whoever_answers(run: Run) -> None:
     result = run("web", "--user", "observer", "--no-open")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--user needs an ADDRESS" in result.stderr
+
+
+async def test_cameras_in_the_network_are_in_the_order_of_their_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cameras = [SimpleNamespace(address=each, device_number=n) for each in "ba" for n in (1, 0)]
+
+    @asynccontextmanager
+    async def some() -> AsyncGenerator[AsyncGenerator[Any]]:
+        async def found() -> AsyncGenerator[Any]:
+            for each in cameras:
+                yield each
+
+        yield found()
+
+    monkeypatch.setattr(_web, "find_cameras", some)
+    places = [(each.address, each.device_number) for each in await _web._find_cameras()]
+    assert places == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback", "wildcard"),
+    [
+        ("127.0.0.1", True, False),
+        ("::1", True, False),
+        ("LocalHost", True, False),
+        ("0.0.0.0", False, True),  # noqa: S104 - nothing listens
+        ("::", False, True),
+        ("192.0.2.1", False, False),
+        ("pi.example", False, False),
+    ],
+)
+def test_only_hosts_beyond_this_computer_need_a_token(
+    host: str, loopback: bool, wildcard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALPACA_ASYNC_TOKEN", raising=False)
+    assert (_web._token(host) is None) is loopback
+    monkeypatch.setattr("platform.node", lambda: "observatory")
+    shown = "observatory" if wildcard else f"[{host}]" if ":" in host else host
+    assert _web._url(host, 8080, None) == f"http://{shown}:8080/"
+    assert _web._url(host, 8080, "secret") == f"http://{shown}:8080/?token=secret"
+    monkeypatch.setenv("ALPACA_ASYNC_TOKEN", "secret")
+    assert _web._token(host) == "secret"
+
+
+@pytest.mark.parametrize(
+    ("platform", "variable", "has_browser"),
+    [
+        ("win32", None, True),
+        ("darwin", None, True),
+        ("linux", "DISPLAY", True),
+        ("linux", "WAYLAND_DISPLAY", True),
+        ("linux", None, False),
+    ],
+)
+def test_a_browser_needs_a_display_on_linux(
+    platform: str, variable: str | None, has_browser: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if variable is not None:
+        monkeypatch.setenv(variable, ":0")
+    monkeypatch.setattr(sys, "platform", platform)
+    assert _web._has_browser() is has_browser

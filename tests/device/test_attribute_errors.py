@@ -64,6 +64,8 @@ def test_reading_an_unknown_name_says_what_to_call(name: str, call: str) -> None
         ("Connected", True, "set_connected(True)"),
         ("binning", 2, "set_frame(...)"),
         ("roi", (0, 0, 8, 8), "set_frame(...)"),
+        ("gian", 100, "set_gain(...)"),
+        ("StartExposure", 1.0, "start_exposure(...)"),
     ],
 )
 def test_setting_an_unknown_name_says_what_to_call(name: str, value: object, call: str) -> None:
@@ -79,6 +81,10 @@ def test_what_cannot_be_set_is_said_to_be_readable_only() -> None:
 @pytest.mark.parametrize("name", ["foo", "set_foo", "_private", "set_"])
 def test_a_name_like_no_other_has_no_hint(name: str) -> None:
     assert read_error(name) == f"'AsyncCamera' object has no attribute '{name}'"
+
+
+def test_setting_a_name_like_no_other_has_no_hint() -> None:
+    assert write_error("foo") == "'AsyncCamera' object has no attribute 'foo'"
 
 
 def test_every_member_of_the_interface_is_found_by_its_name() -> None:

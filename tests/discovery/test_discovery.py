@@ -409,3 +409,17 @@ async def test_a_socket_is_closed_if_its_opening_is_cancelled(steps: int) -> Non
         await result.aclose()
     await asyncio.sleep(0)
     assert open_files() == before
+
+
+def test_a_socket_that_cannot_be_bound_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[socket.socket] = []
+
+    class Unbindable(socket.socket):
+        def bind(self, _: object) -> None:
+            made.append(self)
+            raise OSError(errno.EADDRINUSE, "no port is free")
+
+    monkeypatch.setattr(discovery.socket, "socket", Unbindable)
+    with pytest.raises(OSError, match="no port is free"):
+        discovery._bound_socket(socket.AF_INET)
+    assert [each.fileno() for each in made] == [-1]

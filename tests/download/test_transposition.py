@@ -118,3 +118,13 @@ def test_the_extension_does_not_write_into_what_is_read_only() -> None:
 def test_what_copies_is_named(compiled: Copy | None) -> None:
     with copied_by(compiled):
         assert transposed_by() == ("numpy" if compiled is None else "extension")
+
+
+def test_an_installation_without_the_extension_goes_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str, package: str) -> object:
+        raise ImportError(package + name)
+
+    monkeypatch.setattr(transposition, "import_module", missing)
+    assert transposition._load() is None

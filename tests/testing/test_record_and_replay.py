@@ -220,6 +220,59 @@ async def test_a_server_that_refuses_connections_is_recorded(path: Path) -> None
     assert records(path)[1]["reply"] == {"bytes": 0, "text": ""}
 
 
+async def test_a_client_that_leaves_before_the_reply_is_recorded(path: Path) -> None:
+    left = asyncio.Event()
+
+    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await left.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer_late, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with RecordingProxy(f"127.0.0.1:{port}", path) as proxy:
+            host, _, port = proxy.address.partition(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(f"GET {GAIN} HTTP/1.1\r\n\r\n".encode())
+            await writer.drain()
+            writer.transport.abort()
+            await asyncio.sleep(0.05)
+            left.set()
+            await asyncio.sleep(0.05)
+    assert [each["target"] for each in records(path)[1:]] == [GAIN]
+
+
+async def test_a_connection_without_a_request_is_not_recorded(path: Path, address: str) -> None:
+    async with RecordingProxy(address, path) as proxy:
+        host, _, port = proxy.address.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+    assert records(path)[1:] == []
+
+
+async def test_a_reply_beyond_the_limit_is_cut_in_the_file(
+    path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_async.testing._recorder.MAX_REPLY", 40)
+    async with RecordingProxy(address, path) as proxy, http_client(proxy) as http:
+        assert (await http.get(GAIN)).status_code == 200
+    (record,) = records(path)[1:]
+    assert record["closed"]
+    assert record["reply"]["bytes"] <= 40
+
+
+async def test_credentials_that_are_not_base64_are_not_in_the_file(
+    path: Path, address: str
+) -> None:
+    async with RecordingProxy(address, path) as proxy, http_client(proxy) as http:
+        answer = await http.get(f"{GAIN}?why=to.ken", headers={"Authorization": "Bearer to.ken"})
+        assert answer.status_code == 200
+    assert "to.ken" not in text_of(path)
+
+
 async def test_a_request_on_its_way_is_in_the_file_when_the_proxy_ends(path: Path) -> None:
     ended = asyncio.Event()
 

@@ -197,6 +197,11 @@ def test_a_wrong_length_stays_wrong_by_as_much() -> None:
     assert b"Content-Length: %d" % (len(JSON) - 10 + 2) in renumbered(wrong, 5, 123)
 
 
+def test_an_id_beyond_the_chunks_is_replaced_and_no_chunk_resized() -> None:
+    cut = chunked(b"  ")[: -len(b"0\r\n\r\n")] + b"no chunk " + JSON
+    assert renumbered(cut, 5, 123) == cut.replace(b": 5", b": 123")
+
+
 def test_an_id_that_the_server_did_not_echo_stays() -> None:
     for reply in (with_length(JSON), with_length(b"no JSON"), b"", b"HTTP/1.1 200 OK"):
         assert renumbered(reply, 4, 9) == reply

@@ -16,6 +16,7 @@ from alpaca_async.testing import (
     SimulatedSafetyMonitor,
     SimulatorServer,
 )
+from alpaca_async.web import devices as devices_module
 from alpaca_async.web.changes import Changes
 from alpaca_async.web.devices import Companion, Rig, UnsupportedCommandError
 from alpaca_async.web.models import Command, Pace
@@ -133,3 +134,13 @@ async def test_devices_are_listed_as_soon_as_the_server_answers() -> None:
         assert rig.devices == []
         async with SimulatorServer([SimulatedSafetyMonitor()], port=port):
             await until(lambda: rig.devices and rig.devices[0].view().safe)
+
+
+async def test_the_number_of_devices_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices_module, "_MAX_DEVICES", 1)
+    wheels = [SimulatedFilterWheel() for _ in range(3)]
+    async with SimulatorServer(wheels) as server:
+        async with running(server.address, Pace(interval=0.05, retry=0.05)) as rig:
+            await until(lambda: rig.devices)
+            await asyncio.sleep(0)
+            assert len(rig.devices) == 1

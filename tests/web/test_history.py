@@ -22,3 +22,16 @@ def test_a_long_night_is_kept_whole_with_less_resolution() -> None:
     assert samples[-1].time > START + timedelta(hours=13, minutes=58)
     steps = {later.time - sooner.time for sooner, later in pairwise(samples)}
     assert len(steps) == 1
+
+
+def test_a_sample_is_kept_every_five_seconds() -> None:
+    history = History()
+    for seconds in (0, 4.9, 5, 9.9, 10):
+        history.add(CameraStatus(), START + timedelta(seconds=seconds))
+    assert [(each.time - START).total_seconds() for each in history.samples] == [0, 5, 10]
+
+
+def test_the_time_of_a_sample_is_now() -> None:
+    history, begun = History(), datetime.now(UTC)
+    history.add(CameraStatus())
+    assert begun <= history.samples[0].time <= datetime.now(UTC)

@@ -439,3 +439,11 @@ async def test_a_monitor_that_is_out_of_reach_is_not_safe(
         await site.known("safetymonitor", "safe", wanted=False)
     await site.known("safetymonitor", "safe", wanted=True)
     await site.until(lambda view: not view["status_error"])
+
+
+async def test_an_abort_that_does_not_reach_the_camera_is_an_error(site: Site) -> None:
+    async with site.out_of_reach():
+        answer = await site.abort()
+    assert answer.status_code == 503
+    assert "abortexposure" in answer.json()["detail"]
+    await site.until(lambda view: not view["status_error"] and not view["late"])
