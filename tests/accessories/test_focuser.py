@@ -69,6 +69,24 @@ async def test_a_relative_focuser_is_not_sent_to_a_position() -> None:
 
 
 @in_virtual_time
+async def test_a_relative_focuser_that_never_says_that_it_moves_is_done_after_two_seconds() -> None:
+    replies = {"absolute": value(False), "ismoving": value(False), "move": value(None)}
+    async with ScriptedServer({**replies}) as server, AlpacaClient() as client:
+        await client.focuser(server.address).move_by(5)
+        assert 2 <= now() < 3
+
+
+@in_virtual_time
+async def test_a_movement_need_not_be_waited_for() -> None:
+    async with served() as here:
+        await here.focuser.move(9000)
+        assert now() < 0.1
+        assert await here.focuser.get_is_moving()
+        await asyncio.sleep(5)
+        assert await here.focuser.get_position() == 9000
+
+
+@in_virtual_time
 async def test_cancelling_halts_it() -> None:
     async with served() as here:
         with pytest.raises(TimeoutError):
@@ -160,8 +178,9 @@ async def test_cancelled_before_the_reply_to_a_second_command_it_halts() -> None
     [
         (lambda _: value(False), lambda _: value(min(100 + int(now() * 10), 200))),
         (lambda _: value(now() < 10), lambda _: value(100 if now() < 10 else 200)),
+        (lambda _: value(now() < 10), lambda _: value(200)),
     ],
-    ids=["it does not say that it moves", "its position stays for a while"],
+    ids=["it does not say that it moves", "its position stays for a while", "it still moves"],
 )
 @in_virtual_time
 async def test_what_moves_or_changes_is_waited_for(is_moving: Reply, position: Reply) -> None:
@@ -258,6 +277,10 @@ async def test_it_may_rest_a_few_steps_beside_its_goal() -> None:
     async with focuser.server as server, AlpacaClient() as client:
         await client.focuser(server.address).move_to(200)
         assert now() >= 2  # it may still have been on its way
+        focuser._off_by = 3
+        with pytest.raises(OperationFailed, match="stopped at 203, not at 200"):
+            await client.focuser(server.address).move_to(200)
+        focuser._off_by = 2
         with pytest.raises(OperationFailed, match="stopped at 302, not at 300"):
             await client.focuser(server.address).move_to(300, tolerance=1)
 

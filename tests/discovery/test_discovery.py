@@ -419,7 +419,7 @@ def test_a_socket_that_cannot_be_bound_is_closed(monkeypatch: pytest.MonkeyPatch
             made.append(self)
             raise OSError(errno.EADDRINUSE, "no port is free")
 
-    monkeypatch.setattr(discovery.socket, "socket", Unbindable)
+    monkeypatch.setattr(socket, "socket", Unbindable)
     with pytest.raises(OSError, match="no port is free"):
         discovery._bound_socket(socket.AF_INET)
     assert [each.fileno() for each in made] == [-1]

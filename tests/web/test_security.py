@@ -133,9 +133,12 @@ async def test_the_address_of_the_connection_is_a_known_host() -> None:
 
 
 async def test_an_application_that_does_not_start_is_told() -> None:
+    async def prepare() -> None:
+        raise OSError("no disk")
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        raise OSError("no disk")
+        await prepare()
         yield
 
     with pytest.raises(RuntimeError, match="the application does not start"):
