@@ -195,7 +195,12 @@ class Worker:
             self._runs[key].start.set()
 
     async def take(self, key: str, number: int) -> tuple[Report, Image | None]:
-        """Wait for the outcome of one camera; its image goes into the object store."""
+        """Wait for the outcome of one camera; its image goes into the object store.
+
+        A new process knows nothing of the rounds that the former one has prepared.
+        """
+        if key not in self._runs:
+            raise HostLost("the process of the host was restarted")
         outcome = await self._runs[key].outcome(number)
         return _report(outcome), outcome.image
 

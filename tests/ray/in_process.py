@@ -121,7 +121,7 @@ class Actor:
         self._calls.add(work)
         work.add_done_callback(self._calls.discard)
         value = asyncio.create_task(_value_of(work))
-        value.add_done_callback(asyncio.Task.exception)  # mark as retrieved
+        value.add_done_callback(_mark_as_retrieved)
         return value
 
     def die(self, *, restart: bool = True) -> None:
@@ -140,6 +140,8 @@ class InProcessRay(ModuleType):
     def __init__(self) -> None:
         super().__init__("ray")
         self.actors: list[Actor] = []
+        self.options: list[dict[str, object]] = []
+        """Those of each actor."""
         self._loop = asyncio.get_running_loop()
 
     def is_initialized(self) -> bool:
@@ -152,6 +154,7 @@ class InProcessRay(ModuleType):
 
     def remote(self, **options: object) -> Callable[[type], Any]:
         """Return a decorator that makes actors of a class; called in a thread."""
+        self.options.append(options)
         return lambda worker: _ActorClass(self, worker)
 
     def kill(self, actor: Actor, *, no_restart: bool) -> None:
@@ -193,6 +196,11 @@ async def _value_of(work: asyncio.Task[Any]) -> Any:  # noqa: ANN401 - the metho
     if error is not None and not isinstance(error, RayError):
         raise RayTaskError(error)
     return work.result()
+
+
+def _mark_as_retrieved(value: asyncio.Task[Any]) -> None:
+    if not value.cancelled():
+        value.exception()
 
 
 async def _next(generator: AsyncGenerator[Any]) -> Any:  # noqa: ANN401 - anything

@@ -32,7 +32,7 @@ from alpaca_async.ray import _worker as worker_module
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.conditions import until
 
-from .in_process import InProcessRay, install
+from .in_process import ActorDiedError, InProcessRay, install
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -77,8 +77,9 @@ def starts(server: SimulatorServer) -> list[int]:
     return [camera.count("startexposure") for camera in server.cameras]
 
 
-async def until_exposing(server: SimulatorServer) -> None:
-    await until(lambda: all(each.state is CameraStates.EXPOSING for each in server.cameras))
+async def until_exposing(server: SimulatorServer, numbers: Iterable[int] = range(4)) -> None:
+    cameras = [server.cameras[number] for number in numbers]
+    await until(lambda: all(each.state is CameraStates.EXPOSING for each in cameras))
 
 
 async def number_of(camera: CameraAddress, _: Image) -> int:
@@ -89,7 +90,10 @@ async def fail(_: CameraAddress, __: Image) -> None:
     raise OSError("disk full")
 
 
-async def test_outcomes_are_in_the_order_of_the_caller(server: SimulatorServer) -> None:
+async def test_outcomes_are_in_the_order_of_the_caller(
+    server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(round_module, "_CALLS_AT_ONCE", 2)
     async with connected(server) as cameras:
         assert [each.device_number for each in cameras.cameras] == [1, 0, 3, 2]
         images = await cameras.expose_all([0.04, 0.03, 0.02, 0.01])
@@ -185,8 +189,8 @@ async def test_a_worker_that_dies_costs_its_running_frames(
     server: SimulatorServer, ray: InProcessRay
 ) -> None:
     async with connected(server) as cameras:
-        call = asyncio.create_task(cameras.expose([60, 60, 0.5, 0.5]))
-        await until_exposing(server)
+        call = asyncio.create_task(cameras.expose([60, 60, SHORT, SHORT]))
+        await until_exposing(server, (0, 1))
         ray.actors[0].die()
         outcomes = await call
         again = await cameras.expose(SHORT)
@@ -227,27 +231,15 @@ async def test_a_worker_that_dies_while_it_prepares_prepares_again(
     assert starts(server) == [1] * 4
 
 
-async def test_a_worker_that_dies_after_the_preparation_does_not_start(
-    server: SimulatorServer, ray: InProcessRay
-) -> None:
-    at = datetime.now(UTC) + timedelta(seconds=0.6)
-    async with connected(server) as cameras:
-        call = asyncio.create_task(cameras.expose(SHORT, at=at))
-        await asyncio.sleep(0.2)
-        ray.actors[0].die()
-        outcomes = await call
-    assert sorted(errors(outcomes)) == [0, 1]
-    assert starts(server) == [0, 0, 1, 1]
-
-
 async def test_a_worker_that_hangs_is_killed_and_comes_back(
     server: SimulatorServer, ray: InProcessRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "_PING_LIMIT", 0.05)
-    monkeypatch.setattr(remote_module, "_PING_INTERVAL", 0.05)
     async with connected(server) as cameras:
-        ray.actors[0].hangs = True
-        outcomes = await cameras.expose(SHORT)
+        with monkeypatch.context() as soon:
+            soon.setattr(remote_module, "_PING_INTERVAL", 0.05)
+            soon.setattr(remote_module, "_PING_LIMIT", 0.2)
+            ray.actors[0].hangs = True
+            outcomes = await cameras.expose(SHORT)
         again = await cameras.expose(SHORT)
     assert errors(outcomes) == errors(again) == {}
     assert not ray.actors[0].hangs
@@ -375,3 +367,142 @@ async def test_closing_aborts_the_exposures(server: SimulatorServer, ray: InProc
         await call
     assert {camera.state for camera in server.cameras} == {CameraStates.IDLE}
     assert not any(actor.restarts for actor in ray.actors)
+
+
+async def test_a_process_that_restarts_before_the_preparation_is_noticed(
+    server: SimulatorServer, ray: InProcessRay
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def restart_soon() -> None:
+        loop.call_soon(ray.actors[0].die)
+
+    async with connected(server) as cameras:
+        ray.actors[0].process.open = restart_soon
+        assert errors(await cameras.expose(SHORT)) == {}
+    assert starts(server) == [1] * 4
+
+
+async def test_a_worker_that_dies_while_others_prepare_costs_its_frames(
+    server: SimulatorServer, ray: InProcessRay
+) -> None:
+    preparing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def prepare() -> None:
+        preparing.set()
+        await go_on.wait()
+
+    async with connected(server) as cameras:
+        requests = [SHORT] * 3 + [ExposureRequest(SHORT, prepare=prepare)]
+        call = asyncio.create_task(cameras.expose(requests))
+        await preparing.wait()
+        await until(
+            lambda: any(run.prepared.done() for run in ray.actors[0].process._runs.values())
+        )
+        await asyncio.sleep(0.1)  # the reply is there
+        ray.actors[0].die()
+        go_on.set()
+        outcomes = await call
+        again = await cameras.expose(SHORT)
+    assert sorted(errors(outcomes)) == [0, 1]
+    assert all(isinstance(error, HostLost) for error in errors(outcomes).values())
+    assert errors(again) == {}
+    assert starts(server) == [1, 1, 2, 2]
+
+
+async def test_what_hangs_at_the_end_is_not_waited_for(
+    server: SimulatorServer,
+    ray: InProcessRay,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(remote_module, "_END_LIMIT", 0.1)
+    async with connected(server) as cameras:
+        call = asyncio.create_task(cameras.expose(60))
+        await until_exposing(server)
+        ray.actors[0].hangs = True
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert "a host did not abort its exposures within 0.1 s" in caplog.text
+    assert "a host could not be closed: TimeoutError()" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"), [(OSError("no memory"), UnexpectedError), (HostLost("gone"), HostLost)]
+)
+async def test_an_error_of_the_worker_is_that_of_its_cameras(
+    server: SimulatorServer, ray: InProcessRay, raised: Exception, kind: type[AlpacaError]
+) -> None:
+    async def fail_to_connect(*_: object) -> None:
+        raise raised
+
+    async with CameraHosts(two_hosts(server)) as cameras:
+        ray.actors[0].process.connect = fail_to_connect
+        found = errors(await cameras.connect())
+    assert sorted(found) == [0, 1]
+    assert {type(error) for error in found.values()} == {kind}
+    assert str(raised) in str(found[0])
+
+
+async def test_cameras_are_taken_over_as_soon_as_that_succeeds(
+    server: SimulatorServer, ray: InProcessRay, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    async with connected(server) as cameras:
+        call = asyncio.create_task(cameras.expose([60, 60, SHORT, SHORT]))
+        await until_exposing(server, (0, 1))
+        ray.actors[0].die()
+        process = ray.actors[0].process
+        connect = process.connect
+
+        async def fail_once(*_: object) -> None:
+            process.connect = connect
+            raise OSError("no route")
+
+        process.connect = fail_once
+        assert sorted(errors(await call)) == [0, 1]
+        assert errors(await cameras.expose(SHORT)) == {}
+    assert "the host is not back yet: RayTaskError: no route" in caplog.text
+
+
+async def test_progress_ends_with_its_worker(server: SimulatorServer, ray: InProcessRay) -> None:
+    def note(_: CameraAddress, __: Progress) -> None:
+        """Do nothing."""
+
+    async with connected(server) as cameras:
+        call = asyncio.create_task(cameras.expose(60, progress=note))
+        await until_exposing(server)
+        for actor in ray.actors:
+            actor.die()
+        assert len(errors(await call)) == 4
+
+
+async def test_a_process_that_is_gone_already_cannot_be_killed(
+    server: SimulatorServer, ray: InProcessRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise ActorDiedError("The actor died.")
+
+    async with connected(server):
+        monkeypatch.setattr(ray, "kill", kill)
+
+
+async def test_hosts_say_where_their_workers_run(ray: InProcessRay) -> None:
+    hosts = [
+        CameraHost([CameraAddress("a:1")], resource="dome"),
+        CameraHost([CameraAddress("b:1")], labels={"site": "east"}),
+        CameraAddress("c:1"),
+    ]
+    async with CameraHosts(hosts):
+        dome, east, any_node = ray.options
+    assert (dome["resources"], "label_selector" in dome) == ({"dome": 0.001}, False)
+    assert (east["label_selector"], "scheduling_strategy" in east) == ({"site": "east"}, False)
+    assert any_node["scheduling_strategy"] == "SPREAD"
+    assert all((each["max_restarts"], each["max_task_retries"]) == (-1, 0) for each in ray.options)
+
+
+async def test_the_interval_of_statuses_is_positive(server: SimulatorServer) -> None:
+    async with CameraHosts(two_hosts(server)) as cameras:
+        with pytest.raises(ValueError, match="interval must be positive"):
+            cameras.watch(0)
