@@ -489,7 +489,7 @@ async def test_a_process_that_is_gone_already_cannot_be_killed(
 
 
 async def test_hosts_say_where_their_workers_run(ray: InProcessRay) -> None:
-    hosts = [
+    hosts: list[CameraAddress | CameraHost] = [
         CameraHost([CameraAddress("a:1")], resource="dome"),
         CameraHost([CameraAddress("b:1")], labels={"site": "east"}),
         CameraAddress("c:1"),
