@@ -221,7 +221,7 @@ def added(*ready: ReadyTime) -> ReadoutTimes:
 
 
 USUAL = ReadyTime(4.9, 5.0)
-EARLIER = [ReadyTime(0.0, 4.0 - number / 8) for number in range(5)]
+EARLIER = [ReadyTime(3.9 - number / 8, 4.0 - number / 8) for number in range(5)]
 
 
 def test_four_images_in_a_row_that_were_ready_early_begin_the_learning_anew() -> None:
