@@ -159,26 +159,39 @@ async def test_a_halt_that_is_not_answered_takes_five_seconds(
 @in_virtual_time
 async def test_cancelled_before_the_reply_to_a_second_command_it_halts() -> None:
     async def take(_: Request) -> bytes:
-        await asyncio.sleep(0 if now() < 1 else 2)
+        await asyncio.sleep(0 if now() < 0.5 else 2)
         return value(None)
 
     replies = {"absolute": value(True), "ismoving": value(False), "position": value(200)}
     server = ScriptedServer({**replies, "move": take, "halt": value(None)})
     async with server, AlpacaClient() as client:
-        await client.focuser(server.address).move_to(200)
+        focuser = client.focuser(server.address)
+        await focuser.move_to(200)
         await asyncio.sleep(1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
-                await client.focuser(server.address).move_to(300)
+                await focuser.move_to(300)
         assert server.count("halt") == 1
+
+
+def for_ten_seconds(_: Request) -> bytes:
+    return value(now() < 10)
+
+
+def approaching(_: Request) -> bytes:
+    return value(min(100 + int(now() * 10), 200))
+
+
+def jumping(_: Request) -> bytes:
+    return value(100 if now() < 10 else 200)
 
 
 @pytest.mark.parametrize(
     ("is_moving", "position"),
     [
-        (lambda _: value(False), lambda _: value(min(100 + int(now() * 10), 200))),
-        (lambda _: value(now() < 10), lambda _: value(100 if now() < 10 else 200)),
-        (lambda _: value(now() < 10), lambda _: value(200)),
+        (value(False), approaching),
+        (for_ten_seconds, jumping),
+        (for_ten_seconds, value(200)),
     ],
     ids=["it does not say that it moves", "its position stays for a while", "it still moves"],
 )
