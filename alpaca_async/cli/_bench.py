@@ -14,7 +14,7 @@ from ._console import ERR, print_json, print_sentence, print_table, report_error
 from ._event_loop import run
 from ._findings import findings
 from ._probe import Calls, Frames, Measurements, measure, observed_client
-from ._server import Address, AsJson, Device, Keep, connected, server_address
+from ._server import Address, AsJson, Device, Keep, connections, extras_for, server_address
 from ._units import duration, megabytes
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ async def _bench(
     async with server_address(address) as server, observed_client(access) as (client, transport):
         camera = client.camera(server, number)
         with _spinner():
-            async with connected(camera, keep=keep):
+            async with connections(keep=keep) as connect:
+                await connect(camera)
                 measured = await measure(
                     camera, transport, calls=calls, frames=frames, exposure=exposure
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._access import Access, Pins, User
+from ._access import Pins, User  # noqa: TC001 - typer evaluates them
 from ._console import print_note, report_errors
 from ._event_loop import run
 from ._frames import (
@@ -14,12 +14,13 @@ from ._frames import (
     FullFrameBinning,
     Gain,
     Output,
+    Preview,
     prepare,
     take_frames,
 )
-from ._rig import Rig, connected_all, rig_at
+from ._rig import CAMERA, COVER, Rig, rig_at
 from ._rig import dark as darkened
-from ._server import Address, AsJson, Device, Keep  # noqa: TC001 - typer evaluates them
+from ._server import Address, AsJson, Device, Keep, Target
 from ._settings import Settings
 
 
@@ -30,6 +31,7 @@ def dark(  # noqa: PLR0913, PLR0917 - one parameter for each option
     binning: FullFrameBinning = None,
     gain: Gain = None,
     output: Output = Path(),
+    preview: Preview = False,
     keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
@@ -42,7 +44,7 @@ def dark(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if it was open. After an error or Ctrl-C it stays closed.
     """
     with report_errors():
-        access = Access.to([address], user, pin)
+        target = Target.of(address, device, user, pin, keep=keep)
         frames = FrameOptions(
             duration=duration,
             count=count,
@@ -50,22 +52,18 @@ def dark(  # noqa: PLR0913, PLR0917 - one parameter for each option
             settings=Settings(binning=binning, gain=gain),
             folder=output,
             prefix="dark",
+            preview=preview,
             as_json=as_json,
         )
-        run(_dark(address, device, access, frames, keep=keep))
+        run(_dark(target, frames))
 
 
-async def _dark(
-    address: str, number: int, access: Access, frames: FrameOptions, *, keep: bool
-) -> None:
-    async with (
-        rig_at(address, number, access) as rig,
-        connected_all(rig.camera, rig.cover, keep=keep),
-    ):
-        files = await prepare(rig.camera, frames)
+async def _dark(target: Target, frames: FrameOptions) -> None:
+    async with rig_at(target, {CAMERA, COVER}) as rig:
+        files = await prepare(rig, frames)
         await _warn_of_light(rig)
-        async with darkened(rig.cover):
-            await take_frames(rig.camera, frames, files)
+        async with darkened(rig):
+            await take_frames(rig, frames, files)
 
 
 async def _warn_of_light(rig: Rig) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from alpaca_async._protocol.pixeltype import PixelType
 
-from ._access import Access, Pins, User
+from ._access import Pins, User  # noqa: TC001 - typer evaluates them
 from ._console import report_errors
 from ._event_loop import run
 from ._frames import (
@@ -19,10 +19,12 @@ from ._frames import (
     FrameOptions,
     Gain,
     Output,
+    Preview,
     prepare,
     take_frames,
 )
-from ._server import Address, AsJson, Device, Keep, camera_at, connected
+from ._rig import CAMERA, COVER, FOCUSER, WHEEL, Filter, print_if_closed, rig_at, select_filter
+from ._server import Address, AsJson, Device, Keep, Target
 from ._settings import Region, Settings
 from ._usage import UsageError
 
@@ -38,6 +40,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
         typer.Option(metavar="X,Y,W,H", help="Read only this region, in binned pixels."),
     ] = None,
     gain: Gain = None,
+    filter: Filter = None,  # noqa: A002 - the field's word
     dtype: Annotated[
         str | None,
         typer.Option(
@@ -58,10 +61,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             show_default=False,
         ),
     ] = None,
-    preview: Annotated[
-        bool,
-        typer.Option("--preview/--no-preview", help="Also save the first frame as a PNG."),
-    ] = False,
+    preview: Preview = False,
     keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
@@ -76,7 +76,7 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
     present values.
     """
     with report_errors():
-        access = Access.to([address], user, pin)
+        target = Target.of(address, device, user, pin, keep=keep)
         frames = FrameOptions(
             duration=duration,
             count=count,
@@ -90,15 +90,17 @@ def expose(  # noqa: PLR0913, PLR0917 - one parameter for each option
             preview=preview,
             as_json=as_json,
         )
-        run(_expose(address, device, access, frames, keep=keep))
+        run(_expose(target, frames, filter))
 
 
-async def _expose(
-    address: str, number: int, access: Access, frames: FrameOptions, *, keep: bool
-) -> None:
-    async with camera_at(address, number, access) as camera, connected(camera, keep=keep):
-        files = await prepare(camera, frames)
-        await take_frames(camera, frames, files)
+async def _expose(target: Target, frames: FrameOptions, wanted_filter: str | None) -> None:
+    needed = {CAMERA} if wanted_filter is None else {CAMERA, WHEEL}
+    wanted = {WHEEL, FOCUSER, COVER} if frames.light else ()
+    async with rig_at(target, needed, wanted=wanted) as rig:
+        files = await prepare(rig, frames)
+        await select_filter(rig, wanted_filter)
+        await print_if_closed(rig.cover)
+        await take_frames(rig, frames, files)
 
 
 def _pixel_type(name: str | None, *, int16_is_unsigned: bool) -> PixelType:

@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from alpaca_async._pixels.saturation import full_scale
 
-from ._access import Access, Pins, User
+from ._access import Pins, User  # noqa: TC001 - typer evaluates them
 from ._console import print_note, report_errors
 from ._event_loop import run
 from ._frames import (
@@ -20,11 +20,12 @@ from ._frames import (
     FullFrameBinning,
     Gain,
     Output,
+    Preview,
     prepare,
     take_frames,
 )
-from ._rig import Filter, connected_all, lit, rig_at, select_filter
-from ._server import Address, AsJson, Device, Keep  # noqa: TC001 - typer evaluates them
+from ._rig import CAMERA, COVER, FOCUSER, WHEEL, Filter, lit, rig_at, select_filter
+from ._server import Address, AsJson, Device, Keep, Target
 from ._settings import Settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def flat(  # noqa: PLR0913, PLR0917 - one parameter for each option
     binning: FullFrameBinning = None,
     gain: Gain = None,
     output: Output = Path(),
+    preview: Preview = False,
     keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,
@@ -76,39 +78,34 @@ def flat(  # noqa: PLR0913, PLR0917 - one parameter for each option
     the cover open if it was. After an error or Ctrl-C the cover stays closed.
     """
     with report_errors():
-        access = Access.to([address], user, pin)
+        target = Target.of(address, device, user, pin, keep=keep)
         frames = FrameOptions(
             duration=max_time,
             count=count,
             settings=Settings(binning=binning, gain=gain),
+            header={"IMAGETYP": "Flat Frame"},
             folder=output,
             prefix="flat",
+            preview=preview,
             as_json=as_json,
         )
-        run(_flat(address, device, access, frames, level, filter, brightness, keep=keep))
+        run(_flat(target, frames, level, filter, brightness))
 
 
 async def _flat(
-    address: str,
-    number: int,
-    access: Access,
+    target: Target,
     frames: FrameOptions,
     level: float,
-    wanted: str | None,
+    wanted_filter: str | None,
     brightness: int | None,
-    *,
-    keep: bool,
 ) -> None:
-    async with (
-        rig_at(address, number, access) as rig,
-        connected_all(rig.camera, rig.cover, rig.wheel, keep=keep),
-    ):
-        files = await prepare(rig.camera, frames)
-        name = await select_filter(rig.wheel, wanted)
-        header = {"IMAGETYP": "Flat Frame", "FILTER": name}
-        async with lit(rig.cover, brightness):
+    needed = {CAMERA, COVER} if wanted_filter is None else {CAMERA, COVER, WHEEL}
+    async with rig_at(target, needed, wanted={WHEEL, FOCUSER}) as rig:
+        files = await prepare(rig, frames)
+        await select_filter(rig, wanted_filter)
+        async with lit(rig, brightness):
             seconds = await _flat_time(rig.camera, level, frames.duration)
-            await take_frames(rig.camera, replace(frames, duration=seconds, header=header), files)
+            await take_frames(rig, replace(frames, duration=seconds), files)
 
 
 async def _flat_time(camera: AsyncCamera, wanted: float, longest: float) -> float:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 import numpy as np
 import typer
 
-from ._access import Access, Pins, User
+from ._access import Pins, User  # noqa: TC001 - typer evaluates them
 from ._console import Interrupted, print_json_line, print_line, report_errors
 from ._event_loop import run
 from ._frames import Duration, FullFrameBinning, Gain  # noqa: TC001 - typer evaluates them
-from ._rig import Filter, connected_all, rig_at, select_filter
-from ._server import Address, AsJson, Device, Keep  # noqa: TC001 - typer evaluates them
+from ._rig import CAMERA, FOCUSER, WHEEL, Filter, rig_at, select_filter
+from ._server import Address, AsJson, Device, Keep, Target
 from ._settings import Settings
-from ._usage import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +74,7 @@ def focus(  # noqa: PLR0913, PLR0917 - one parameter for each option
     from below, because of backlash. The focuser returns to where it was after an error or Ctrl-C.
     """
     with report_errors():
-        access = Access.to([address], user, pin)
+        target = Target.of(address, device, user, pin, keep=keep)
         options = FocusOptions(
             duration=duration,
             step=step,
@@ -84,19 +83,16 @@ def focus(  # noqa: PLR0913, PLR0917 - one parameter for each option
             settings=Settings(binning=binning, gain=gain),
             as_json=as_json,
         )
-        run(_focus(address, device, access, options, keep=keep))
+        run(_focus(target, options))
 
 
-async def _focus(
-    address: str, number: int, access: Access, options: FocusOptions, *, keep: bool
-) -> None:
-    async with rig_at(address, number, access) as rig:
-        if rig.focuser is None:
-            raise UsageError("the server has no focuser")
-        async with connected_all(rig.camera, rig.focuser, rig.wheel, keep=keep):
-            await options.settings.apply(rig.camera)
-            await select_filter(rig.wheel, options.filter)
-            await _focus_or_return(rig.camera, rig.focuser, options)
+async def _focus(target: Target, options: FocusOptions) -> None:
+    needed = {CAMERA, FOCUSER} if options.filter is None else {CAMERA, FOCUSER, WHEEL}
+    async with rig_at(target, needed) as rig:
+        focuser = rig.existing(rig.focuser, "no focuser")
+        await options.settings.apply(rig.camera)
+        await select_filter(rig, options.filter)
+        await _focus_or_return(rig.camera, focuser, options)
 
 
 async def _focus_or_return(
@@ -105,7 +101,8 @@ async def _focus_or_return(
     """Move to the best position; after an error or Ctrl-C, back to the present one."""
     start = await focuser.get_position()
     try:
-        best, diameter = best_focus(await _measure(camera, focuser, options, start))
+        samples = await _measure(camera, focuser, options, start)
+        best, diameter = best_focus(samples)
         await _approach(focuser, best, options.step)
     except asyncio.CancelledError:
         await focuser.move_to(start)
@@ -116,7 +113,8 @@ async def _focus_or_return(
     if options.as_json:
         print_json_line({"best_position": best, "hfd": round(diameter, 3)})
     else:
-        print_line(f"best focus at {best}, with stars of {diameter:.2f} pixels")
+        fitted = "" if best in {sample.position for sample in samples} else " (fit)"
+        print_line(f"best focus at {best}{fitted}, with stars of {diameter:.2f} pixels")
 
 
 async def _measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._image import Image
 
+    from ._rig import Rig
     from ._settings import Settings
 
 _AS_SENT: Final = PixelType()
@@ -57,6 +58,11 @@ Gain: TypeAlias = Annotated[
     typer.Option(metavar="VALUE|NAME", help="A number, or a name from the camera's list of gains."),
 ]
 
+Preview: TypeAlias = Annotated[
+    bool,
+    typer.Option("--preview/--no-preview", help="Also save the first frame as a PNG."),
+]
+
 Output: TypeAlias = Annotated[
     Path,
     typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; created if missing."),
@@ -73,23 +79,25 @@ class FrameOptions:
     settings: Settings
     dtype: PixelType = _AS_SENT
     header: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """In addition to that of the rig."""
     folder: Path
     prefix: str
     preview: bool = False
     as_json: bool
 
 
-async def prepare(camera: AsyncCamera, options: FrameOptions) -> FrameFiles:
-    """Return the files for `options`, and apply the settings; raise the errors of both."""
+async def prepare(rig: Rig, options: FrameOptions) -> FrameFiles:
+    """Apply the settings to the camera, and return the files; raise the errors of `FrameFiles`."""
     files = await to_thread.run_sync(partial(FrameFiles, options.folder, options.prefix))
-    await options.settings.apply(camera)
+    await options.settings.apply(rig.camera)
     return files
 
 
-async def take_frames(camera: AsyncCamera, options: FrameOptions, files: FrameFiles) -> None:
+async def take_frames(rig: Rig, options: FrameOptions, files: FrameFiles) -> None:
     """Take and save all frames, and print their paths."""
+    options = replace(options, header={**rig.header(), **options.header})
     for number in range(1, options.count + 1):
-        await _take_frame(camera, options, files, number)
+        await _take_frame(rig.camera, options, files, number)
 
 
 async def _take_frame(

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from alpaca_async._facts import CameraInfo
 
-from ._access import Access, Pins, User
+from ._access import Pins, User  # noqa: TC001 - typer evaluates them
 from ._console import OUT, print_json, print_json_line, print_line, print_note, report_errors
 from ._event_loop import run
 from ._member_values import Reading, document_of, read, record_of, table_of
 from ._members import complete_name, find, is_pattern, select, text_of
-from ._server import Address, AsJson, Device, camera_at
+from ._server import Address, AsJson, Device, Target, camera_at
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ _CONSTANT: Final = frozenset(field.name for field in fields(CameraInfo))
 class GetOptions:
     """The arguments of the command."""
 
-    address: str
-    access: Access
-    device: int
+    target: Target
     names: tuple[str, ...]
     members: Sequence[Member]
     """The members that `names` select."""
@@ -79,9 +77,7 @@ def get(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """
     with report_errors():
         options = GetOptions(
-            address=address,
-            access=Access.to([address], user, pin),
-            device=device,
+            target=Target.of(address, device, user, pin),
             names=tuple(names or ()),
             members=select(names or ()),
             as_json=as_json,
@@ -93,7 +89,7 @@ def get(  # noqa: PLR0913, PLR0917 - one parameter for each option
 
 
 async def _print_bare(options: GetOptions) -> None:
-    async with camera_at(options.address, options.device, options.access) as camera:
+    async with camera_at(options.target) as camera:
         (reading,) = await read(camera, options.members)
     if reading.reason:
         print_note(reading.line)
@@ -102,7 +98,7 @@ async def _print_bare(options: GetOptions) -> None:
 
 
 async def _print(options: GetOptions) -> None:
-    async with camera_at(options.address, options.device, options.access) as camera:
+    async with camera_at(options.target) as camera:
         readings = await read(camera, options.members)
     if options.as_json:
         print_json(document_of(readings))
@@ -130,17 +126,18 @@ def _visible(options: GetOptions, readings: Iterable[Reading]) -> list[Reading]:
 
 def _hint_if_disconnected(options: GetOptions, readings: Iterable[Reading]) -> None:
     if not all(reading.connected for reading in readings):
-        print_connect_hint(options.address, options.device)
+        print_connect_hint(options.target)
 
 
-def print_connect_hint(address: str, device: int) -> None:
+def print_connect_hint(target: Target) -> None:
     """Print how to connect the camera."""
-    number = f" -d {device}" if device else ""
-    print_note(f"not connected; to connect: alpaca-async set {address}{number} connected=true")
+    number = f" -d {target.number}" if target.number else ""
+    address = f"{target.address}{number}"
+    print_note(f"not connected; to connect: alpaca-async set {address} connected=true")
 
 
 async def _monitor(options: GetOptions) -> None:
-    async with camera_at(options.address, options.device, options.access) as camera:
+    async with camera_at(options.target) as camera:
         readings = await read(camera, options.members)
         _print_changes(options, _visible(options, readings))
         _hint_if_disconnected(options, readings)

@@ -12,7 +12,8 @@ from rich.text import Text
 from ._access import Access, Pins, User
 from ._console import print_json, print_line, print_table, report_errors
 from ._event_loop import run
-from ._server import Address, AsJson, Keep, connected, server_address
+from ._extras import require
+from ._server import Address, AsJson, Keep, connections, extras_for, server_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -91,7 +92,8 @@ async def _cameras(
 ) -> AsyncGenerator[tuple[ConfiguredDevice, CameraInfo]]:
     for device in devices:
         camera = client.camera(address, device.device_number)
-        async with connected(camera, keep=keep):
+        async with connections(keep=keep) as connect:
+            await connect(camera)
             yield device, await camera.get_info()
 
 

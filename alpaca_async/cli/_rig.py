@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+import logging
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar
 
 import typer
 
+from alpaca_async._device.cached_facts import optional
 from alpaca_async._enums import CalibratorStatus, CoverStatus
+from alpaca_async._errors import AlpacaError
 
 from ._console import print_note
-from ._server import connected, server_address
+from ._server import connections, name_of, server_address
 from ._usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Collection, Sequence
 
     from alpaca_async._accessories.cover_calibrator import AsyncCoverCalibrator
     from alpaca_async._accessories.filter_wheel import AsyncFilterWheel
     from alpaca_async._accessories.focuser import AsyncFocuser
     from alpaca_async._camera import AlpacaClient, AsyncCamera
+    from alpaca_async._session.management import ConfiguredDevice
 
-    from ._access import Access
+    from ._server import Connect, Target
+
+D = TypeVar("D")
 
 Filter: TypeAlias = Annotated[
     str | None,
@@ -34,85 +41,177 @@ Filter: TypeAlias = Annotated[
     ),
 ]
 
+CAMERA: Final = "camera"
+WHEEL: Final = "filterwheel"
+COVER: Final = "covercalibrator"
+FOCUSER: Final = "focuser"
+
+_CLOSED: Final = "the cover is closed; to open it: alpaca-async move ADDRESS --cover open"
+
+logger = logging.getLogger("alpaca_async")
+
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A camera, and the first device of each other type that its server has."""
+    """A camera, and those of the devices that belong to it which a command uses."""
 
     camera: AsyncCamera
     wheel: AsyncFilterWheel | None
     cover: AsyncCoverCalibrator | None
     focuser: AsyncFocuser | None
 
-    @classmethod
-    async def of(cls, client: AlpacaClient, server: str, number: int) -> Self:
-        """Return the rig with camera `number` of `server`."""
-        devices = await client.get_configured_devices(server)
-        first: dict[str, int] = {}
-        for device in sorted(devices, key=lambda device: device.device_number):
-            first.setdefault(device.device_type.lower(), device.device_number)
-        wheel, cover, focuser = map(first.get, ("filterwheel", "covercalibrator", "focuser"))
-        return cls(
-            client.camera(server, number),
-            None if wheel is None else client.filter_wheel(server, wheel),
-            None if cover is None else client.cover_calibrator(server, cover),
-            None if focuser is None else client.focuser(server, focuser),
-        )
+    def header(self) -> dict[str, Any]:
+        """Return the keywords for what is in front of the camera, read during each exposure.
+
+        A device that does not answer then costs its keyword, and a warning is logged.
+        """
+        header: dict[str, Any] = {}
+        if self.wheel is not None:
+            header["FILTER"] = partial(filter_in_place, self.wheel)
+        if self.focuser is not None:
+            header["FOCUSPOS"] = partial(optional, self.focuser.get_position)
+        return header
+
+    def existing(self, device: D | None, missing: str) -> D:
+        """Return `device`; if there is none, raise `UsageError`, beginning with `missing`."""
+        if device is None:
+            raise UsageError(f"{missing} belongs to camera {self.camera.device_number}")
+        return device
 
 
 @asynccontextmanager
-async def rig_at(address: str, number: int, access: Access) -> AsyncGenerator[Rig]:
-    """Yield the rig with a camera; its devices are not connected yet."""
-    async with server_address(address) as server, access.client() as client:
-        yield await Rig.of(client, server, number)
+async def rig_at(
+    target: Target, needed: Collection[str], *, wanted: Collection[str] = ()
+) -> AsyncGenerator[Rig]:
+    """Yield the rig with a camera; what it has of the types `needed` and `wanted` is connected.
+
+    A device that is only wanted, and cannot be connected, is left out, and a warning is logged.
+    """
+    async with (
+        server_address(target.address) as server,
+        target.access.client() as client,
+        connections(keep=target.keep) as connect,
+    ):
+        camera = client.camera(server, target.number)
+        if CAMERA in needed:  # the first, because its errors say most about a wrong address
+            await connect(camera)
+        devices: dict[str, Any] = {}
+        for kind, device in (await _companions(client, camera, needed)).items():
+            if kind in needed:
+                await connect(device)
+            elif kind not in wanted or not await _can_connect(connect, device):
+                continue
+            devices[kind] = device
+        yield Rig(camera, devices.get(WHEEL), devices.get(COVER), devices.get(FOCUSER))
 
 
-@asynccontextmanager
-async def connected_all(
-    *devices: AsyncCamera | AsyncFilterWheel | AsyncCoverCalibrator | AsyncFocuser | None,
-    keep: bool,
-) -> AsyncGenerator[None]:
-    """Connect those of `devices` that exist for the block, as `connected` does."""
-    async with AsyncExitStack() as stack:
-        for device in devices:
-            if device is not None:
-                await stack.enter_async_context(connected(device, keep=keep))
-        yield
+async def _companions(
+    client: AlpacaClient, camera: AsyncCamera, needed: Collection[str]
+) -> dict[str, Any]:
+    """Return the devices that belong to `camera`, by their type.
+
+    If the server cannot list its devices, that is an error only if one of them is needed.
+    """
+    try:
+        configured = await client.get_configured_devices(camera.server)
+    except AlpacaError as error:
+        if set(needed) - {CAMERA}:
+            raise
+        logger.warning("the devices beside the camera are unknown: %s", error)
+        return {}
+    make = {
+        WHEEL: client.filter_wheel,
+        COVER: client.cover_calibrator,
+        FOCUSER: client.focuser,
+    }
+    numbers = {kind: belonging(configured, kind, camera.device_number) for kind in make}
+    return {
+        kind: make[kind](camera.server, number)
+        for kind, number in numbers.items()
+        if number is not None
+    }
 
 
-async def select_filter(wheel: AsyncFilterWheel | None, wanted: str | None) -> str | None:
-    """Move `wheel` to the filter `wanted`, if any; return the name of the filter in place."""
-    if wheel is None:
-        if wanted is not None:
-            raise UsageError("--filter: the server has no filter wheel")
-        return None
-    names = await wheel.get_names()
-    if wanted is not None:
-        is_position = wanted not in names and wanted.isascii() and wanted.isdecimal()
-        await wheel.move_to(int(wanted) if is_position else wanted)
-    position = await wheel.get_position()
+def belonging(devices: Sequence[ConfiguredDevice], kind: str, camera: int) -> int | None:
+    """Return the number of the device of a type that belongs to the camera with number `camera`.
+
+    That is the only one of this type; of several, the one with the number of the camera.
+    """
+    numbers = {each.device_number for each in devices if each.device_type.lower() == kind}
+    if len(numbers) == 1:
+        return numbers.pop()
+    return camera if camera in numbers else None
+
+
+async def _can_connect(connect: Connect, device: Any) -> bool:  # noqa: ANN401 - of any type
+    try:
+        await connect(device)
+    except AlpacaError as error:
+        logger.warning("%s is not used: %s", name_of(device), error)
+        return False
+    return True
+
+
+async def select_filter(rig: Rig, wanted: str | None) -> None:
+    """Move the filter wheel to a filter, given by its name or its position; None leaves it."""
+    if wanted is None:
+        return
+    wheel = rig.existing(rig.wheel, "--filter: no filter wheel")
+    is_position = wanted.isascii() and wanted.isdecimal() and wanted not in await wheel.get_names()
+    await wheel.move_to(int(wanted) if is_position else wanted)
+
+
+async def filter_in_place(wheel: AsyncFilterWheel) -> str | None:
+    """Return the name of the filter in place; None while the wheel moves."""
+    names, position = await wheel.get_names(), await wheel.get_position()
     return names[position] if 0 <= position < len(names) else None
+
+
+async def print_if_closed(cover: AsyncCoverCalibrator | None) -> None:
+    """Say so if `cover` is closed."""
+    if cover is not None and await _state_of(cover) is CoverStatus.CLOSED:
+        print_note(f"no light reaches the camera: {_CLOSED}")
 
 
 @asynccontextmanager
 async def closed(cover: AsyncCoverCalibrator | None) -> AsyncGenerator[None]:
     """Keep `cover` closed during the block, and open it afterwards if it was open.
 
-    After an error or Ctrl-C it stays closed, which is safe. Does nothing without a cover.
+    After an error or Ctrl-C it stays closed, which is safe, and that is printed. Does nothing
+    without a cover.
     """
     state = CoverStatus.NOT_PRESENT if cover is None else await cover.get_cover_state()
     if cover is None or state is CoverStatus.NOT_PRESENT:
         yield
         return
-    await cover.close_cover()
-    yield
+    try:
+        await cover.close_cover()
+        yield
+    except BaseException:
+        state = await _state_of(cover)
+        print_note(_CLOSED if state is CoverStatus.CLOSED else f"the cover is {word_for(state)}")
+        raise
     if state is CoverStatus.OPEN:
         await cover.open_cover()
 
 
+async def _state_of(cover: AsyncCoverCalibrator) -> CoverStatus:
+    """Return the state of `cover`; unknown if it cannot be read."""
+    try:
+        return await cover.get_cover_state()
+    except AlpacaError:
+        return CoverStatus.UNKNOWN
+
+
+def word_for(state: CoverStatus) -> str:
+    """Return for example `closed`, or `not present`."""
+    return state.name.lower().replace("_", " ")
+
+
 @asynccontextmanager
-async def dark(cover: AsyncCoverCalibrator | None) -> AsyncGenerator[None]:
-    """Keep `cover` closed and its calibrator off during the block."""
+async def dark(rig: Rig) -> AsyncGenerator[None]:
+    """Keep the cover closed and its calibrator off during the block."""
+    cover = rig.cover
     async with closed(cover):
         if cover is not None and await _may_shine(cover):
             await cover.calibrator_off()
@@ -120,15 +219,16 @@ async def dark(cover: AsyncCoverCalibrator | None) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def lit(cover: AsyncCoverCalibrator | None, brightness: int | None) -> AsyncGenerator[None]:
+async def lit(rig: Rig, brightness: int | None) -> AsyncGenerator[None]:
     """Turn the calibrator on during the block, by default at its largest brightness.
 
     Raises `UsageError` if a brightness is given and there is no calibrator.
     """
+    cover = rig.cover
     if cover is None or await cover.get_calibrator_state() is CalibratorStatus.NOT_PRESENT:
         if brightness is not None:
-            raise UsageError("--brightness: the server has no calibrator")
-        print_note("there is no calibrator: using the ambient light")
+            rig.existing(None, "--brightness: no calibrator")
+        print_note("there is no calibrator: using the light that there is")
         yield
         return
     async with closed(cover):

@@ -1,27 +1,29 @@
-"""Access to a camera: address arguments, the built-in simulator, connecting."""
+"""Access to a camera: its arguments, the built-in simulator, connecting."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Self, TypeAlias, TypedDict
 
 import typer
 
 from alpaca_async._address import origin
 from alpaca_async._errors import AlpacaError
 
+from ._access import Access
 from ._console import print_note
-from ._extras import SIMULATOR
+from ._extras import require
 from ._usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._device.device import AsyncDevice
 
-    from ._access import Access
+    Connect: TypeAlias = Callable[[AsyncDevice], Awaitable[None]]
 
 Address: TypeAlias = Annotated[
     str,
@@ -39,10 +41,39 @@ Device: TypeAlias = Annotated[
 
 Keep: TypeAlias = Annotated[
     bool,
-    typer.Option("--keep", help="Leave the camera connected that this command has connected."),
+    typer.Option("--keep", help="Leave connected what this command has connected."),
 ]
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The camera that a command is about, and how to reach it."""
+
+    address: str
+    number: int
+    access: Access
+    keep: bool = False
+    """Whether what the command connects stays connected."""
+
+    @classmethod
+    def of(
+        cls,
+        address: str,
+        number: int,
+        user: str | None,
+        pins: list[str] | None,
+        *,
+        keep: bool = False,
+    ) -> Self:
+        """Return the target that the arguments describe; ask for the password if needed.
+
+        Raises `MissingExtra`, and the errors of `Access.to`.
+        """
+        require(*extras_for(address))
+        access = Access.to([address], user, pins)
+        return cls(address=address, number=number, access=access, keep=keep)
 
 
 class SkyOptions(TypedDict):
@@ -56,7 +87,13 @@ class SkyOptions(TypedDict):
 SIMULATED_SKY: Final = SkyOptions(stars=1500, sky_brightness=30.0, hot_pixel_fraction=1e-5)
 """The nebula is visible after two seconds, and hot pixels do not hide it."""
 
+_ENDS_WITH_THE_COMMAND: Final = (
+    "this simulated camera ends with the command; to keep one: alpaca-async sim"
+)
 _DISCONNECT_TIMEOUT: Final = 10.0
+
+_NAMES: Final = {"filterwheel": "filter wheel", "covercalibrator": "cover"}
+"""What devices are called where that is not their type."""
 
 logger = logging.getLogger("alpaca_async")
 
@@ -76,6 +113,7 @@ async def server_address(address: str) -> AsyncGenerator[str]:
         SimulatorServer,
     )
 
+    print_note(_ENDS_WITH_THE_COMMAND)
     rig = SimulatedRig([SimulatedCamera(**SIMULATED_SKY, initially_connected=True)])
     async with SimulatorServer(rig.devices) as server:
         yield server.address
@@ -91,30 +129,47 @@ def check_address(address: str) -> str:
 
 
 @asynccontextmanager
-async def camera_at(address: str, number: int, access: Access) -> AsyncGenerator[AsyncCamera]:
+async def camera_at(target: Target) -> AsyncGenerator[AsyncCamera]:
     """Yield the camera without connecting or disconnecting it."""
-    async with server_address(address) as server, access.client() as client:
-        yield client.camera(server, number)
+    async with server_address(target.address) as server, target.access.client() as client:
+        yield client.camera(server, target.number)
 
 
 @asynccontextmanager
-async def connected(device: AsyncDevice, *, keep: bool = False) -> AsyncGenerator[None]:
-    """Connect `device` for the block; disconnect it only if it was not connected before.
+async def connections(*, keep: bool) -> AsyncGenerator[Connect]:
+    """Yield a function that connects a device, unless it is connected, for the block.
 
-    With `keep` it stays connected: another program may have begun to use it meanwhile. What was
+    With `keep` they stay connected: other programs may have begun to use them meanwhile. What was
     done is printed, unless there is an error to print.
     """
-    if await device.get_connected():
-        yield
-        return
-    await device.connect()
+    connected: list[AsyncDevice] = []
+
+    async def connect(device: AsyncDevice) -> None:
+        if not await device.get_connected():
+            await device.connect()
+            connected.append(device)
+
     try:
-        yield
+        yield connect
     finally:
         if not keep:
-            await _disconnect(device)
-    name = f"{device.device_type} {device.device_number}"
-    print_note(f"connected {name}" if keep else f"connected {name}, and disconnected it again")
+            for device in reversed(connected):
+                await _disconnect(device)
+    if connected:
+        print_note(_connections_made(connected, keep=keep))
+
+
+def name_of(device: AsyncDevice) -> str:
+    """Return for example `filter wheel 0`."""
+    return f"{_NAMES.get(device.device_type, device.device_type)} {device.device_number}"
+
+
+def _connections_made(devices: Sequence[AsyncDevice], *, keep: bool) -> str:
+    *others, last = map(name_of, devices)
+    names = f"{', '.join(others)} and {last}" if others else last
+    if keep:
+        return f"connected {names}"
+    return f"connected {names}, and disconnected {'them' if others else 'it'} again"
 
 
 async def _disconnect(device: AsyncDevice) -> None:
@@ -122,4 +177,4 @@ async def _disconnect(device: AsyncDevice) -> None:
     try:
         await device.disconnect(timeout=_DISCONNECT_TIMEOUT)
     except AlpacaError as error:
-        logger.warning("the %s could not be disconnected: %s", device.device_type, error)
+        logger.warning("%s could not be disconnected: %s", name_of(device), error)

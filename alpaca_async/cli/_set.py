@@ -11,13 +11,13 @@ import typer
 from alpaca_async._errors import NotConnectedException
 from alpaca_async._tasks import wait_for_end
 
-from ._access import Access, Pins, User
+from ._access import Pins, User  # noqa: TC001 - typer evaluates them
 from ._console import Interrupted, print_json, report_errors
 from ._event_loop import run
 from ._get import print_connect_hint, print_readings
 from ._member_values import document_of, read
 from ._members import GROUPS, complete_assignment, find
-from ._server import Address, AsJson, Device, camera_at
+from ._server import Address, AsJson, Device, Target, camera_at
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def set_(
     """
     with report_errors():
         wanted = _parse(assignments)
-        access = Access.to([address], user, pin)
-        run(_set(address, device, wanted, access, as_json=as_json))
+        target = Target.of(address, device, user, pin)
+        run(_set(target, wanted, as_json=as_json))
 
 
 def _parse(assignments: Sequence[str]) -> Assignments:
@@ -82,14 +82,12 @@ def _parse(assignments: Sequence[str]) -> Assignments:
     return parsed
 
 
-async def _set(
-    address: str, number: int, wanted: Assignments, access: Access, *, as_json: bool
-) -> None:
-    async with camera_at(address, number, access) as camera:
+async def _set(target: Target, wanted: Assignments, *, as_json: bool) -> None:
+    async with camera_at(target) as camera:
         try:
             await _run_steps(_steps(camera, wanted))
         except NotConnectedException:
-            print_connect_hint(address, number)
+            print_connect_hint(target)
             raise
         readings = await read(camera, wanted)
     if as_json:

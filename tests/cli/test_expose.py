@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from alpaca_async import SensorType
-from alpaca_async.cli import _access
+from alpaca_async.cli import _server
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 from .conftest import CONNECTED, ctrl_c_when, started, wait_until
@@ -229,7 +229,7 @@ def test_frames_are_kept_when_disconnecting_fails(
     simulated.set_connected = refuse  # type: ignore[method-assign]  # a driver with a bug
     result = run("expose", address, "-t", 0.01, "-o", tmp_path)
     assert result.exit_code == 0
-    assert "WARNING the camera could not be disconnected" in result.stderr
+    assert "WARNING camera 0 could not be disconnected" in result.stderr
     assert (tmp_path / "light_0001.fits").exists()
 
 
@@ -358,7 +358,7 @@ def test_ctrl_c_before_the_event_loop_runs_is_one_line(
     def press(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_access, "require", press)
+    monkeypatch.setattr(_server, "require", press)
     result = run("expose", "sim")
     assert (result.exit_code, result.stderr) == (130, "alpaca-async: interrupted\n")
 

@@ -1,4 +1,4 @@
-"""The commands dark, flat and focus."""
+"""The commands that use the devices beside the camera: expose, dark, flat and focus."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alpaca_async import CalibratorStatus, CoverStatus
+from alpaca_async import (
+    CalibratorStatus,
+    ConfiguredDevice,
+    CoverStatus,
+    InvalidOperationException,
+)
 from alpaca_async.cli._focus import Sample, best_focus
+from alpaca_async.cli._rig import belonging
 from alpaca_async.testing import (
     SimulatedCamera,
     SimulatedCoverCalibrator,
@@ -19,8 +25,9 @@ from alpaca_async.testing import (
     SimulatorServer,
     run_in_thread,
 )
+from alpaca_async.testing._motion import at_rest
 
-from .conftest import ctrl_c_when
+from .conftest import ctrl_c_when, wait_until
 from .test_expose import exposure_started, fits
 
 if TYPE_CHECKING:
@@ -94,7 +101,93 @@ def test_after_ctrl_c_the_cover_stays_closed(
     with ctrl_c_when(exposure_started(rig.camera)):
         result = run("dark", address, "-t", 1000, "-o", tmp_path)
     assert result.exit_code == 130
+    assert result.stderr.splitlines() == [
+        "the cover is closed; to open it: alpaca-async move ADDRESS --cover open",
+        "alpaca-async: interrupted; the camera was told to abort frame 1 of 10",
+    ]
     assert rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED
+
+
+def test_after_ctrl_c_while_the_cover_moves_its_state_is_told(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    rig.cover_calibrator._motion = at_rest(1.0, 1e-3)
+    with ctrl_c_when(lambda: rig.cover_calibrator.count("closecover")):
+        result = run("dark", address, "-o", tmp_path)
+    assert result.exit_code == 130
+    assert "the cover is unknown" in result.stderr
+
+
+def test_light_frames_have_the_filter_and_the_position_of_the_focuser(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    result = run("expose", address, "-t", 0.1, "--filter", "R", "-o", tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    header = fits.getheader(tmp_path / "light_0001.fits")
+    assert (header["FILTER"], header["FOCUSPOS"]) == ("R", 4960)
+    assert run("expose", address, "-t", 0.1, "--dark", "-o", tmp_path).exit_code == 0
+    assert "FILTER" not in fits.getheader(tmp_path / "dark_0001.fits")
+
+
+def test_what_was_connected_for_the_header_is_said(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    rig.filter_wheel.set_connected(False)
+    rig.focuser.set_connected(False)
+    result = run("expose", address, "-t", 0.1, "-o", tmp_path)
+    expected = "connected filter wheel 0 and focuser 0, and disconnected them again\n"
+    assert (result.exit_code, result.stderr) == (0, expected)
+    assert fits.getheader(tmp_path / "light_0001.fits")["FILTER"] == "L"
+    assert not rig.filter_wheel.connected
+
+
+@pytest.mark.parametrize("member", ["connect", "get_position"])
+def test_a_wheel_that_fails_costs_no_frame(
+    run: Run,
+    address: str,
+    rig: SimulatedRig,
+    tmp_path: Path,
+    member: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> int:
+        raise InvalidOperationException(0x40B, "stuck")
+
+    rig.filter_wheel.set_connected(False)
+    monkeypatch.setattr(rig.filter_wheel, member, fail)
+    result = run("expose", address, "-t", 0.1, "-o", tmp_path)
+    assert result.exit_code == 0
+    assert result.stderr.count("WARNING") == 1
+    header = fits.getheader(tmp_path / "light_0001.fits")
+    assert "FILTER" not in header
+    assert header["FOCUSPOS"] == 4960
+
+
+def test_a_light_frame_behind_the_closed_cover_is_remarked_once(
+    run: Run, address: str, rig: SimulatedRig, tmp_path: Path
+) -> None:
+    rig.cover_calibrator.close_cover()
+    wait_until(lambda: rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED)
+    result = run("expose", address, "-t", 0.1, "-n", 2, "-o", tmp_path)
+    assert result.exit_code == 0
+    message = "no light reaches the camera: the cover is closed; to open it: "
+    assert result.stderr == f"{message}alpaca-async move ADDRESS --cover open\n"
+    assert not run("expose", address, "-t", 0.1, "--dark", "-o", tmp_path).stderr
+
+
+def configured(kind: str, *numbers: int) -> list[ConfiguredDevice]:
+    return [ConfiguredDevice("", kind, number, "") for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("wheels", "camera", "expected"),
+    [((), 0, None), ((3,), 0, 3), ((3,), 1, 3), ((0, 1), 1, 1), ((0, 1), 2, None)],
+)
+def test_the_only_wheel_or_that_with_its_number_belongs_to_a_camera(
+    wheels: tuple[int, ...], camera: int, expected: int | None
+) -> None:
+    devices = configured("FilterWheel", *wheels) + configured("Focuser", 7)
+    assert belonging(devices, "filterwheel", camera) == expected
 
 
 def test_flats_have_the_level_that_was_wanted_and_the_name_of_the_filter(
@@ -142,9 +235,10 @@ def test_after_ctrl_c_the_calibrator_is_off(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flat", "--filter", "R"], "--filter: the server has no filter wheel"),
-        (["flat", "--brightness", 5], "--brightness: the server has no calibrator"),
-        (["focus"], "the server has no focuser"),
+        (["expose", "--filter", "R"], "--filter: no filter wheel belongs to camera 0"),
+        (["flat", "--filter", "R"], "--filter: no filter wheel belongs to camera 0"),
+        (["flat", "--brightness", 5], "--brightness: no calibrator belongs to camera 0"),
+        (["focus"], "no focuser belongs to camera 0"),
     ],
 )
 def test_a_device_that_the_server_does_not_have_is_named(
