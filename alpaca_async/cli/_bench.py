@@ -13,6 +13,7 @@ from ._access import Access, Pins, User
 from ._console import ERR, print_json, print_sentence, print_table, report_errors
 from ._event_loop import run
 from ._findings import findings
+from ._frames import Duration  # noqa: TC001 - typer evaluates it
 from ._probe import Calls, Frames, Measurements, measure, observed_client
 from ._server import Address, AsJson, Device, Keep, connections, extras_for, server_address
 from ._units import duration, megabytes
@@ -31,9 +32,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one parameter for each option
     frames: Annotated[
         int, typer.Option("--frames", "-n", min=0, metavar="COUNT", help="Number of frames.")
     ] = 3,
-    exposure: Annotated[
-        float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Exposure time.")
-    ] = 0.1,
+    exposure: Duration = 0.1,
     keep: Keep = False,
     as_json: AsJson = False,
     device: Device = 0,

@@ -14,6 +14,7 @@ from alpaca_async._discovery.finding import find_cameras
 
 from ._console import OUT, print_json, print_line, report_errors
 from ._event_loop import run
+from ._numbers import decimal
 from ._server import AsJson  # noqa: TC001 - typer evaluates it
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def discover(
         typer.Option(
             "--timeout",
             "-t",
-            min=_MIN_TIMEOUT,
+            parser=decimal(_MIN_TIMEOUT),
             metavar="SECONDS",
             help="How long to wait for answers.",
         ),

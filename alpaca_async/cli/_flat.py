@@ -24,6 +24,7 @@ from ._frames import (
     prepare,
     take_frames,
 )
+from ._numbers import decimal
 from ._rig import CAMERA, COVER, FOCUSER, WHEEL, Filter, lit, rig_at, select_filter
 from ._server import Address, AsJson, Device, Keep, Target
 from ._settings import Settings
@@ -45,11 +46,13 @@ def flat(  # noqa: PLR0913, PLR0917 - one parameter for each option
     level: Annotated[
         float,
         typer.Option(
-            min=0.05, max=0.9, metavar="FRACTION", help="Mean of the middle, of the largest value."
+            parser=decimal(0.05, 0.9),
+            metavar="FRACTION",
+            help="Mean of the middle, of the largest value.",
         ),
     ] = 0.5,
     max_time: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="Longest exposure time.")
+        float, typer.Option(parser=decimal(0.0), metavar="SECONDS", help="Longest exposure time.")
     ] = 30.0,
     filter: Filter = None,  # noqa: A002 - the field's word
     brightness: Annotated[

@@ -16,6 +16,7 @@ from alpaca_async._protocol.pixeltype import PixelType
 
 from ._console import OUT, Interrupted, print_json_line, print_line
 from ._files import FrameFiles
+from ._numbers import decimal
 from ._progress_bar import ExposureProgressBar
 from ._units import megabytes
 
@@ -35,7 +36,8 @@ Count: TypeAlias = Annotated[
 ]
 
 Duration: TypeAlias = Annotated[
-    float, typer.Option("--time", "-t", min=0.0, metavar="SECONDS", help="Exposure time.")
+    float,
+    typer.Option("--time", "-t", parser=decimal(0.0), metavar="SECONDS", help="Exposure time."),
 ]
 
 Binning: TypeAlias = Annotated[

@@ -17,7 +17,7 @@ from ._console import OUT, print_json, print_json_line, print_line, print_note, 
 from ._event_loop import run
 from ._member_values import Reading, document_of, read, record_of, table_of
 from ._members import complete_name, find, is_pattern, select, text_of
-from ._server import Address, AsJson, Device, Target, camera_at
+from ._server import Address, AsJson, Device, Interval, Target, camera_at
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -58,12 +58,7 @@ def get(  # noqa: PLR0913, PLR0917 - one parameter for each option
     monitor: Annotated[
         bool, typer.Option("--monitor", "-m", help="Print every change until Ctrl-C.")
     ] = False,
-    interval: Annotated[
-        float,
-        typer.Option(
-            "--interval", "-i", min=0.01, metavar="SECONDS", help="Time between two readings."
-        ),
-    ] = 1.0,
+    interval: Interval = 1.0,
     bare: Annotated[bool, typer.Option("-1", help="Print only the value of one member.")] = False,
     as_json: AsJson = False,
     device: Device = 0,

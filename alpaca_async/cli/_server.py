@@ -15,6 +15,7 @@ from alpaca_async._errors import AlpacaError
 from ._access import Access
 from ._console import print_note
 from ._extras import require
+from ._numbers import decimal
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ Device: TypeAlias = Annotated[
 Keep: TypeAlias = Annotated[
     bool,
     typer.Option("--keep", help="Leave connected what this command has connected."),
+]
+
+Interval: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--interval",
+        "-i",
+        parser=decimal(0.01),
+        metavar="SECONDS",
+        help="Time between two readings.",
+    ),
 ]
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -18,6 +18,7 @@ from alpaca_async._enums import SensorType
 from ._console import print_json, print_line, print_note, report_errors
 from ._extras import require
 from ._faults import LIST, Faults, FaultSpec, fault_proxy, print_faults, split_faults
+from ._numbers import decimal
 from ._server import SIMULATED_SKY, AsJson
 from ._serving import MAX_PORT, Host, Port, local_address, run_until_ctrl_c
 from ._usage import UsageError
@@ -68,7 +69,7 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ] = 4,
     speed_up: Annotated[
         float,
-        typer.Option(min=0.001, metavar="X", help="Run simulated time X times faster."),
+        typer.Option(parser=decimal(0.001), metavar="X", help="Run simulated time X times faster."),
     ] = 1.0,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed for the sky and the faults.")
@@ -91,9 +92,10 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
     ] = DISCOVERY_PORT,
     as_json: AsJson = False,
 ) -> None:
-    """Serve simulated cameras, and the devices around them, until Ctrl-C.
+    """Serve simulated cameras until Ctrl-C.
 
-    Each camera shows a different sky, all through the same filter wheel, focuser and cover.
+    Each camera shows a different sky, all through the same filter wheel, focuser and cover, which
+    are served, too.
     --replay plays a recorded session instead, as fast as it was unless --speed-up is given.
     """
     with report_errors():

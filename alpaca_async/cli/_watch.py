@@ -17,8 +17,7 @@ from ._access import Access, Pins, User
 from ._console import OUT, print_json_line, print_line, report_errors
 from ._event_loop import run
 from ._extras import require
-from ._host_snapshots import HostsWatcher
-from ._server import AsJson, server_address
+from ._server import AsJson, Interval, extras_for, server_address
 from ._snapshots import Snapshot, Watcher
 from ._usage import UsageError
 from ._watch_table import line_of, screen
@@ -54,13 +53,8 @@ def watch(
             help="HOST, HOST:PORT, http(s)://HOST:PORT, or 'sim' for a simulated camera.",
             show_default=False,
         ),
-    ] = None,
-    interval: Annotated[
-        float,
-        typer.Option(
-            "--interval", "-i", min=0.01, metavar="SECONDS", help="Time between two readings."
-        ),
-    ] = 1.0,
+    ],
+    interval: Interval = 1.0,
     count: Annotated[
         int | None,
         typer.Option(

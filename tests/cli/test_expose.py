@@ -296,9 +296,18 @@ def test_an_impossible_option_is_a_usage_error(run: Run, options: list[object]) 
     assert result.stderr.startswith("Usage:")
 
 
+def test_a_comma_in_a_number_is_explained(run: Run) -> None:
+    result = run("expose", "sim", "-t", "1,5")
+    assert result.exit_code == 2
+    assert "'1,5' has a comma; use a point: 1.5" in result.stderr
+
+
 def test_sim_is_an_address(run: Run, tmp_path: Path) -> None:
     result = run("expose", "sim", "-t", 0.01, "--preview", "--roi", "0,0,200,150", "-o", tmp_path)
     assert result.exit_code == 0
+    assert result.stderr == (
+        "this simulated camera ends with the command; to keep one: alpaca-async sim\n"
+    )
     pixels = fits.getdata(tmp_path / "light_0001.fits")
     assert pixels.shape == (150, 200)
     assert np.ptp(pixels) > 0
