@@ -1,4 +1,4 @@
-"""A progress bar for one exposure, on the last line of a terminal."""
+"""Progress bars on the last line of a terminal."""
 
 from __future__ import annotations
 
@@ -31,15 +31,13 @@ class _NarrowProgress(Progress):
         yield Constrain(self.make_tasks_table(self.tasks), ERR.width - _CTRL_C_WIDTH)
 
 
-class ExposureProgressBar:
-    """Shows the progress of one frame during the block, and erases the bar at its end.
+class ProgressBar:
+    """Shows the progress of some work during the block, and erases the bar at its end.
 
     It shows nothing if stderr is not a terminal.
     """
 
     def __init__(self, title: str) -> None:
-        self.bytes_per_second: float | None = None
-        """The download speed; None until progress reported it."""
         self._bars = _NarrowProgress(
             SpinnerColumn(),
             TextColumn("{task.description:<11}", style="bold", markup=False),
@@ -64,11 +62,6 @@ class ExposureProgressBar:
         if ERR.is_interactive:  # older versions of rich print an empty line otherwise
             self._bars.stop()
 
-    @property
-    def callback(self) -> ProgressCallback | None:
-        """For `expose`; None without a terminal, which saves requests to the camera."""
-        return self._follow if ERR.is_interactive else None
-
     def show(self, phase: str, fraction: float | None = None, detail: str = "") -> None:
         """Show the bar of `phase`; it pulses if `fraction` is None."""
         bar = self._bar_of(phase, known=fraction is not None)
@@ -81,6 +74,20 @@ class ExposureProgressBar:
                 return task.id
             self._bars.remove_task(task.id)
         return self._bars.add_task(phase, total=1.0 if known else None, detail="")
+
+
+class ExposureProgressBar(ProgressBar):
+    """Shows the progress of one frame."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.bytes_per_second: float | None = None
+        """The download speed; None until progress reported it."""
+
+    @property
+    def callback(self) -> ProgressCallback | None:
+        """For `expose`; None without a terminal, which saves requests to the camera."""
+        return self._follow if ERR.is_interactive else None
 
     def _follow(self, report: ProgressReport) -> None:
         self.bytes_per_second = report.bytes_per_second

@@ -153,10 +153,13 @@ async def _can_connect(connect: Connect, device: Any) -> bool:  # noqa: ANN401 -
 
 
 async def select_filter(rig: Rig, wanted: str | None) -> None:
-    """Move the filter wheel to a filter, given by its name or its position; None leaves it."""
-    if wanted is None:
-        return
-    wheel = rig.existing(rig.wheel, "--filter: no filter wheel")
+    """Move the filter wheel to a filter; None leaves it where it is."""
+    if wanted is not None:
+        await move_to_filter(rig.existing(rig.wheel, "--filter: no filter wheel"), wanted)
+
+
+async def move_to_filter(wheel: AsyncFilterWheel, wanted: str) -> None:
+    """Move `wheel` to a filter, given by its name or its position."""
     is_position = wanted.isascii() and wanted.isdecimal() and wanted not in await wheel.get_names()
     await wheel.move_to(int(wanted) if is_position else wanted)
 
