@@ -11,13 +11,16 @@ from alpaca_async._version import __version__
 
 from ._bench import bench
 from ._console import log_to_stderr, print_line
+from ._cooling import cool, warm
 from ._dark import dark
 from ._discover import discover
 from ._expose import expose
 from ._flat import flat
 from ._focus import focus
 from ._get import get
+from ._help import Command
 from ._info import info
+from ._move import move
 from ._record import record
 from ._set import set_
 from ._sim import sim
@@ -67,16 +70,22 @@ def options(
     log_to_stderr(_LEVELS[min(verbose, len(_LEVELS) - 1)])
 
 
-app.command()(discover)
-app.command()(expose)
-app.command()(dark)
-app.command()(flat)
-app.command()(focus)
-app.command()(info)
-app.command()(get)
-app.command("set")(set_)
-app.command()(watch)
-app.command()(web)
-app.command()(bench)
-app.command()(record)
-app.command()(sim)
+_NEGATIVE_NUMBERS: Final = {"ignore_unknown_options": True}
+"""Lets an argument such as -10 not be an option."""
+
+app.command(cls=Command)(discover)
+app.command(cls=Command)(expose)
+app.command(cls=Command)(dark)
+app.command(cls=Command)(flat)
+app.command(cls=Command)(focus)
+app.command(cls=Command)(move)
+app.command(cls=Command, context_settings=_NEGATIVE_NUMBERS)(cool)
+app.command(cls=Command)(warm)
+app.command(cls=Command)(info)
+app.command(cls=Command)(get)
+app.command("set", cls=Command)(set_)
+app.command(cls=Command)(watch)
+app.command(cls=Command)(web)
+app.command(cls=Command)(bench)
+app.command(cls=Command)(record)
+app.command(cls=Command)(sim)

@@ -68,7 +68,7 @@ def focus(  # noqa: PLR0913, PLR0917 - one parameter for each option
     user: User = None,
     pin: Pins = None,
 ) -> None:
-    """Find the position of the focuser where the stars are smallest, and move there.
+    """Move the focuser to where the stars are smallest.
 
     One exposure is taken at each of several positions around the present one. All are approached
     from below, because of backlash. The focuser returns to where it was after an error or Ctrl-C.

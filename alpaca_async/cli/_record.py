@@ -30,7 +30,7 @@ def record(
     ] = True,
     pin: Pins = None,
 ) -> None:
-    """Record all requests and replies between clients and a server, until Ctrl-C.
+    """Record what clients and a server send, until Ctrl-C.
 
     Clients connect to the address that is printed, instead of that of the server. Passwords and
     cookies are not recorded. 'alpaca-async sim --replay FILE' plays the file.

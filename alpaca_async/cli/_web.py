@@ -55,7 +55,7 @@ def web(
     addresses: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="ADDRESS...",
+            metavar="ADDRESS",
             help="HOST, HOST:PORT or http(s)://HOST:PORT for all cameras of a server; with /N for "
             "camera N; 'sim' for a simulated rig. Default: all cameras in the network.",
             show_default=False,
@@ -63,9 +63,9 @@ def web(
     ] = None,
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    folder: Annotated[Path, typer.Option("--folder", "-o", help="Folder for the frames.")] = Path(
-        "frames"
-    ),
+    folder: Annotated[
+        Path, typer.Option("--folder", "-o", metavar="DIR", help="Folder for the frames.")
+    ] = Path("frames"),
     allowed_hosts: Annotated[
         list[str] | None,
         typer.Option(

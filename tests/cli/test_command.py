@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = (
     "bench",
+    "cool",
     "dark",
     "discover",
     "expose",
@@ -29,10 +30,13 @@ _COMMANDS = (
     "focus",
     "get",
     "info",
+    "move",
     "record",
     "set",
     "sim",
+    "warm",
     "watch",
+    "web",
 )
 _HEAVY = ("astropy", "PIL", "uvicorn", "starlette")
 
@@ -165,6 +169,24 @@ def test_the_usage_line_has_one_pair_of_brackets_for_each_argument(run: Run, com
     assert not re.search(r"\[\[|\.\.\.[]}]", usage)
 
 
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_the_help_has_the_words_of_users_not_of_python(run: Run, command: str) -> None:
+    text = run(command, "--help").stdout
+    assert not re.search(r"<(str|int|float|path|list)|x>=0\.", text)
+
+
+def test_the_list_of_commands_says_whole_sentences(run: Run) -> None:
+    assert "..." not in run("--help").stdout.partition("Commands:")[2]
+
+
+def test_a_password_is_no_argument(run: Run, address: str) -> None:
+    for words in (("--password", "secret"), ("--password=secret",)):
+        result = run("info", address, *words)
+        assert result.exit_code == 2
+        assert "use --user NAME" in " ".join(result.stderr.split())
+        assert "secret" not in result.stderr
+
+
 def test_a_call_without_a_command_shows_the_help(run: Run) -> None:
     result = run()
     assert result.exit_code == 2
@@ -250,7 +272,7 @@ def complete(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "offers"),
     [
-        ("alpaca-async wa", ["watch"]),
+        ("alpaca-async wat", ["watch"]),
         ("alpaca-async get sim ccd_", ["ccd_temperature", "ccd_temperature_setpoint"]),
         ("alpaca-async set sim cooler_", ["cooler_on="]),
     ],
