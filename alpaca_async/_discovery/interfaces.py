@@ -17,6 +17,9 @@ MULTICAST_GROUP: Final = "ff12::a1:9aca"
 _MAX_BROADCAST_PREFIX: Final = 30
 """The longest network prefix with a broadcast address."""
 
+_ELSEWHERE: Final = ("192.0.2.1", 9)
+"""A destination outside all networks (RFC 5737); nothing is sent to it."""
+
 logger = logging.getLogger("alpaca_async")
 
 
@@ -51,6 +54,17 @@ def all_destinations() -> list[Destination]:
         found = [Destination("255.255.255.255")]
         found += [Destination(MULTICAST_GROUP, index) for index, _ in socket.if_nameindex()]
     return list(dict.fromkeys([*LOOPBACK, *found]))
+
+
+def own_address() -> str | None:
+    """Return the IPv4 address of this host in the network of its default route; None if none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_ELSEWHERE)
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+    return address
 
 
 def _destinations(adapter: Adapter) -> Iterator[Destination]:

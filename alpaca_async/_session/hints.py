@@ -23,7 +23,8 @@ _LIMIT: Final = 2.0
 _MOST_DEVICES: Final = 5
 _DEVICE: Final = "api/v1/"
 _NO_ALPACA: Final = (
-    "this does not look like an Alpaca server: discover() finds those on the network"
+    "this does not look like an Alpaca server: discover(), or the command 'alpaca-async discover', "
+    "finds those on the network"
 )
 
 

@@ -16,7 +16,7 @@ from rich.control import Control
 from rich.segment import ControlType
 from rich.text import Text
 
-from alpaca_async._errors import AlpacaError
+from alpaca_async._errors import AlpacaError, TransportError
 
 from ._extras import MissingExtra
 from ._usage import UsageError
@@ -137,4 +137,6 @@ def _exit_with(sentence: str, code: int) -> typer.Exit:
 def _message_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    refused = isinstance(error, TransportError) and "connection refused" in error.reason
+    return f"{text}: is the server running, and is the address right?" if refused else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from errno import ENOTDIR
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,7 @@ class FrameFiles:
     def __init__(self, folder: Path, prefix: str) -> None:
         if not prefix.strip() or any(letter in prefix for letter in '/\\:*?"<>|\0'):
             raise UsageError(f"--name {prefix!r} is not a valid start of a file name")
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_writable(folder)
+        make_folder(folder)
         self._folder = folder
         self._prefix = prefix
         self._last = _last_number(folder, prefix)
@@ -42,7 +42,11 @@ class FrameFiles:
                 continue
 
 
-def _check_writable(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Create `folder` if it is missing; raise `OSError` if files cannot be written to it."""
+    if folder.exists() and not folder.is_dir():
+        raise OSError(ENOTDIR, "this is a file, not a folder", str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryFile(dir=folder):
             pass

@@ -38,7 +38,7 @@ def record(
     with report_errors():
         require("testing")
         access = Access.to([address], None, pin)
-        run_until_ctrl_c(_record(address, path, (host, port), access, pixels=pixels))
+        run_until_ctrl_c(_record(address, path, (host, port), access, pixels=pixels), port)
 
 
 async def _record(

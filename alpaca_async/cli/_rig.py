@@ -110,12 +110,12 @@ async def _companions(
 ) -> dict[str, Any]:
     """Return the devices that belong to `camera`, by their type.
 
-    If the server cannot list its devices, that is an error only if one of them is needed.
+    If the server cannot list its devices, that is no error if only the camera is needed.
     """
     try:
         configured = await client.get_configured_devices(camera.server)
     except AlpacaError as error:
-        if set(needed) - {CAMERA}:
+        if set(needed) != {CAMERA}:
             raise
         logger.warning("the devices beside the camera are unknown: %s", error)
         return {}

@@ -25,8 +25,8 @@ Port: TypeAlias = Annotated[
 ]
 
 
-def run_until_ctrl_c(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run `coroutine` until Ctrl-C, the normal end of such a command (exit code 0)."""
+def run_until_ctrl_c(coroutine: Coroutine[Any, Any, None], port: int) -> None:
+    """Run `coroutine`, which serves at `port`, until Ctrl-C: the normal end (exit code 0)."""
     try:
         run(coroutine)
     except Interrupted:
@@ -34,7 +34,9 @@ def run_until_ctrl_c(coroutine: Coroutine[Any, Any, None]) -> None:
     except OSError as error:
         if error.errno != EADDRINUSE:
             raise
-        raise UsageError("the port is in use; --port 0 uses a free one") from error
+        raise UsageError(
+            f"port {port} is in use, perhaps by another alpaca-async; --port 0 uses a free one"
+        ) from error
 
 
 def local_address(address: str) -> str:

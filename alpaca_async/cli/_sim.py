@@ -103,7 +103,7 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         endpoint = _Endpoint(host, port, discovery_port if discovery else None)
         if replay is not None:
             _refuse_options_of_cameras(context)
-            run_until_ctrl_c(_replay(replay, endpoint, speed_up, as_json=as_json))
+            run_until_ctrl_c(_replay(replay, endpoint, speed_up, as_json=as_json), port)
             return
         if LIST in (fault or []):
             print_faults()
@@ -123,7 +123,8 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
         run_until_ctrl_c(
             _serve_with_faults(rig, endpoint, announce, specs, seed)
             if specs
-            else _serve(rig, endpoint, announce)
+            else _serve(rig, endpoint, announce),
+            port,
         )
 
 

@@ -22,12 +22,14 @@ from rich.text import Text
 
 from alpaca_async._address import host_and_port
 from alpaca_async._discovery.finding import find_cameras
+from alpaca_async._discovery.interfaces import own_address
 from alpaca_async._group.member import CameraAddress
 
 from ._access import Access, Pins, User
 from ._console import print_line, report_errors
-from ._extras import SIMULATOR, extras_for, require
-from ._server import SIMULATED_SKY, check_address
+from ._extras import require
+from ._files import make_folder
+from ._server import SIMULATED_SKY, SIMULATOR, check_address, extras_for
 from ._serving import Host, Port, run_until_ctrl_c
 from ._usage import UsageError
 
@@ -94,7 +96,7 @@ def web(
         options = _Options(host, port, folder, allowed_hosts or (), opens_browser, access)
         # Imported before the event loop runs, because it reads files and takes long.
         import_module("alpaca_async.web.serving")
-        run_until_ctrl_c(_web(wanted, options))
+        run_until_ctrl_c(_web(wanted, options), port)
 
 
 async def _web(addresses: Sequence[str], options: _Options) -> None:
@@ -169,7 +171,7 @@ async def _find_cameras() -> list[CameraAddress]:
 
 
 def _make_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder.resolve()
 
 
@@ -200,8 +202,9 @@ def _names_of_this_computer() -> tuple[str, ...]:
 
 
 def _url(host: str, port: int, token: str | None) -> str:
-    name = (platform.node() or "localhost") if _is_wildcard(host) else host
-    return f"http://{host_and_port(name, port)}/" + (f"?token={token}" if token else "")
+    name = own_address() or platform.node() or "localhost" if _is_wildcard(host) else host
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
 def _announce(url: str, cameras: int, folder: Path) -> None:

@@ -283,9 +283,26 @@ def test_the_shell_completes_commands_and_members(
     assert complete(run, monkeypatch, line) == offers
 
 
-@pytest.mark.parametrize("command", ["bench", "expose", "get", "info", "set", "watch"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "bench",
+        "cool",
+        "dark",
+        "expose",
+        "flat",
+        "focus",
+        "get",
+        "info",
+        "move",
+        "set",
+        "warm",
+        "watch",
+    ],
+)
 def test_every_command_reports_wrong_addresses_and_silent_servers(run: Run, command: str) -> None:
-    needed: dict[str, list[object]] = {"set": ["gain=1"], "watch": ["--count", 1]}
+    needed: dict[str, list[object]]
+    needed = {"cool": ["-10"], "set": ["gain=1"], "watch": ["--count", 1]}
     more = needed.get(command, [])
     wrong = run(command, "ftp://127.0.0.1", *more)
     message = "alpaca-async: 'ftp://127.0.0.1' is neither http nor https\n"
@@ -293,4 +310,6 @@ def test_every_command_reports_wrong_addresses_and_silent_servers(run: Run, comm
     silent = run(command, "127.0.0.1:1", *more)
     assert silent.exit_code == 1
     assert "connection refused" in silent.output
+    if command != "watch":  # which goes on
+        assert "is the server running, and is the address right?" in silent.output
     assert silent.output.count("\n") == 1

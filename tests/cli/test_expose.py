@@ -257,7 +257,7 @@ def test_a_wrong_option_is_one_line(
     ("options", "message"),
     [
         (["--gain", "low"], "there is no gain 'low'; it is a number from 0 to 300"),
-        (["--output", "/dev/null"], "/dev/null: File exists"),
+        (["--output", "/dev/null"], "/dev/null: this is a file, not a folder"),
     ],
 )
 def test_an_option_that_this_camera_or_folder_rejects_is_one_line(

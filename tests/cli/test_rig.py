@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alpaca_async import (
+    AlpacaClient,
     CalibratorStatus,
     ConfiguredDevice,
     CoverStatus,
     InvalidOperationException,
+    RequestRejected,
 )
 from alpaca_async.cli._focus import Sample, best_focus
 from alpaca_async.cli._rig import belonging
@@ -161,6 +163,20 @@ def test_a_wheel_that_fails_costs_no_frame(
     header = fits.getheader(tmp_path / "light_0001.fits")
     assert "FILTER" not in header
     assert header["FOCUSPOS"] == 4960
+
+
+def test_a_server_that_cannot_list_its_devices_costs_no_frame(
+    run: Run, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RequestRejected("HTTP status 404")
+
+    monkeypatch.setattr(AlpacaClient, "get_configured_devices", fail)
+    result = run("expose", address, "-t", 0.1, "-o", tmp_path)
+    assert result.exit_code == 0
+    warning = "WARNING the devices beside the camera are unknown: HTTP status 404\n"
+    assert result.stderr == warning
+    assert run("flat", address, "-o", tmp_path).exit_code == 1
 
 
 def test_a_light_frame_behind_the_closed_cover_is_remarked_once(

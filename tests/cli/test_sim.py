@@ -215,8 +215,10 @@ def test_an_unknown_fault_is_one_line(run: Run) -> None:
 
 def test_a_port_in_use_is_one_line(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        result = run("sim", "--port", other.getsockname()[1])
-    message = "alpaca-async: the port is in use; --port 0 uses a free one\n"
+        port = other.getsockname()[1]
+        result = run("sim", "--port", port)
+    reason = f"port {port} is in use, perhaps by another alpaca-async"
+    message = f"alpaca-async: {reason}; --port 0 uses a free one\n"
     assert (result.exit_code, result.stderr) == (2, message)
 
 

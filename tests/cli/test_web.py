@@ -108,7 +108,24 @@ def test_a_port_in_use_is_told(run: Run, tmp_path: Path, address: str) -> None:
     port = address.rpartition(":")[2]
     result = run("web", address, "--no-open", "--port", port, "-o", tmp_path)
     assert result.exit_code == 2
-    assert "the port is in use" in result.stderr
+    assert f"port {port} is in use, perhaps by another alpaca-async" in result.stderr
+
+
+def test_a_folder_that_is_a_file_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "frames").touch()
+    result = run("web", "sim", "--no-open", "--port", 0, "-o", tmp_path / "frames")
+    assert result.exit_code == 1
+    assert "this is a file, not a folder" in result.stderr
+
+
+@pytest.mark.parametrize("own", ["192.0.2.7", None])
+def test_the_printed_address_is_one_that_a_phone_can_use(
+    own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_web, "own_address", lambda: own)
+    monkeypatch.setattr("platform.node", lambda: "observatory")
+    assert _web._url(ALL_ADDRESSES, 8000, None) == f"http://{own or 'observatory'}:8000/"
+    assert _web._url("192.0.2.9", 8000, "x") == "http://192.0.2.9:8000/?token=x"
 
 
 def test_without_addresses_cameras_are_looked_for(

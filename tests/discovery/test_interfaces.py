@@ -13,6 +13,7 @@ from alpaca_async._discovery.interfaces import (
     MULTICAST_GROUP,
     Destination,
     all_destinations,
+    own_address,
 )
 
 if TYPE_CHECKING:
@@ -92,3 +93,19 @@ def test_if_interfaces_cannot_be_listed_the_global_broadcast_is_used(
 
 def test_the_interfaces_of_this_host_can_be_listed() -> None:
     assert all_destinations()[: len(LOOPBACK)] == [*LOOPBACK]
+
+
+def test_the_own_address_is_that_of_the_default_route() -> None:
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no default route")
+    with socket.create_server((address, 0)):  # which fails for the address of another machine
+        pass
+
+
+def test_without_a_route_there_is_no_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    assert own_address() is None

@@ -28,7 +28,7 @@ NOT_FOUND = http(b"<h1>Not found</h1>", "text/html", status="404 Not Found")
 NO_DEVICE = http(b"No such device", "text/plain", status="400 Bad Request")
 LOGIN = http(b"<form>Log in</form>", "text/html")
 WEB: dict[str, Reply] = {"gain": NOT_FOUND, "imagearray": NOT_FOUND, "configureddevices": NOT_FOUND}
-NO_ALPACA = "does not look like an Alpaca server: discover() finds"
+NO_ALPACA = "does not look like an Alpaca server: discover(), or the command"
 
 CALLS: dict[str, Callable[[AsyncCamera], Awaitable[object]]] = {
     "get": AsyncCamera.get_gain,
