@@ -15,7 +15,7 @@ from ._event_loop import run
 from ._findings import findings
 from ._frames import Duration  # noqa: TC001 - typer evaluates it
 from ._probe import Calls, Frames, Measurements, measure, observed_client
-from ._server import Address, AsJson, Device, Keep, connections, extras_for, server_address
+from ._server import Address, AsJson, Device, Keep, connections, server_address
 from ._units import duration, megabytes
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from rich.text import Text
 from ._access import Access, Pins, User
 from ._console import print_json, print_line, print_table, report_errors
 from ._event_loop import run
-from ._extras import require
-from ._server import Address, AsJson, Keep, connections, extras_for, server_address
+from ._server import Address, AsJson, Keep, connections, server_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -231,7 +231,7 @@ async def lit(rig: Rig, brightness: int | None) -> AsyncGenerator[None]:
     if cover is None or await cover.get_calibrator_state() is CalibratorStatus.NOT_PRESENT:
         if brightness is not None:
             rig.existing(None, "--brightness: no calibrator")
-        print_note("there is no calibrator: using the light that there is")
+        print_note("there is no calibrator: using the ambient light")
         yield
         return
     async with closed(cover):

@@ -14,7 +14,7 @@ from alpaca_async._errors import AlpacaError
 
 from ._access import Access
 from ._console import print_note
-from ._extras import require
+from ._extras import SIMULATOR
 from ._numbers import decimal
 from ._usage import UsageError
 
@@ -83,7 +83,6 @@ class Target:
 
         Raises `MissingExtra`, and the errors of `Access.to`.
         """
-        require(*extras_for(address))
         access = Access.to([address], user, pins)
         return cls(address=address, number=number, access=access, keep=keep)
 

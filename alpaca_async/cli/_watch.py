@@ -17,7 +17,8 @@ from ._access import Access, Pins, User
 from ._console import OUT, print_json_line, print_line, report_errors
 from ._event_loop import run
 from ._extras import require
-from ._server import AsJson, Interval, extras_for, server_address
+from ._host_snapshots import HostsWatcher
+from ._server import AsJson, Interval, server_address
 from ._snapshots import Snapshot, Watcher
 from ._usage import UsageError
 from ._watch_table import line_of, screen
@@ -53,7 +54,7 @@ def watch(
             help="HOST, HOST:PORT, http(s)://HOST:PORT, or 'sim' for a simulated camera.",
             show_default=False,
         ),
-    ],
+    ] = None,
     interval: Interval = 1.0,
     count: Annotated[
         int | None,

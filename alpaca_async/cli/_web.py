@@ -27,9 +27,9 @@ from alpaca_async._group.member import CameraAddress
 
 from ._access import Access, Pins, User
 from ._console import print_line, report_errors
-from ._extras import require
+from ._extras import SIMULATOR, extras_for, require
 from ._files import make_folder
-from ._server import SIMULATED_SKY, SIMULATOR, check_address, extras_for
+from ._server import SIMULATED_SKY, check_address
 from ._serving import Host, Port, run_until_ctrl_c
 from ._usage import UsageError
 
@@ -203,8 +203,7 @@ def _names_of_this_computer() -> tuple[str, ...]:
 
 def _url(host: str, port: int, token: str | None) -> str:
     name = own_address() or platform.node() or "localhost" if _is_wildcard(host) else host
-    shown = f"[{name}]" if ":" in name else name
-    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{host_and_port(name, port)}/" + (f"?token={token}" if token else "")
 
 
 def _announce(url: str, cameras: int, folder: Path) -> None:

@@ -15,7 +15,7 @@ import PIL.Image
 import pytest
 
 from alpaca_async import SensorType
-from alpaca_async.cli import _server
+from alpaca_async.cli import _access
 from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
 
 from .conftest import CONNECTED, ctrl_c_when, started, wait_until
@@ -367,7 +367,7 @@ def test_ctrl_c_before_the_event_loop_runs_is_one_line(
     def press(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_server, "require", press)
+    monkeypatch.setattr(_access, "require", press)
     result = run("expose", "sim")
     assert (result.exit_code, result.stderr) == (130, "alpaca-async: interrupted\n")
 

@@ -186,8 +186,8 @@ def test_only_hosts_beyond_this_computer_need_a_token(
 ) -> None:
     monkeypatch.delenv("ALPACA_ASYNC_TOKEN", raising=False)
     assert (_web._token(host) is None) is loopback
-    monkeypatch.setattr("platform.node", lambda: "observatory")
-    shown = "observatory" if wildcard else f"[{host}]" if ":" in host else host
+    monkeypatch.setattr(_web, "own_address", lambda: "192.0.2.9")
+    shown = "192.0.2.9" if wildcard else f"[{host}]" if ":" in host else host
     assert _web._url(host, 8080, None) == f"http://{shown}:8080/"
     assert _web._url(host, 8080, "secret") == f"http://{shown}:8080/?token=secret"
     monkeypatch.setenv("ALPACA_ASYNC_TOKEN", "secret")
