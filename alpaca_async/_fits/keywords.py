@@ -88,7 +88,7 @@ def _value_and_comment(entry: Any) -> tuple[Any, str]:  # noqa: ANN401 - checked
 def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - checked here
     if value is None:
         return None
-    if isinstance(value, bool | np.bool_):
+    if _is_boolean(value):
         return bool(value)
     if isinstance(value, str):
         return ascii_text(value)
@@ -105,6 +105,10 @@ def _value(keyword: str, value: Any) -> CardValue | None:  # noqa: ANN401 - chec
         f"{keyword} = {value!r} cannot be in a FITS header: use text (ISO 8601 for a date), a "
         "boolean, a finite number, an integer of 64 bits, or None to leave the keyword out"
     )
+
+
+def _is_boolean(value: Any) -> bool:  # noqa: ANN401 - checked here
+    return isinstance(value, bool | np.bool_)
 
 
 def _is_storable_integer(value: Any) -> bool:  # noqa: ANN401 - checked here
