@@ -254,34 +254,34 @@ async def test_a_large_image_is_made_and_sent_without_blocking_the_loop(
 ) -> None:
     async with wired(make_camera(width=3000, height=2000)) as wire:
         await exposed(wire, clock)
-        gaps: list[float] = []
-        watching = asyncio.create_task(_watch_gaps(gaps))
+        steps: list[float] = []
+        watching = asyncio.create_task(_watch_steps(steps))
         async with wire.http.stream(
             "GET", "/api/v1/camera/0/imagearray", headers={"Accept": IMAGEBYTES}
         ) as response:
             received = sum([len(piece) async for piece in response.aiter_raw()])
         watching.cancel()
     assert received == 44 + 2 * 3000 * 2000
-    # The client shares the loop and the machine may be busy, so the odd late tick is no proof.
-    assert statistics.quantiles(gaps, n=20)[-1] < 0.05
+    assert max(steps) < 0.05
 
 
-async def _watch_gaps(gaps: list[float]) -> None:
+async def _watch_steps(steps: list[float]) -> None:
+    """Note the processor time of this thread between two ticks, in seconds."""
     while True:
-        before = time.perf_counter()
+        before = time.thread_time()
         await asyncio.sleep(0.001)
-        gaps.append(time.perf_counter() - before)
+        steps.append(time.thread_time() - before)
 
 
 # Starting and stopping
 
 
-async def test_it_starts_within_a_tenth_of_a_second() -> None:
+async def test_it_starts_within_a_tenth_of_a_second_of_processor_time() -> None:
     times: list[float] = []
     for _ in range(7):
-        before = time.perf_counter()
+        before = time.process_time()
         async with SimulatorServer([SimulatedCamera()]):
-            times.append(time.perf_counter() - before)
+            times.append(time.process_time() - before)
     assert statistics.median(times) < 0.1
 
 
