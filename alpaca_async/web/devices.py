@@ -118,6 +118,8 @@ class Companion(ABC, Generic[D]):
         self._changes.notify()
 
     def _update(self, values: Mapping[str, Any], error: Problem | None) -> None:
+        if error is not None and self._status_error is None:
+            logger.warning("%r cannot be read: %s", self._device, error.detail)
         if (values, error) != (self._values, self._status_error):
             self._values, self._status_error = values, error
             self._changes.notify()
@@ -213,7 +215,8 @@ class SafetyMonitor(Companion[AsyncSafetyMonitor]):
     unknown: ClassVar[Mapping[str, Any]] = {"safe": False}
 
     async def _read_state(self) -> dict[str, Any]:
-        return {"safe": await self._device.is_safe()}
+        # Not `is_safe`: it takes errors for unsafe, but they have to end in a new connection.
+        return {"safe": await self._device.get_is_safe()}
 
 
 class Rig:

@@ -144,3 +144,22 @@ async def test_the_number_of_devices_is_limited(monkeypatch: pytest.MonkeyPatch)
             await until(lambda: rig.devices)
             await asyncio.sleep(0)
             assert len(rig.devices) == 1
+
+
+async def test_a_monitor_whose_server_restarts_is_connected_again_and_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with SimulatorServer([]) as server:
+        address, port = server.address, server.port
+    async with running(address, Pace(interval=0.01, retry=0.01)) as rig:
+        async with SimulatorServer([SimulatedSafetyMonitor()], port=port):
+            await until(lambda: rig.devices and rig.devices[0].view().safe)
+        (monitor,) = rig.devices
+        await until(lambda: monitor.view().status_error)
+        assert monitor.view().safe is False
+        await asyncio.sleep(0.1)  # several attempts
+        (warning,) = (each for each in caplog.records if each.levelname == "WARNING")
+        assert address in warning.getMessage()
+        async with SimulatorServer([SimulatedSafetyMonitor()], port=port):
+            await until(lambda: monitor.view().safe)
+            assert monitor.view().status_error is None
