@@ -34,6 +34,8 @@ _MAX_DEVICES: Final = 32
 
 D = TypeVar("D", bound=AsyncDevice)
 
+C = TypeVar("C", bound="Companion[Any]")
+
 logger = logging.getLogger("alpaca_async")
 
 
@@ -90,6 +92,10 @@ class Companion(ABC, Generic[D]):
                 self._update({**facts, **self.unknown}, problem_of(error))
             await asyncio.sleep(pace.retry)
 
+    def keywords(self) -> Mapping[str, Any]:
+        """Return what the FITS header of a frame tells of the device, as far as it is known."""
+        return {}
+
     async def start(self, command: Command) -> None:
         """Begin a movement, after the end of the last one, which is halted."""
         movement = self._movement(command)
@@ -109,6 +115,7 @@ class Companion(ABC, Generic[D]):
     async def _carry_out(self, movement: Movement) -> None:
         try:
             await movement()
+            self._update({**self._values, **await self._read_state()}, self._status_error)
         except AlpacaError as error:
             self._error = problem_of(error)
 
@@ -150,6 +157,14 @@ class FilterWheel(Companion[AsyncFilterWheel]):
         """Move to a filter and wait for it, unless it is in place already."""
         if await self._device.get_position() != position:
             await self._device.move_to(position)
+        self._update({**self._values, "position": position}, self._status_error)
+
+    def keywords(self) -> Mapping[str, Any]:
+        """Return the name of the filter, unless the wheel moves."""
+        filters, position = self._values.get("filters", ()), self._values.get("position", -1)
+        if self._task is not None or not 0 <= position < len(filters):
+            return {}
+        return {"FILTER": filters[position]}
 
     async def _read_facts(self) -> dict[str, Any]:
         return {"filters": await self.get_filters()}
@@ -167,6 +182,12 @@ class Focuser(Companion[AsyncFocuser]):
     """A focuser; one that does not know its position is shown without it."""
 
     kind = "focuser"
+
+    def keywords(self) -> Mapping[str, Any]:
+        """Return the position, unless the focuser moves."""
+        if self._task is not None or "position" not in self._values:
+            return {}
+        return {"FOCUSPOS": self._values["position"]}
 
     async def _read_facts(self) -> dict[str, Any]:
         absolute = await self._device.get_absolute()
@@ -229,13 +250,23 @@ class Rig:
         self._pace = pace
 
     def wheel_for(self, server: str, device_number: int) -> FilterWheel | None:
-        """Return the filter wheel that belongs to a camera; None if its server has none.
+        """Return the filter wheel that belongs to a camera; None if its server has none."""
+        return self._nearest(FilterWheel, server, device_number)
 
-        It is the one with the camera's device number, else the first of the server.
-        """
-        wheels = [each for each in self.devices if isinstance(each, FilterWheel)]
-        nearby = [wheel for wheel in wheels if wheel.place[0] == server]
-        same = (wheel for wheel in nearby if wheel.place[1] == device_number)
+    def keywords_for(self, server: str, device_number: int) -> dict[str, Any]:
+        """Return filter and focus for the FITS header of a camera's frame, as far as known."""
+        nearest = (self._nearest(kind, server, device_number) for kind in (FilterWheel, Focuser))
+        keywords: dict[str, Any] = {}
+        for device in nearest:
+            if device is not None:
+                keywords |= device.keywords()
+        return keywords
+
+    def _nearest(self, kind: type[C], server: str, device_number: int) -> C | None:
+        """Return the device with the camera's number, else the first of its server."""
+        devices = [each for each in self.devices if isinstance(each, kind)]
+        nearby = [each for each in devices if each.place[0] == server]
+        same = (each for each in nearby if each.place[1] == device_number)
         return next(same, nearby[0] if nearby else None)
 
     async def run(self, server: str) -> None:

@@ -163,3 +163,30 @@ async def test_a_monitor_whose_server_restarts_is_connected_again_and_told_of_on
         async with SimulatorServer([SimulatedSafetyMonitor()], port=port):
             await until(lambda: monitor.view().safe)
             assert monitor.view().status_error is None
+
+
+async def test_filter_and_focus_are_keywords_when_they_are_in_place() -> None:
+    rest = [SimulatedFilterWheel(speed_up=50), SimulatedFocuser(speed_up=50)]
+    seldom = Pace(interval=60)  # the state is read again after a movement
+    async with SimulatorServer(rest) as server, running(server.address, seldom) as rig:
+        camera = f"http://{server.address}", 0
+        await until(lambda: len(rig.keywords_for(*camera)) == 2)
+        wheel, focuser = rig.devices
+        await wheel.start(Command(action="move", position=1))
+        assert "FILTER" not in rig.keywords_for(*camera)
+        await settled(wheel)
+        await focuser.start(Command(action="move", position=4900))
+        await settled(focuser)
+        assert rig.keywords_for(*camera) == {"FILTER": "R", "FOCUSPOS": 4900}
+        assert rig.keywords_for("http://127.0.0.1:1", 0) == {}
+
+
+async def test_a_device_that_does_not_answer_gives_no_keywords() -> None:
+    async with SimulatorServer([]) as server:
+        address, port = server.address, server.port
+    camera = f"http://{address}", 0
+    async with running(address, Pace(interval=0.01, retry=0.01)) as rig:
+        async with SimulatorServer([SimulatedFilterWheel()], port=port):
+            await until(lambda: rig.keywords_for(*camera) == {"FILTER": "L"})
+        await until(lambda: rig.devices[0].view().status_error)
+        assert rig.keywords_for(*camera) == {}
