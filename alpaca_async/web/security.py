@@ -10,8 +10,10 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from . import refusal_page
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 
     Message: TypeAlias = MutableMapping[str, Any]
     Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -38,7 +40,7 @@ _FOREIGN_ORIGIN: Final = Refusal(
 )
 _NO_TOKEN: Final = Refusal(
     HTTPStatus.UNAUTHORIZED,
-    "Open the address that was printed when the server started: it contains the token.",
+    "Open the address that alpaca-async web printed: it contains the token.",
 )
 
 
@@ -110,20 +112,25 @@ class AccessControl:
     async def _set_cookie(self, scope: Message, send: Send, location: str) -> None:
         cookie = f"{_cookie_name(scope)}={self._token}; Path=/; HttpOnly; SameSite=Strict"
         headers = {"Location": location, "Set-Cookie": cookie, "Referrer-Policy": "no-referrer"}
-        await _answer(send, HTTPStatus.SEE_OTHER, "", headers)
+        await _answer(send, HTTPStatus.SEE_OTHER, "", "text/plain", headers)
 
 
 async def _refuse(scope: Message, send: Send, refusal: Refusal) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+    elif "text/html" in (_header(scope, b"accept") or ""):
+        page = refusal_page.page_for(refusal.reason)
+        await _answer(send, refusal.status, page, "text/html", refusal_page.HEADERS)
     else:
-        await _answer(send, refusal.status, refusal.reason, {})
+        await _answer(send, refusal.status, refusal.reason, "text/plain", {})
 
 
-async def _answer(send: Send, status: HTTPStatus, text: str, headers: dict[str, str]) -> None:
+async def _answer(
+    send: Send, status: HTTPStatus, text: str, media_type: str, headers: Mapping[str, str]
+) -> None:
     body = text.encode()
     all_headers = {
-        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Type": f"{media_type}; charset=utf-8",
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
         **headers,

@@ -99,6 +99,18 @@ async def test_a_token_is_needed_once() -> None:
             assert answer.status_code == status
 
 
+async def test_a_browser_without_the_token_gets_a_page_and_a_program_text() -> None:
+    advice = "Open the address that alpaca-async web printed"
+    async with client("secret") as http:
+        page = await http.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+        assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert page.text.startswith("<!doctype html>")
+        assert advice in page.text
+        text = await http.get("/")
+        assert text.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert text.text.startswith(advice)
+
+
 async def test_a_foreign_page_is_refused_although_the_browser_has_the_token() -> None:
     async with client("secret") as http:
         await http.get("/", params={"token": "secret"})
