@@ -23,10 +23,11 @@ from rich.text import Text
 from alpaca_async._address import host_and_port
 from alpaca_async._discovery.finding import find_cameras
 from alpaca_async._discovery.interfaces import own_address
+from alpaca_async._errors import TransportError
 from alpaca_async._group.member import CameraAddress
 
 from ._access import Access, Pins, User
-from ._console import print_line, report_errors
+from ._console import print_line, print_note, report_errors
 from ._extras import SIMULATOR, extras_for, require
 from ._files import make_folder
 from ._server import SIMULATED_SKY, check_address
@@ -152,9 +153,15 @@ async def _list_cameras(
 
 
 async def _cameras_of(client: AlpacaClient, address: str) -> list[CameraAddress]:
+    """Return the cameras of a server; the first one, unseen, if the server does not answer yet."""
+    try:
+        devices = await client.get_configured_devices(address)
+    except TransportError as error:
+        print_note(f"{error}; the page connects camera 0 as soon as the server answers")
+        return [CameraAddress(address, 0)]
     cameras = [
         CameraAddress(address, device.device_number)
-        for device in await client.get_configured_devices(address)
+        for device in devices
         if device.device_type.lower() == "camera"
     ]
     if not cameras:

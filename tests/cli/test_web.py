@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from alpaca_async import find_cameras
 from alpaca_async.cli import _web
-from alpaca_async.testing import SimulatedFocuser, SimulatorServer, run_in_thread
+from alpaca_async.testing import SimulatedCamera, SimulatedFocuser, SimulatorServer, run_in_thread
 
 from .conftest import started
 
@@ -89,19 +90,38 @@ def test_the_browser_is_opened_where_there_is_one(
     assert opened[0] in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["host:port"], 2, "host:port"),
-        (["127.0.0.1:1"], 1, "connection refused"),
-    ],
-)
-def test_errors_are_one_line(
-    run: Run, tmp_path: Path, arguments: list[str], code: int, message: str
-) -> None:
-    result = run("web", *arguments, "--no-open", "-o", tmp_path)
-    assert result.exit_code == code
-    assert message in result.stderr
+def test_an_error_is_one_line(run: Run, tmp_path: Path) -> None:
+    result = run("web", "host:port", "--no-open", "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "host:port" in result.stderr
+
+
+def test_a_server_that_is_off_is_shown_and_connected_to_later(tmp_path: Path, address: str) -> None:
+    with run_in_thread(SimulatorServer([])) as server:
+        absent, port = server.address, server.port
+    command = ("web", address, absent, "--port", 0, "--no-open", "-o", tmp_path)
+    with started(*command) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.match(r"2 cameras at (\S+);", line)
+        assert found, line
+        await_second(found[1], answers=False)
+        with run_in_thread(SimulatorServer([SimulatedCamera()], port=port)):
+            await_second(found[1], answers=True)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert "connection refused; the page connects camera 0 as soon as" in errors
+
+
+def await_second(url: str, *, answers: bool) -> None:
+    """Wait until the page knows whether its second camera answers."""
+    with httpx.stream("GET", f"{url}api/events", timeout=20) as events:
+        for line in events.iter_lines():
+            if line.startswith("data: "):
+                camera = json.loads(line.removeprefix("data: "))["cameras"][1]
+                if (camera["status_error"] is None, camera["status"] is not None) == (answers,) * 2:
+                    return
+    raise AssertionError("the page has ended")
 
 
 def test_a_port_in_use_is_told(run: Run, tmp_path: Path, address: str) -> None:
