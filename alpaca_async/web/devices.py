@@ -14,9 +14,9 @@ from alpaca_async._accessories.focuser import AsyncFocuser
 from alpaca_async._accessories.safety_monitor import AsyncSafetyMonitor
 from alpaca_async._device.device import AsyncDevice
 from alpaca_async._errors import AlpacaError, NotImplementedException
-from alpaca_async._tasks import wait_for_end
 
 from .models import DeviceView, problem_of
+from .operation import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -57,8 +57,7 @@ class Companion(ABC, Generic[D]):
         self._changes = changes
         self._values: Mapping[str, Any] = self.unknown
         self._status_error: Problem | None = None
-        self._error: Problem | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._operation = Operation(changes)
 
     @property
     def place(self) -> tuple[str, int]:
@@ -72,9 +71,9 @@ class Companion(ABC, Generic[D]):
             server=self._device.server,
             kind=self.kind,
             name=self._name,
-            busy=self._task is not None,
+            busy=self._operation.running,
             status_error=self._status_error,
-            error=self._error,
+            error=self._operation.error,
             **self._values,
         )
 
@@ -99,30 +98,17 @@ class Companion(ABC, Generic[D]):
     async def start(self, command: Command) -> None:
         """Begin a movement, after the end of the last one, which is halted."""
         movement = self._movement(command)
-        while self._task is not None:  # again, if another browser was faster
-            await self.close()
-        self._error = None
-        self._task = asyncio.create_task(self._carry_out(movement))
-        self._task.add_done_callback(self._end)
-        self._changes.notify()
+
+        async def move() -> None:
+            await movement()
+            state = await self._read_state()
+            self._update({**self._values, **state}, self._status_error)
+
+        await self._operation.start(move)
 
     async def close(self) -> None:
         """Halt the movement, if there is one, and wait until that is done."""
-        if self._task is not None:
-            self._task.cancel()
-            await wait_for_end(self._task)
-
-    async def _carry_out(self, movement: Movement) -> None:
-        try:
-            await movement()
-            self._update({**self._values, **await self._read_state()}, self._status_error)
-        except AlpacaError as error:
-            self._error = problem_of(error)
-
-    def _end(self, _: asyncio.Task[None]) -> None:
-        """Forget the movement; as a callback, since a task may be cancelled before it runs."""
-        self._task = None
-        self._changes.notify()
+        await self._operation.close()
 
     def _update(self, values: Mapping[str, Any], error: Problem | None) -> None:
         if error is not None and self._status_error is None:
@@ -162,7 +148,7 @@ class FilterWheel(Companion[AsyncFilterWheel]):
     def keywords(self) -> Mapping[str, Any]:
         """Return the name of the filter, unless the wheel moves."""
         filters, position = self._values.get("filters", ()), self._values.get("position", -1)
-        if self._task is not None or not 0 <= position < len(filters):
+        if self._operation.running or not 0 <= position < len(filters):
             return {}
         return {"FILTER": filters[position]}
 
@@ -185,7 +171,7 @@ class Focuser(Companion[AsyncFocuser]):
 
     def keywords(self) -> Mapping[str, Any]:
         """Return the position, unless the focuser moves."""
-        if self._task is not None or "position" not in self._values:
+        if self._operation.running or "position" not in self._values:
             return {}
         return {"FOCUSPOS": self._values["position"]}
 

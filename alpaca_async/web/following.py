@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from alpaca_async._errors import AlpacaError
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from alpaca_async._facts import CameraInfo, CameraStatus
 
     from .changes import Changes
+    from .cooling import Cooler
     from .models import Pace, Problem
 
 
 class Follower:
     """Reads the status of one camera, for all browsers, and remembers what it was."""
 
-    def __init__(self, camera: AsyncCamera, changes: Changes, pace: Pace) -> None:
+    def __init__(self, camera: AsyncCamera, cooler: Cooler, changes: Changes, pace: Pace) -> None:
         self.info: CameraInfo | None = None
         self.status: CameraStatus | None = None
         self.identified = asyncio.Event()
@@ -31,6 +33,7 @@ class Follower:
         """Why the status cannot be read."""
         self.history = History()
         self._camera = camera
+        self._cooler = cooler
         self._changes = changes
         self._pace = pace
         self._time = time.monotonic()
@@ -56,6 +59,7 @@ class Follower:
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
                         self._update(status)
+                        await self._add_to_history(status)
                         if status.camera_state is None:
                             break  # not connected any more: connect again
             except AlpacaError as error:
@@ -67,5 +71,10 @@ class Follower:
         now = time.monotonic()
         self._gap = 0.0 if self.error else now - self._time
         self.status, self._time, self.error = status, now, None
-        self.history.add(status)
         self._changes.notify()
+
+    async def _add_to_history(self, status: CameraStatus) -> None:
+        now = datetime.now(UTC)
+        if self.history.is_due(now):
+            await self._cooler.read_set_point()
+            self.history.add(status, self._cooler.set_point, now)

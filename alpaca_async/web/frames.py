@@ -45,6 +45,8 @@ class FrameStore:
     def __init__(self, folder: Path, prefix: str, changes: Changes) -> None:
         self.error: Problem | None = None
         """Why a frame cannot be saved now."""
+        self.saved_elsewhere: str | None = None
+        """The file of the last frame, if it had to be saved in another folder."""
         self._folder = folder
         self._prefix = prefix
         self._changes = changes
@@ -76,7 +78,7 @@ class FrameStore:
     async def keep(self, image: Image, giving_up: asyncio.Event) -> None:
         """Save a frame; try again until that succeeds, or until `giving_up` is set.
 
-        Then the frame is saved in the folder for temporary files, which `error` tells.
+        Then the frame is saved in the folder for temporary files: see `saved_elsewhere`.
         """
         while True:
             try:
@@ -89,6 +91,7 @@ class FrameStore:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(giving_up.wait(), _RETRY)
             else:
+                self.saved_elsewhere = None
                 self._tell(None)
                 return
 
@@ -97,9 +100,9 @@ class FrameStore:
         folder = Path(await to_thread.run_sync(tempfile.mkdtemp, "", "alpaca-async-"))
         saved = await self._save(image, folder)
         self._add(saved)
-        detail = f"{self._folder} cannot be written; a frame was saved as {saved.fits}"
-        logger.warning("%s", detail)
-        self._tell(Problem(status=507, detail=detail))
+        logger.warning("%s cannot be written; a frame was saved as %s", self._folder, saved.fits)
+        self.saved_elsewhere = str(saved.fits)
+        self._tell(None)
 
     def _add(self, saved: SavedFrame) -> None:
         self._latest = [saved, *self._latest][:MAX_FRAMES]

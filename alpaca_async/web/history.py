@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from .models import Sample
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from alpaca_async._facts import CameraStatus
 
 MAX_SAMPLES: Final = 720
@@ -29,11 +31,12 @@ class History:
         """All samples, the oldest first."""
         return list(self._samples)
 
-    def add(self, status: CameraStatus, now: datetime | None = None) -> None:
-        """Add what `status` reports, unless the last sample is too recent."""
-        time = now or datetime.now(UTC)
-        if self._samples and time - self._samples[-1].time < self._interval:
-            return
+    def is_due(self, time: datetime) -> bool:
+        """Whether the last sample is old enough for another one."""
+        return not self._samples or time - self._samples[-1].time >= self._interval
+
+    def add(self, status: CameraStatus, set_point: float | None, time: datetime) -> None:
+        """Add a sample."""
         if len(self._samples) >= MAX_SAMPLES:
             del self._samples[1::2]
             self._interval *= 2
@@ -42,5 +45,6 @@ class History:
                 time=time,
                 ccd_temperature=status.ccd_temperature,
                 cooler_power=status.cooler_power,
+                set_point=set_point,
             )
         )

@@ -5,7 +5,7 @@ evaluates the annotations.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -16,6 +16,7 @@ from alpaca_async._facts import CameraInfo, CameraStatus
 from alpaca_async._http_status import http_status
 from alpaca_async._pixels.statistics import ImageStatistics
 from alpaca_async._progress import Progress
+from alpaca_async._workflows.cooling import CoolingPace, CoolingProgress
 
 _INSUFFICIENT_STORAGE: Final = 507
 
@@ -31,6 +32,8 @@ class Pace:
     """After an error."""
     late_after: float = 3.0
     """Without a status for this long, the page warns."""
+    cooling: CoolingPace = field(default_factory=CoolingPace)
+    """When a temperature counts as reached."""
 
 
 class Step(BaseModel):
@@ -103,6 +106,8 @@ class Sample(BaseModel):
     time: datetime
     ccd_temperature: float | None
     cooler_power: float | None
+    set_point: float | None
+    """°C; None while the cooler is off."""
 
 
 class Problem(BaseModel):
@@ -118,6 +123,27 @@ class Failure(Problem):
 
     frame: FrameNumber | None
     """None before the first frame."""
+
+
+class CoolingOrder(BaseModel):
+    """What the cooler of a camera should do."""
+
+    set_point: Annotated[float, Field(ge=-273.15, le=100, allow_inf_nan=False)] | None
+    """°C; None warms up to the temperature of the surroundings, and turns the cooler off."""
+    rate: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
+    """Degrees per minute; None changes the set point at once."""
+
+
+class CoolingView(BaseModel):
+    """The state of the cooler of a camera."""
+
+    order: CoolingOrder | None
+    """What it does, whoever asked for it."""
+    progress: CoolingProgress | None
+    set_point: float | None
+    """The last known one, in °C; None while the cooler is off."""
+    error: Problem | None
+    """Why the last order failed."""
 
 
 class Command(BaseModel):
@@ -179,6 +205,9 @@ class View(BaseModel):
     """Why a frame of this or the last order failed, or how that order ended; None if it has all."""
     storage_error: Problem | None
     """Why a frame cannot be saved now; it stays in memory."""
+    saved_elsewhere: str | None
+    """The file of the last frame, if it had to be saved in another folder."""
+    cooling: CoolingView
     frames: list[Frame]
     """The latest frames, newest first."""
 
@@ -188,6 +217,8 @@ class State(BaseModel):
 
     cameras: list[View]
     devices: list[DeviceView]
+    folder: str
+    """Where the frames are saved."""
 
 
 def problem_of(error: Exception) -> Problem:

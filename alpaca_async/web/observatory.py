@@ -38,6 +38,7 @@ class Observatory:
         self, client: AlpacaClient, cameras: Iterable[CameraAddress], folder: Path, pace: Pace
     ) -> None:
         self.open = True
+        self._folder = folder
         self.changes = Changes()
         self.listeners = Limit(MAX_LISTENERS, "open pages")
         self.transfers = Limit(MAX_TRANSFERS, "downloads")
@@ -58,6 +59,7 @@ class Observatory:
         return State(
             cameras=[station.view() for station in self.stations],
             devices=[device.view() for device in self.rig.devices],
+            folder=str(self._folder),
         )
 
     def find_frame(self, name: str) -> SavedFrame | None:
@@ -66,10 +68,11 @@ class Observatory:
         return next((saved for saved in found if saved), None)
 
     async def close(self) -> None:
-        """Abort all exposures and movements, and end the event streams."""
+        """Abort all exposures, ramps and movements, and end the event streams."""
         self.open = False
         exposures = [station.exposer.close() for station in self.stations]
-        await together([*exposures, *(device.close() for device in self.rig.devices)])
+        ramps = [station.cooler.close() for station in self.stations]
+        await together([*exposures, *ramps, *(device.close() for device in self.rig.devices)])
         self.changes.notify()
 
 

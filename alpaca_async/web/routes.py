@@ -18,7 +18,7 @@ from alpaca_async._camera import AlpacaClient
 from alpaca_async._group.member import CameraAddress
 
 from .devices import Companion
-from .models import Command, FrameHistogram, Order, Pace, Sample, State
+from .models import Command, CoolingOrder, FrameHistogram, Order, Pace, Sample, State
 from .observatory import Observatory, running
 from .page_files import add_page
 from .reporting import ReportingRoute
@@ -114,9 +114,22 @@ async def abort(station: TheStation) -> None:
     await station.exposer.abort()
 
 
+@api.post("/cameras/{number}/cooling", status_code=202)
+async def cool(order: CoolingOrder, station: TheStation) -> CoolingOrder:
+    """Begin to cool down or to warm up; the events tell how it goes on. Ends a ramp that runs."""
+    await station.cooler.start(order)
+    return order
+
+
+@api.delete("/cameras/{number}/cooling", status_code=204)
+async def hold(station: TheStation) -> None:
+    """End the ramp in progress, whoever started it; the cooler then holds the temperature."""
+    await station.cooler.close()
+
+
 @api.get("/cameras/{number}/history")
 async def history(station: TheStation) -> list[Sample]:
-    """Return temperature and cooler power since the start, in equal steps."""
+    """Return temperature, cooler power and set point since the start, in equal steps."""
     return station.follower.history.samples
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .cooling import Cooler
 from .exposing import Exposer
 from .following import Follower
 from .frames import FrameStore
@@ -32,7 +33,8 @@ class Station:
         pace: Pace,
         rig: Rig,
     ) -> None:
-        self.follower = Follower(camera, changes, pace)
+        self.cooler = Cooler(camera, changes, pace.cooling)
+        self.follower = Follower(camera, self.cooler, changes, pace)
         self.store = FrameStore(folder, f"camera{number}", changes)
         self._find_wheel = partial(rig.wheel_for, camera.server, camera.device_number)
         self.exposer = Exposer(camera, self.store, changes, self._find_wheel)
@@ -70,5 +72,7 @@ class Station:
             progress=exposer.progress,
             exposure_error=exposer.error,
             storage_error=self.store.error,
+            saved_elsewhere=self.store.saved_elsewhere,
             frames=self.store.frames,
+            cooling=self.cooler.view(),
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest_asyncio
 
-from alpaca_async import AlpacaClient, CameraAddress, CameraStates, Timeouts
+from alpaca_async import AlpacaClient, CameraAddress, CameraStates, CoolingPace, Timeouts
 from alpaca_async.testing import (
     SimulatedCamera,
     SimulatedCoverCalibrator,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-PACE = Pace(interval=0.1, retry=0.1, late_after=0.3)
+COOLING = CoolingPace(interval=0.05, settled=0.2, stalled=5)
+PACE = Pace(interval=0.1, retry=0.1, late_after=0.3, cooling=COOLING)
 
 
 @dataclass
@@ -178,7 +179,15 @@ class Slow(SimulatedCamera):
 
 def small_camera(name: str = "Imager") -> Slow:
     """Return a camera that is fast as long as it is not told otherwise."""
-    return Slow(name=name, width=64, height=48, readout_time=0.0, connect_time=0.0)
+    return Slow(
+        name=name,
+        width=64,
+        height=48,
+        readout_time=0.0,
+        connect_time=0.0,
+        cooling_rate=20.0,
+        settling_time=0.1,
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

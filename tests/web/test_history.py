@@ -15,7 +15,8 @@ def test_a_long_night_is_kept_whole_with_less_resolution() -> None:
     history = History()
     for second in range(14 * 3600):
         status = CameraStatus(ccd_temperature=float(second), cooler_power=50.0)
-        history.add(status, START + timedelta(seconds=second))
+        if history.is_due(time := START + timedelta(seconds=second)):
+            history.add(status, -10.0, time)
     samples = history.samples
     assert MAX_SAMPLES / 2 < len(samples) <= MAX_SAMPLES
     assert samples[0].ccd_temperature == 0

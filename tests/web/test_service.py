@@ -366,8 +366,11 @@ async def test_an_abort_rescues_a_frame_that_cannot_be_saved(
         await site.until(lambda view: view["storage_error"])
         assert (await site.abort()).status_code == 204
         view = await site.view()
-        assert f"saved as {tmp_path}/alpaca-async-" in view["storage_error"]["detail"]
+        assert view["storage_error"] is None
+        assert view["saved_elsewhere"].startswith(f"{tmp_path}/alpaca-async-")
         assert (await site.http.get(f"/{view['frames'][0]['fits']}")).status_code == 200
+        (tmp_path / "away").rename(folder)
+        assert (await site.expose())["saved_elsewhere"] is None
 
 
 async def test_an_abort_does_not_lose_the_frame_that_is_being_saved(
