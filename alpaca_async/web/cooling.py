@@ -68,9 +68,7 @@ class Cooler:
         """Read the set point; another program may have changed it."""
         try:
             self.set_point = await self._read_set_point()
-        except (
-            AlpacaError
-        ) as error:  # the status shows what is wrong, if the camera does not answer
+        except AlpacaError as error:  # a camera that does not answer is told of with its status
             logger.info("the set point is unknown: %s", error)
             self.set_point = None
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from alpaca_async._errors import AlpacaError, ExposureAborted
+from alpaca_async._errors import (
+    AlpacaError,
+    ExposureAborted,
+    InvalidOperationException,
+    NotConnectedException,
+)
 from alpaca_async._tasks import finish, wait_for_end
+from alpaca_async._workflows.idle import BUSY
 
 from .models import Failure, Problem, problem_of
 from .sequence import OrderedFrames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._image import Image
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
     from .changes import Changes
     from .devices import FilterWheel
     from .frames import FrameStore
-    from .models import FrameNumber, Order
+    from .models import FailureKind, FrameNumber, Order
 
 _ABORTED: Final = Problem(status=409, detail="The exposure was aborted.")
 
@@ -46,6 +52,7 @@ class Exposer:
         store: FrameStore,
         changes: Changes,
         find_wheel: Callable[[], FilterWheel | None],
+        read_keywords: Callable[[], Mapping[str, Any]],
     ) -> None:
         self.order: Order | None = None
         self.current: FrameNumber | None = None
@@ -59,6 +66,7 @@ class Exposer:
         self._store = store
         self._changes = changes
         self._find_wheel = find_wheel
+        self._read_keywords = read_keywords
         self._task: asyncio.Task[None] | None = None
         self._aborting = asyncio.Event()
 
@@ -92,20 +100,22 @@ class Exposer:
         try:
             await self._expose_all(order)
         except Exception as error:
-            self._fail(problem_of(error))
+            self._fail(problem_of(error), await self._kind_of(error))
             logger.info("%r: the order ends: %s", self._camera, error, exc_info=True)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """Forget the order; as a callback, since a task may be cancelled before it runs."""
         if task.cancelled():
-            self._fail(_ABORTED)
+            self._fail(_ABORTED, "aborted")
         self.order = self.current = self.progress = self._task = None
         self._changes.notify()
 
     async def _expose_all(self, order: Order) -> None:
         """Expose the frames, and leave out those that fail; raise if two in a row do."""
         await self._store.check()
-        frames = OrderedFrames(order, self._camera, self._find_wheel(), self._begin)
+        frames = OrderedFrames(
+            order, self._camera, self._find_wheel(), self._begin, self._read_keywords
+        )
         requests = await frames.requests()
         saved_at_failure = -1
         while True:
@@ -117,7 +127,7 @@ class Exposer:
                 if self.saved == saved_at_failure:
                     raise
                 saved_at_failure = self.saved
-                self._fail(problem_of(error))
+                self._fail(problem_of(error), await self._kind_of(error))
                 logger.warning("%r: a frame is left out: %s", self._camera, error)
             else:
                 return
@@ -141,6 +151,24 @@ class Exposer:
         self.progress = progress
         self._changes.notify()
 
-    def _fail(self, problem: Problem) -> None:
-        self.error = Failure(**problem.model_dump(), frame=self.current)
+    async def _kind_of(self, error: Exception) -> FailureKind:
+        match error:
+            case ExposureAborted():
+                return "aborted"
+            case NotConnectedException() if self.progress is not None:
+                return "lost"
+            case InvalidOperationException() if await self._is_busy():
+                return "busy"
+            case _:
+                return "failed"
+
+    async def _is_busy(self) -> bool:
+        """Whether the camera, which has refused a frame, exposes for another program."""
+        try:
+            return await self._camera.get_camera_state() in BUSY
+        except AlpacaError:
+            return False
+
+    def _fail(self, problem: Problem, kind: FailureKind) -> None:
+        self.error = Failure(**problem.model_dump(), kind=kind, frame=self.current)
         self._changes.notify()

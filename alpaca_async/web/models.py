@@ -7,7 +7,7 @@ evaluates the annotations.
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +20,7 @@ from alpaca_async._workflows.cooling import CoolingPace, CoolingProgress
 
 _INSUFFICIENT_STORAGE: Final = 507
 
+FailureKind: TypeAlias = Literal["failed", "aborted", "busy", "lost"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -85,7 +86,7 @@ class Frame(BaseModel):
     duration: Finite
     light: bool
     filter: str | None
-    """The filter that the step asked for."""
+    """The filter in place, if it was known."""
     started: datetime
     ccd_temperature: Finite | None
     statistics: Statistics | None
@@ -119,8 +120,13 @@ class Problem(BaseModel):
 
 
 class Failure(Problem):
-    """Why a frame failed, or how an order ended."""
+    """Why a frame failed, or how an order ended.
 
+    `busy` if another program exposes with the camera, `lost` if the camera was disconnected or
+    restarted during the exposure.
+    """
+
+    kind: FailureKind
     frame: FrameNumber | None
     """None before the first frame."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alpaca_async._device.exposure_log import check_limits
 from alpaca_async._workflows.sequence import ExposureRequest
@@ -11,7 +11,7 @@ from alpaca_async._workflows.sequence import ExposureRequest
 from .models import FrameNumber
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._facts import CameraInfo
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class OrderedFrames:
-    """The frames of an order. `begin` is called before each, with its number."""
+    """The frames of an order.
+
+    `begin` is called before each, with its number. `read_keywords` returns what is known of the
+    rig for the FITS header when the exposure starts.
+    """
 
     def __init__(
         self,
@@ -29,11 +33,13 @@ class OrderedFrames:
         camera: AsyncCamera,
         wheel: FilterWheel | None,
         begin: Callable[[FrameNumber], None],
+        read_keywords: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._steps = order.steps
         self._camera = camera
         self._wheel = wheel
         self._begin = begin
+        self._read_keywords = read_keywords
         self._binned_for: Step | None = None
 
     async def requests(self) -> Iterator[ExposureRequest]:
@@ -57,18 +63,22 @@ class OrderedFrames:
 
     def _requests(self, filters: Sequence[str]) -> Iterator[ExposureRequest]:
         for number, step in enumerate(self._steps):
-            header = {} if step.filter is None else {"FILTER": filters[step.filter]}
+            chosen = {} if step.filter is None else {"FILTER": filters[step.filter]}
             for frame in range(step.count):
-                prepare = partial(self._prepare, step, FrameNumber(step=number, frame=frame))
+                header: dict[str, Any] = dict(chosen)
+                which = FrameNumber(step=number, frame=frame)
+                prepare = partial(self._prepare, step, which, header)
                 yield ExposureRequest(step.duration, step.light, prepare, header)
 
-    async def _prepare(self, step: Step, number: FrameNumber) -> None:
+    async def _prepare(self, step: Step, number: FrameNumber, header: dict[str, Any]) -> None:
+        """Prepare the camera and the wheel; add to `header`, which is read afterwards."""
         self._begin(number)
         if self._binned_for is not step:
             await self._camera.reset_frame(step.binning, step.binning)
             self._binned_for = step
         if self._wheel is not None and step.filter is not None:
             await self._wheel.select(step.filter)
+        header.update({**self._read_keywords(), **header})
 
 
 def _check(step: Step, info: CameraInfo, filters: Sequence[str]) -> None:

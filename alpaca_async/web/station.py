@@ -36,8 +36,10 @@ class Station:
         self.cooler = Cooler(camera, changes, pace.cooling)
         self.follower = Follower(camera, self.cooler, changes, pace)
         self.store = FrameStore(folder, f"camera{number}", changes)
-        self._find_wheel = partial(rig.wheel_for, camera.server, camera.device_number)
-        self.exposer = Exposer(camera, self.store, changes, self._find_wheel)
+        at = camera.server, camera.device_number
+        self._find_wheel = partial(rig.wheel_for, *at)
+        read_keywords = partial(rig.keywords_for, *at)
+        self.exposer = Exposer(camera, self.store, changes, self._find_wheel, read_keywords)
         self._number = number
         self._camera = camera
 

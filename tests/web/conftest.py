@@ -90,7 +90,7 @@ class Site:
         """Wait until the device of a kind has done what it should."""
         await self.known(kind, "busy", wanted=False)
 
-    async def known(self, kind: str, name: str, *, wanted: bool) -> None:
+    async def known(self, kind: str, name: str, *, wanted: bool | None) -> None:
         """Wait until the page is told of a value of the device of a kind."""
         async with asyncio.timeout(10), self.http.stream("GET", "/api/events") as response:
             async for line in response.aiter_lines():

@@ -41,7 +41,7 @@ async def test_the_steps_are_taken_one_after_another(site: Site) -> None:
     assert taken == [
         (0.01, True, 64, "Ha"),
         (0.01, True, 64, "Ha"),
-        (0.02, False, 32, None),
+        (0.02, False, 32, "Ha"),
         (0.03, True, 64, "R"),
     ]
     downloaded = await site.http.get(f"/{view['frames'][0]['fits']}")
@@ -106,7 +106,7 @@ async def test_a_camera_without_a_wheel_has_no_filter_steps() -> None:
     async with SimulatorServer([small_camera()]) as server, AlpacaClient() as client:
         camera = client.camera(server.address)
         await camera.connect()
-        frames = OrderedFrames(order, camera, None, lambda _: None)
+        frames = OrderedFrames(order, camera, None, lambda _: None, dict)
         with pytest.raises(ValueError, match="the camera has no filter wheel"):
             await frames.requests()
 

@@ -128,7 +128,8 @@ async def test_a_camera_that_exposes_is_busy(site: Site) -> None:
         {"detail": "This camera is already exposing."},
     )
     assert (await site.abort()).status_code == 204
-    assert (await site.ended())["exposure_error"]["detail"] == "The exposure was aborted."
+    problem = (await site.ended())["exposure_error"]
+    assert (problem["kind"], problem["detail"]) == ("aborted", "The exposure was aborted.")
 
 
 async def test_an_abort_ends_the_exposure(site: Site) -> None:
@@ -152,10 +153,50 @@ async def test_an_abort_right_after_the_order_ends_it(site: Site) -> None:
     await until(lambda: site.camera.state is CameraStates.IDLE)
 
 
+async def test_filter_and_focus_are_in_the_header(site: Site) -> None:
+    await site.until(lambda view: view["wheel"] is not None)
+    await site.command("filterwheel", "move", 4)
+    await site.command("focuser", "move", 5010)
+    await site.settled("filterwheel")
+    await site.settled("focuser")
+    frame = (await site.expose())["frames"][0]
+    assert frame["filter"] == "Ha"
+    downloaded = await site.http.get(f"/{frame['fits']}")
+    header = fits.getheader(io.BytesIO(downloaded.content))
+    assert (header["FILTER"], header["FOCUSPOS"]) == ("Ha", 5010)
+
+
+async def test_a_frame_is_taken_although_the_wheel_does_not_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise ascom_error(0x500, "the wheel is stuck")
+
+    await site.until(lambda view: view["wheel"] is not None)
+    with monkeypatch.context() as patch:
+        patch.setattr(site.wheel, "get_position", fail)
+        await site.known("filterwheel", "position", wanted=None)
+        view = await site.expose()
+        assert (view["exposure_error"], view["frames"][0]["filter"]) == (None, None)
+    await site.known("filterwheel", "status_error", wanted=None)
+
+
+async def test_a_camera_that_is_restarted_in_mid_exposure_loses_its_frame(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.order(30)
+    await site.until(lambda view: view["progress"])
+    monkeypatch.setattr(site.camera, "connect_time", 2.0)
+    site.camera.set_connected(False)
+    problem = (await site.ended())["exposure_error"]
+    assert (problem["status"], problem["kind"]) == (503, "lost")
+
+
 async def test_an_exposure_of_somebody_else_can_be_aborted(site: Site) -> None:
     await site.expose()  # after an abort a refusal would be waited out
     site.camera.start_exposure(30, light=True)
-    assert (await site.expose())["exposure_error"]["status"] == 409
+    problem = (await site.expose())["exposure_error"]
+    assert (problem["status"], problem["kind"]) == (409, "busy")
     assert (await site.abort()).status_code == 204
     assert site.camera.exposure is None
 
