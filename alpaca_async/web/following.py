@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,10 +16,13 @@ from .models import problem_of
 if TYPE_CHECKING:
     from alpaca_async._camera import AsyncCamera
     from alpaca_async._facts import CameraInfo, CameraStatus
+    from alpaca_async._workflows.gain_offset import ValueOptions
 
     from .changes import Changes
     from .cooling import Cooler
     from .models import Pace, Problem
+
+logger = logging.getLogger("alpaca_async")
 
 
 class Follower:
@@ -27,6 +31,8 @@ class Follower:
     def __init__(self, camera: AsyncCamera, cooler: Cooler, changes: Changes, pace: Pace) -> None:
         self.info: CameraInfo | None = None
         self.status: CameraStatus | None = None
+        self.gains: ValueOptions | None = None
+        """None if the camera has no gain, or it is not known yet."""
         self.identified = asyncio.Event()
         """Set when `info` is known."""
         self.error: Problem | None = None
@@ -55,6 +61,7 @@ class Follower:
             try:
                 await self._camera.connect()
                 self.info = await self._camera.get_info()
+                self.gains = await self._read_gains()
                 self.identified.set()
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
@@ -66,6 +73,13 @@ class Follower:
                 self.error = problem_of(error)
                 self._changes.notify()
             await asyncio.sleep(self._pace.retry)
+
+    async def _read_gains(self) -> ValueOptions | None:
+        try:
+            return await self._camera.get_gain_options()
+        except AlpacaError as error:  # a fault of the gain should not hide the camera
+            logger.info("%r: the possible gains are unknown: %s", self._camera, error)
+            return None
 
     def _update(self, status: CameraStatus) -> None:
         now = time.monotonic()

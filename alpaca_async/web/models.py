@@ -17,6 +17,7 @@ from alpaca_async._http_status import http_status
 from alpaca_async._pixels.statistics import ImageStatistics
 from alpaca_async._progress import Progress
 from alpaca_async._workflows.cooling import CoolingPace, CoolingProgress
+from alpaca_async._workflows.gain_offset import ValueOptions
 
 _INSUFFICIENT_STORAGE: Final = 507
 
@@ -46,6 +47,8 @@ class Step(BaseModel):
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     filter: Annotated[int, Field(ge=0, le=255)] | None = None
     """The position in the camera's filter wheel; None leaves the wheel where it is."""
+    gain: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = None
+    """As `set_gain` takes it; None leaves it as it is."""
 
 
 class Order(BaseModel):
@@ -197,6 +200,8 @@ class View(BaseModel):
     """Whether `silent_for`, or the gap before the last status, exceeds `Pace.late_after`."""
     status_error: Problem | None
     """Why the status cannot be read."""
+    gains: ValueOptions | None
+    """The possible gains; None if the camera has no gain, or it is not known yet."""
     wheel: int | None
     """The number of the filter wheel that steps move; None if the camera has none."""
     order: Order | None

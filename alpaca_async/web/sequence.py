@@ -40,7 +40,7 @@ class OrderedFrames:
         self._wheel = wheel
         self._begin = begin
         self._read_keywords = read_keywords
-        self._binned_for: Step | None = None
+        self._prepared_for: Step | None = None
 
     async def requests(self) -> Iterator[ExposureRequest]:
         """Return a request for each frame; raise `ValueError` for a step that is not possible."""
@@ -73,9 +73,11 @@ class OrderedFrames:
     async def _prepare(self, step: Step, number: FrameNumber, header: dict[str, Any]) -> None:
         """Prepare the camera and the wheel; add to `header`, which is read afterwards."""
         self._begin(number)
-        if self._binned_for is not step:
+        if self._prepared_for is not step:
             await self._camera.reset_frame(step.binning, step.binning)
-            self._binned_for = step
+            if step.gain is not None:
+                await self._camera.set_gain(step.gain)
+            self._prepared_for = step
         if self._wheel is not None and step.filter is not None:
             await self._wheel.select(step.filter)
         header.update({**self._read_keywords(), **header})

@@ -67,6 +67,7 @@ class Station:
             silent_for=follower.silent_for,
             late=follower.late,
             status_error=follower.error,
+            gains=follower.gains,
             wheel=None if wheel is None else wheel.number,
             order=exposer.order,
             current=exposer.current,

@@ -15,9 +15,11 @@ from alpaca_async.web.models import Order, Step
 from alpaca_async.web.sequence import OrderedFrames
 from tests.conditions import until
 
-from .conftest import small_camera
+from .conftest import open_site, small_camera
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Site
 
 fits: Any = import_module("astropy.io.fits")  # has no complete types
@@ -170,3 +172,19 @@ async def test_an_abort_does_not_wait_for_the_wheel(site: Site) -> None:
     site.wheel.jammed = False
     assert (await site.view())["order"] is None
     assert site.camera.count("startexposure") == starts
+
+
+async def test_the_gain_is_set_for_its_step(site: Site) -> None:
+    assert (await site.view())["gains"] == {"minimum": 0, "maximum": 300}
+    view = await site.take({"duration": 0.01, "gain": 77}, {"duration": 0.01})
+    assert (view["exposure_error"], site.camera.gain) == (None, 77)
+    view = await site.take({"duration": 0.01, "gain": 10_000})
+    assert view["exposure_error"]["status"] == 400
+
+
+async def test_a_camera_without_gain_is_followed(tmp_path: Path) -> None:
+    camera = small_camera()
+    camera.gain_mode = "none"
+    async with open_site(camera, tmp_path) as site:
+        view = await site.until(lambda view: view["status"])
+        assert view["gains"] is None
