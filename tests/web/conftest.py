@@ -139,7 +139,12 @@ async def _views(response: httpx.Response) -> AsyncGenerator[dict[str, Any]]:
 
 @asynccontextmanager
 async def open_site(
-    camera: Slow, folder: Path, timeouts: Timeouts | None = None, token: str | None = None
+    camera: Slow,
+    folder: Path,
+    timeouts: Timeouts | None = None,
+    *,
+    token: str | None = None,
+    port: int = 0,
 ) -> AsyncGenerator[Site]:
     """Serve an observatory with `camera` and another one, and wait until it knows them."""
     rig = SimulatedRig(
@@ -157,11 +162,12 @@ async def open_site(
         new_client=partial(AlpacaClient, timeouts=timeouts or Timeouts()),
         token=token,
     )
-    http = httpx.AsyncClient(timeout=20, limits=httpx.Limits())
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    http = httpx.AsyncClient(timeout=20, limits=httpx.Limits(), headers=headers)
     site = Site("", http, simulator, camera, rig.filter_wheel, folder)
     try:
-        async with site.http, serving(app) as port:
-            site.http.base_url = site.url = f"http://127.0.0.1:{port}"
+        async with site.http, serving(app, port=port) as served_port:
+            site.http.base_url = site.url = f"http://127.0.0.1:{served_port}"
             await site.until(lambda view: view["status"])
             yield site
     finally:

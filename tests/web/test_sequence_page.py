@@ -155,6 +155,8 @@ async def test_the_list_is_edited_with_the_keyboard(page: Page) -> None:
 async def test_one_exposure_leaves_the_list_alone(page: Page, site: Site) -> None:
     await add(page, 5, 7)
     await page.reload()
+    await expect(page.get_by_label("Seconds")).to_have_value("5")
+    await page.get_by_label("Frames", exact=True).fill("1")
     await page.get_by_label("Seconds").fill("0.1")
     await page.keyboard.press("Enter")
     await expect(page.locator("#caption")).to_contain_text("0.1 s light")

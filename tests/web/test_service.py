@@ -381,8 +381,10 @@ async def test_a_vanished_folder_is_told_and_loses_no_frame(tmp_path: Path) -> N
         await site.order(0.3, count=2)
         await site.started()
         folder.rename(tmp_path / "away")
-        view = await site.until(lambda view: view["storage_error"])
+        await site.until(lambda view: view["storage_error"])
+        view = await site.until(lambda view: view["current"]["frame"] == 1)
         assert "the folder" in view["storage_error"]["detail"]
+        assert view["saved"] == 0  # the page shows the frame that is exposed, not the one in memory
         (tmp_path / "away").rename(folder)
         view = await site.ended()
         assert (len(view["frames"]), view["storage_error"]) == (2, None)

@@ -17,7 +17,7 @@ export function renderStatistics(frame) {
   setTextById("median", orUnknown(median, (value) => `${number(value, 0)} ADU`));
   setTextById("maximum", orUnknown(maximum, (value) => `${number(value, 0)} ADU`));
   setTextById("saturated", saturated === 0 ? "none" : `${saturated} pixels`);
-  setTextById("stars", String(stars));
+  setTextById("stars", `${stars} measured`);
   setTextById("hfd", orUnknown(hfd, (value) => `${number(value, 1)} pixels`));
   if (histogramOf === frame.name) return;
   histogramOf = frame.name;
@@ -50,14 +50,19 @@ async function drawHistory(cameraNumber) {
   byId("night-plot").hidden = known.length < 2;
   if (known.length < 2) return;
   const [low, high] = [Math.min(...known), Math.max(...known)];
+  const setPoints = samples.map((each) => each.set_point);
+  const wanted = setPoints.filter((value) => value !== null);
+  const [bottom, top] = [Math.min(low, high - 2, ...wanted), Math.max(high, ...wanted)];
   const powers = samples.map((each) => each.cooler_power);
   drawLines("history", [
     { points: pointsOf(times, powers, 0, 100), className: "power" },
-    { points: pointsOf(times, temperatures, Math.min(low, high - 2), high), className: "temperature" },
+    { points: pointsOf(times, setPoints, bottom, top), className: "set-point" },
+    { points: pointsOf(times, temperatures, bottom, top), className: "temperature" },
   ]);
   const power = powers.findLast((value) => value !== null);
   setTextById("since", `${new Date(times[0]).toISOString().slice(11, 16)} UTC`);
   setTextById("temperature-range", `${degrees(low)} to ${degrees(high)}`);
+  setTextById("set-point-shown", setPoints.at(-1) === null ? "" : `Set point ${degrees(setPoints.at(-1))}`);
   setTextById("power-range", power == null ? "" : `Cooler ${Math.round(power)} %`);
   byId("history").setAttribute("aria-label", `Sensor temperature from ${degrees(low)} to ${degrees(high)}, cooler power ${power == null ? UNKNOWN : `${Math.round(power)} %`}`);
 }

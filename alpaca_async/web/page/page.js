@@ -1,7 +1,9 @@
 // The server sends the state of all cameras as server-sent events. Each event is rendered completely.
 
+import { dismissAlert } from "./alert.js";
+import { listenToCooling } from "./cooling.js";
 import { byId } from "./dom.js";
-import { startOrder, stepOfForm } from "./order.js";
+import { listenToForm, startOrder, stepOfForm } from "./order.js";
 import { listenToPicture } from "./picture.js";
 import { render } from "./render.js";
 import { send } from "./requests.js";
@@ -18,10 +20,17 @@ function listen() {
   };
   events.onerror = () => {
     page.connectionLost = true;
+    readRefusal().then(render);
     render();
     // The browser reconnects, except after a reply that is not an event stream.
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, SERVER_TIMEOUT);
   };
+}
+
+// A server that was started again has another token: only its own words help then.
+async function readRefusal() {
+  const response = await fetch("api/state").catch(() => null);
+  page.refusal = response?.status === 401 ? await response.text() : null;
 }
 
 async function startExposure() {
@@ -46,10 +55,10 @@ byId("order").addEventListener("submit", (event) => {
 });
 byId("abort").onclick = abortExposure;
 byId("night").onclick = () => setNight(byId("night").getAttribute("aria-pressed") !== "true");
-for (const chip of document.querySelectorAll(".chips button")) {
-  chip.onclick = () => { byId("duration").value = chip.value; };
-}
+byId("dismiss").onclick = dismissAlert;
 setNight(localStorage.getItem("night") === "on");
+listenToForm();
+listenToCooling(render);
 listenToPicture(render);
 listenToSequence(render);
 setInterval(render, 1000);

@@ -101,6 +101,7 @@ export function listenToPicture(render) {
   byId("zoom").onclick = () => {
     page.zoom = page.zoom === null ? { x: 0.5, y: 0.5 } : null;
     render();
+    byId("sky").scrollIntoView({ block: "nearest" });
   };
   byId("zoom").onkeydown = (event) => {
     const step = ARROWS[event.key];

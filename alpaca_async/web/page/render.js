@@ -1,28 +1,31 @@
 // Renders the state of the latest event completely; keeps nothing that could become wrong.
 
+import { renderAlert } from "./alert.js";
 import { renderHistory, renderStatistics } from "./charts.js";
+import { renderCooling } from "./cooling.js";
 import { byId, setText, setTextById, updateList } from "./dom.js";
 import { renderForm } from "./order.js";
 import { renderFrames, renderPicture } from "./picture.js";
 import { renderRig } from "./rig.js";
 import { renderSequence } from "./sequence.js";
 import { page, selectedCamera, selectedFrame, serverIsSilent } from "./state.js";
-import { ERRORS, PHASES, STATES, UNKNOWN, degrees, durationText } from "./text.js";
+import { PHASES, STATES, UNKNOWN, degrees, durationText } from "./text.js";
 
 export function render() {
   renderLink();
   renderCameras();
   const camera = selectedCamera();
   setTextById("hint", camera ? "No picture yet" : page.eventTime ? "No camera" : "Waiting for the server");
+  renderAlert(camera);
   if (camera === undefined) return;
   const frame = selectedFrame(camera);
-  renderAlert(camera);
   renderRunning(camera);
   renderPicture(frame);
   renderFrames(camera, render);
   renderForm(camera);
   renderSequence(camera, render);
   renderRig(camera, render);
+  renderCooling(camera);
   renderStatus(camera);
   renderStatistics(frame);
   renderHistory(camera);
@@ -37,7 +40,7 @@ function renderLink() {
 function levelOf(camera) {
   if (camera.status_error) return "bad";
   if (camera.late) return "warn";
-  return camera.order ? "busy" : camera.exposure_error ? "bad" : camera.status ? "good" : "";
+  return camera.order ? "busy" : camera.exposure_error && camera.exposure_error.kind !== "aborted" ? "bad" : camera.status ? "good" : "";
 }
 
 function renderCameras() {
@@ -62,43 +65,6 @@ function selectCamera(number) {
   render();
 }
 
-function alertOf(camera) {
-  const seconds = Math.round(camera.silent_for);
-  if (serverIsSilent()) {
-    return { level: "bad", title: "The server does not answer.", text: "The values below are out of date. The page reconnects automatically." };
-  }
-  if (camera.status_error) {
-    const text = camera.order ? "The exposure may still be running. If the camera answers soon, its image is downloaded." : "Reconnecting.";
-    return { level: "bad", title: "The camera does not answer.", text, detail: camera.status_error.detail };
-  }
-  if (camera.late) {
-    return { level: "warn", title: "The camera answers slowly.", text: `Its last status is ${seconds} s old.` };
-  }
-  if (camera.storage_error) {
-    const text = camera.order ? "It is kept in memory, and saved as soon as that is possible. Abort saves it elsewhere." : "";
-    return { level: "bad", title: "A frame cannot be saved.", text, detail: camera.storage_error.detail };
-  }
-  if (page.notice?.number === camera.number) return page.notice;
-  return camera.exposure_error && exposureAlertOf(camera.exposure_error, camera.order !== null);
-}
-
-function exposureAlertOf({ status, number, detail, frame }, goesOn) {
-  const where = frame?.step || frame?.frame ? `Step ${frame.step + 1}, frame ${frame.frame + 1}.` : "";
-  if (status === 409 && number === null) return { level: "warn", title: detail, text: where };
-  const title = goesOn ? "A frame failed; the others follow." : "The exposure failed.";
-  return { level: "bad", title, text: `${ERRORS[status]} ${where}`.trim(), detail };
-}
-
-function renderAlert(camera) {
-  const alert = alertOf(camera);
-  const box = byId("alert");
-  box.hidden = alert === null;
-  box.dataset.level = alert?.level ?? "";
-  setText(box.firstElementChild, alert?.title ?? "");
-  setText(box.children[1], alert?.text ?? "");
-  setText(box.lastElementChild, alert?.detail ?? "");
-}
-
 function phaseText(camera) {
   const { progress, status_error, late } = camera;
   const which = whichText(camera);
@@ -115,12 +81,15 @@ function whichText({ order, current }) {
   return order.steps.length > 1 ? `${frame}${frame && ","} step ${current.step + 1} of ${order.steps.length}` : frame;
 }
 
+// A server that is silent may have ended the exposure: then there is nothing to count on.
 function renderRunning(camera) {
-  const progress = camera.progress;
-  byId("running").hidden = camera.order === null;
+  const { progress } = camera;
+  const isShown = camera.order !== null && !serverIsSilent();
+  byId("running").hidden = !isShown;
   const percent = progress?.fraction == null ? "" : ` ${Math.round(100 * progress.fraction)} %`;
-  document.title = camera.order === null ? "Observatory" : `${phaseText(camera)}${percent} · Observatory`;
-  if (camera.order === null) return;
+  document.title = isShown ? `${phaseText(camera)}${percent} · Observatory` : "Observatory";
+  setTextById("note", isShown ? [phaseText(camera), remainingText(camera)].filter(Boolean).join(", ") : `Frames are saved in ${page.folder}`);
+  if (!isShown) return;
   setTextById("step", phaseText(camera));
   setTextById("left", remainingText(camera));
   if (progress?.fraction == null) byId("progress").removeAttribute("value");

@@ -3,29 +3,14 @@
 import { byId, setText, setTextById, updateList } from "./dom.js";
 import { canExpose, startOrder, stepOfForm } from "./order.js";
 import { selectedCamera, wheelOf } from "./state.js";
+import { storedPerCamera } from "./stored.js";
 import { countText, durationText } from "./text.js";
 
-const STORAGE_KEY = "sequences"; // the lists of all cameras, kept for a reload
 const MAX_STEPS = 100;
 
-const lists = loadLists();
+const lists = storedPerCamera("sequences");
 
-function loadLists() {
-  try {
-    return JSON.parse(localStorage.getItem(STORAGE_KEY)) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-const keyOf = (camera) => `${camera.server} ${camera.device_number}`;
-
-const listOf = (camera) => lists[keyOf(camera)] ?? [];
-
-function setList(camera, steps) {
-  lists[keyOf(camera)] = steps;
-  localStorage.setItem(STORAGE_KEY, JSON.stringify(lists));
-}
+const listOf = (camera) => lists.get(camera) ?? [];
 
 // An order of one step is not shown as a sequence: the user's own list stays.
 const runningSteps = (camera) => (camera.order?.steps.length > 1 ? camera.order.steps : null);
@@ -79,11 +64,12 @@ function updateItem(item, camera, step, index, isRunning) {
   else item.removeAttribute("aria-current");
 }
 
-function stepText({ duration, light, binning, count, filter }, filters) {
+function stepText({ duration, light, binning, count, filter, gain }, filters) {
   const facts = [`${count} × ${duration} s`];
   if (!light) facts.push("dark");
   if (binning > 1) facts.push(`binning ${binning}`);
   if (filter !== null) facts.push(filters[filter] ?? `filter ${filter}`);
+  if (gain != null) facts.push(`gain ${gain}`);
   return facts.join(" · ");
 }
 
@@ -95,11 +81,11 @@ function stateText(current, step, index) {
 function moveUp(index) {
   const steps = [...listOf(selectedCamera())];
   [steps[index - 1], steps[index]] = [steps[index], steps[index - 1]];
-  setList(selectedCamera(), steps);
+  lists.set(selectedCamera(), steps);
 }
 
 function remove(index) {
-  setList(selectedCamera(), listOf(selectedCamera()).filter((_, each) => each !== index));
+  lists.set(selectedCamera(), listOf(selectedCamera()).filter((_, each) => each !== index));
 }
 
 // Moves the focus to a button of a step, or of the last one; without steps, to the form.
@@ -113,7 +99,7 @@ function focusOn(index, button) {
 export function listenToSequence(render) {
   byId("add").onclick = () => {
     if (!byId("order").reportValidity()) return;
-    setList(selectedCamera(), [...listOf(selectedCamera()), stepOfForm()]);
+    lists.set(selectedCamera(), [...listOf(selectedCamera()), stepOfForm()]);
     render();
   };
   byId("start").onclick = async () => {
@@ -121,7 +107,7 @@ export function listenToSequence(render) {
     render();
   };
   byId("clear").onclick = () => {
-    setList(selectedCamera(), []);
+    lists.set(selectedCamera(), []);
     render();
     byId("add").focus();
   };

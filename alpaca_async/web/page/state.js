@@ -10,6 +10,8 @@ export const page = {
   notice: null, // the error of the last request
   eventTime: null, // of the last event
   connectionLost: false,
+  refusal: null, // why the server refuses the page, in its words
+  folder: "", // where the frames are; of the last event
   zoom: null, // the middle of the part that is shown in full resolution, as fractions; null: the whole picture
 };
 

@@ -13,6 +13,10 @@ export const ERRORS = {
   504: "The device took too long.",
   507: "The frame cannot be saved.",
 };
+export const REASONS = {
+  busy: "Another program is exposing with this camera.",
+  lost: "The camera was restarted; the frame is lost.",
+};
 
 // The time of day; with the date if that is not today.
 export function utc(text) {
