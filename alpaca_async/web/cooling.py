@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from typing import TYPE_CHECKING
 
 from alpaca_async._errors import AlpacaError
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from .changes import Changes
     from .models import CoolingOrder
-
-
-logger = logging.getLogger("alpaca_async")
 
 
 class Cooler:
@@ -64,13 +61,14 @@ class Cooler:
         """End the ramp, if there is one: the cooler then holds the temperature."""
         await self._operation.close()
 
-    async def read_set_point(self) -> None:
-        """Read the set point; another program may have changed it."""
-        try:
-            self.set_point = await self._read_set_point()
-        except AlpacaError as error:  # a camera that does not answer is told of with its status
-            logger.info("the set point is unknown: %s", error)
-            self.set_point = None
+    async def run(self, interval: float) -> None:
+        """Read the set point every `interval` seconds: another program may change it."""
+        while True:
+            try:
+                self.set_point = await self._read_set_point()
+            except AlpacaError:  # a camera that does not answer is told of with its status
+                self.set_point = None
+            await asyncio.sleep(interval)
 
     async def _read_set_point(self) -> float | None:
         info = await self._camera.get_info()

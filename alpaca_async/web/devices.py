@@ -58,6 +58,7 @@ class Companion(ABC, Generic[D]):
         self._values: Mapping[str, Any] = self.unknown
         self._status_error: Problem | None = None
         self._operation = Operation(changes)
+        self._movements = 0
 
     @property
     def place(self) -> tuple[str, int]:
@@ -85,11 +86,18 @@ class Companion(ABC, Generic[D]):
                 await self._device.connect()
                 facts = await self._read_facts()
                 while True:
-                    self._update({**facts, **await self._read_state()}, None)
+                    await self._follow(facts)
                     await asyncio.sleep(pace.interval)
             except AlpacaError as error:
                 self._update({**facts, **self.unknown}, problem_of(error))
             await asyncio.sleep(pace.retry)
+
+    async def _follow(self, facts: Mapping[str, Any]) -> None:
+        """Read the state; drop it if a movement has ended meanwhile, which has read a later one."""
+        movements = self._movements
+        state = await self._read_state()
+        if movements == self._movements:
+            self._update({**facts, **state}, None)
 
     def keywords(self) -> Mapping[str, Any]:
         """Return what the FITS header of a frame tells of the device, as far as it is known."""
@@ -101,14 +109,18 @@ class Companion(ABC, Generic[D]):
 
         async def move() -> None:
             await movement()
-            state = await self._read_state()
-            self._update({**self._values, **state}, self._status_error)
+            self._moved(await self._read_state())
 
         await self._operation.start(move)
 
     async def close(self) -> None:
         """Halt the movement, if there is one, and wait until that is done."""
         await self._operation.close()
+
+    def _moved(self, state: Mapping[str, Any]) -> None:
+        """Show the state at the end of a movement."""
+        self._movements += 1
+        self._update({**self._values, **state}, self._status_error)
 
     def _update(self, values: Mapping[str, Any], error: Problem | None) -> None:
         if error is not None and self._status_error is None:
@@ -143,7 +155,7 @@ class FilterWheel(Companion[AsyncFilterWheel]):
         """Move to a filter and wait for it, unless it is in place already."""
         if await self._device.get_position() != position:
             await self._device.move_to(position)
-        self._update({**self._values, "position": position}, self._status_error)
+        self._moved({"position": position})
 
     def keywords(self) -> Mapping[str, Any]:
         """Return the name of the filter, unless the wheel moves."""

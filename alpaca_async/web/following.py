@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from alpaca_async._errors import AlpacaError
@@ -66,7 +65,6 @@ class Follower:
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
                         self._update(status)
-                        await self._add_to_history(status)
                         if status.camera_state is None:
                             break  # not connected any more: connect again
             except AlpacaError as error:
@@ -85,10 +83,5 @@ class Follower:
         now = time.monotonic()
         self._gap = 0.0 if self.error else now - self._time
         self.status, self._time, self.error = status, now, None
+        self.history.add(status, self._cooler.set_point)
         self._changes.notify()
-
-    async def _add_to_history(self, status: CameraStatus) -> None:
-        now = datetime.now(UTC)
-        if self.history.is_due(now):
-            await self._cooler.read_set_point()
-            self.history.add(status, self._cooler.set_point, now)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from .models import Sample
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from alpaca_async._facts import CameraStatus
 
 MAX_SAMPLES: Final = 720
@@ -31,12 +29,13 @@ class History:
         """All samples, the oldest first."""
         return list(self._samples)
 
-    def is_due(self, time: datetime) -> bool:
-        """Whether the last sample is old enough for another one."""
-        return not self._samples or time - self._samples[-1].time >= self._interval
-
-    def add(self, status: CameraStatus, set_point: float | None, time: datetime) -> None:
-        """Add a sample."""
+    def add(
+        self, status: CameraStatus, set_point: float | None, now: datetime | None = None
+    ) -> None:
+        """Add a sample, unless the last one is too recent."""
+        time = now or datetime.now(UTC)
+        if self._samples and time - self._samples[-1].time < self._interval:
+            return
         if len(self._samples) >= MAX_SAMPLES:
             del self._samples[1::2]
             self._interval *= 2

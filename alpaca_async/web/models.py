@@ -34,6 +34,8 @@ class Pace:
     """After an error."""
     late_after: float = 3.0
     """Without a status for this long, the page warns."""
+    cooler_interval: float = 5.0
+    """Between two reads of the cooler's set point."""
     cooling: CoolingPace = field(default_factory=CoolingPace)
     """When a temperature counts as reached."""
 

@@ -89,6 +89,7 @@ async def running(
         for station in observatory.stations:
             tasks.start_soon(station.follower.run)
             tasks.start_soon(station.show_earlier_frames)
+            tasks.start_soon(station.cooler.run, pace.cooler_interval)
         for server in observatory.servers:
             tasks.start_soon(observatory.rig.run, server)
         try:

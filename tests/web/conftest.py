@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pytest
 
 COOLING = CoolingPace(interval=0.05, settled=0.2, stalled=5)
-PACE = Pace(interval=0.1, retry=0.1, late_after=0.3, cooling=COOLING)
+PACE = Pace(interval=0.1, retry=0.1, late_after=0.3, cooler_interval=0.2, cooling=COOLING)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,8 +93,12 @@ async def test_the_set_point_of_another_program_is_in_the_history(tmp_path: Path
     camera.set_cooler_on(True)
     async with open_site(camera, tmp_path) as site:
         await site.until(lambda view: view["cooling"]["set_point"] == 3)
-        (first, *_) = (await site.http.get("/api/cameras/0/history")).json()
-        assert first["set_point"] == 3
+        async with asyncio.timeout(20):
+            while True:  # a sample is taken every five seconds
+                samples = (await site.http.get("/api/cameras/0/history")).json()
+                if samples[-1]["set_point"] == 3:
+                    break
+                await asyncio.sleep(0.1)
 
 
 async def test_the_end_of_the_server_ends_the_ramp(tmp_path: Path) -> None:

@@ -181,6 +181,30 @@ async def test_filter_and_focus_are_keywords_when_they_are_in_place() -> None:
         assert rig.keywords_for("http://127.0.0.1:1", 0) == {}
 
 
+async def test_a_state_from_before_the_end_of_a_movement_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with companion(SimulatedFilterWheel(speed_up=50), "position") as wheel:
+        read, slow = wheel._device.get_position, asyncio.Event()
+        reading: list[int] = []
+
+        async def read_slowly() -> int:
+            position: int = await read()
+            reading.append(position)
+            await slow.wait()
+            return position
+
+        with monkeypatch.context() as patch:
+            patch.setattr(wheel._device, "get_position", read_slowly)
+            await until(lambda: reading == [0])
+        await wheel.start(Command(action="move", position=2))
+        await settled(wheel)
+        slow.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert wheel.view().position == 2
+
+
 async def test_a_device_that_does_not_answer_gives_no_keywords() -> None:
     async with SimulatorServer([]) as server:
         address, port = server.address, server.port

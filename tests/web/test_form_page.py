@@ -191,6 +191,7 @@ async def test_a_restarted_camera_has_lost_the_frame(
     site.camera.set_connected(False)
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("The camera was restarted; the frame is lost.")
+    await site.until(lambda view: site.camera.connected and view["status"]["camera_state"] == 0)
 
 
 async def test_a_frame_that_is_saved_elsewhere_is_told_where(
@@ -246,7 +247,9 @@ async def test_on_a_phone_the_time_left_and_the_zoomed_picture_are_in_sight(
 
 
 async def test_without_colour_the_dots_of_the_cameras_differ(page: Page, site: Site) -> None:
+    await site.expose()  # a failure of the test before would still be shown
     dot = page.get_by_role("button", name="Imager")
+    await expect(dot).to_have_attribute("data-level", "good")
     await page.get_by_role("button", name="Night").click()
     idle = await dot.evaluate(DOT)
     await expose(page, "30")

@@ -190,6 +190,7 @@ async def test_a_camera_that_is_restarted_in_mid_exposure_loses_its_frame(
     site.camera.set_connected(False)
     problem = (await site.ended())["exposure_error"]
     assert (problem["status"], problem["kind"]) == (503, "lost")
+    await site.until(lambda view: site.camera.connected and view["status"]["camera_state"] == 0)
 
 
 async def test_an_exposure_of_somebody_else_can_be_aborted(site: Site) -> None:
