@@ -20,7 +20,8 @@ differently, and what this library makes of it. A heading names the version or t
 was seen; without one, it was reported, or seen in several versions. Later versions may be right.
 
 Each row is a test, which imitates the server over a real socket. An error is listed with its class
-and a part of its text. [Faults](faults.md) lists all faults by their kind, also those of no known server.
+and a part of its text. [Faults](faults.md) lists all faults by their kind, also those of no known
+server.
 
 The simulator imitates these servers for tests of other programs: see
 {data}`~alpaca_async.testing.CAMERA_FAULTS` and {data}`~alpaca_async.testing.FAULTS`, or
