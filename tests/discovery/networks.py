@@ -149,7 +149,7 @@ def main() -> None:
             other.stdin.flush()
             assert other.stdout.readline() == "serving\n"
             wait_for_carrier(*(f"v{number}" for number in LINKS))
-            sys.stdout.write(json.dumps(asyncio.run(search(timeout=1.0))))
+            sys.stdout.write(json.dumps(asyncio.run(search(timeout=4.0))))
         finally:
             other.kill()
 

@@ -54,7 +54,7 @@ def test_servers_on_all_networks_are_found_within_the_timeout(
     v4 = {f"10.0.{number}.2:4444" for number in LINKS}
     v6 = {f"[fe80::{number}:2%v{number}]:6666" for number in LINKS}
     assert set(times) == v4 | v6
-    assert max(times.values()) < 1.0
+    assert max(times.values()) < 4.0
 
 
 def test_invalid_replies_and_unusable_interfaces_are_ignored_and_logged(
