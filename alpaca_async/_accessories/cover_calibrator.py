@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 from alpaca_async._enums import CalibratorStatus, CoverStatus
 from alpaca_async._protocol.values import check_int
 
-from .movement import Movement, Moving, Stillness
+from .movement import Movement, Moving, Poll, Stillness
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from alpaca_async._session.session import Session
+
+    from .command import SentCommand
 
 _COVER: Final = "cover"
 _CALIBRATOR: Final = "calibrator"
@@ -48,7 +50,8 @@ class AsyncCoverCalibrator(Moving):
         Raises:
             NotImplementedException: there is no cover.
             OperationTimeout: it is not open after `timeout` seconds.
-            OperationFailed: it reports an error, stopped, or another task moved it.
+            OperationFailed: it reports an error, stopped, did not begin to move, or another task
+                moved it. `outcome_unknown` is true if the reply to the command was lost.
         """
         await self._move_cover("OpenCover", CoverStatus.OPEN, timeout, wait)
 
@@ -68,7 +71,7 @@ class AsyncCoverCalibrator(Moving):
             return
         stillness = Stillness()
 
-        async def poll() -> str | None:
+        async def poll(_: SentCommand) -> str | None:
             state = await self.get_cover_state()
             if state is goal:
                 return None
@@ -139,10 +142,10 @@ class AsyncCoverCalibrator(Moving):
 
     def _poll_calibrator(
         self, command: str, is_done: Callable[[CalibratorStatus], Awaitable[bool]]
-    ) -> Callable[[], Awaitable[str | None]]:
+    ) -> Poll:
         stillness = Stillness()
 
-        async def poll() -> str | None:
+        async def poll(_: SentCommand) -> str | None:
             state = await self.get_calibrator_state()
             if await is_done(state):
                 return None

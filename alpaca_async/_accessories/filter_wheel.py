@@ -12,6 +12,8 @@ from .movement import Movement, Moving
 if TYPE_CHECKING:
     from alpaca_async._session.session import Session
 
+    from .command import SentCommand
+
 _WHEEL: Final = "wheel"
 
 
@@ -51,14 +53,15 @@ class AsyncFilterWheel(Moving):
 
         Raises:
             InvalidValueException: there is no such filter, or there are several of that name.
-            OperationTimeout: the filter is not in place after `timeout` seconds.
+            OperationTimeout: the filter is not in place after `timeout` seconds, perhaps because
+                the command was lost: then `outcome_unknown` is true.
             OperationFailed: another task sent the wheel elsewhere.
         """
         target = (
             await self._find(filter) if isinstance(filter, str) else check_int("filter", filter)
         )
 
-        async def poll() -> str | None:
+        async def poll(_: SentCommand) -> str | None:
             position = await self.get_position()
             return None if position == target else f"at position {position}, not {target},"
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from alpaca_async._errors import InvalidOperationException
 from alpaca_async._protocol.values import check_bool, check_count, check_int
 
-from .movement import Movement, Moving, Stillness
+from .movement import Movement, Moving, Poll, Stillness
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from alpaca_async._session.session import Session
+
+    from .command import SentCommand
 
 _DRAWTUBE: Final = "drawtube"
 
@@ -90,7 +90,8 @@ class AsyncFocuser(Moving):
             InvalidOperationException: the focuser is relative; see `move_by`.
             InvalidValueException: the focuser does not accept the position.
             OperationTimeout: it is not there after `timeout` seconds.
-            OperationFailed: it stopped elsewhere, or another task halted or moved it.
+            OperationFailed: it stopped elsewhere, did not begin to move, or another task halted or
+                moved it. `outcome_unknown` is true if the reply to the command was lost.
         """
         target, tolerance = check_int("position", position), check_count("tolerance", tolerance)
         if not await self.get_absolute():
@@ -109,19 +110,17 @@ class AsyncFocuser(Moving):
         else:
             await self._move_and_poll(steps, self._poll_movement(), timeout)
 
-    async def _move_and_poll(
-        self, position: int, poll: Callable[[], Awaitable[str | None]], timeout: float | None
-    ) -> None:
+    async def _move_and_poll(self, position: int, poll: Poll, timeout: float | None) -> None:
         movement = Movement(
             part=_DRAWTUBE, command="Move", fields={"Position": position}, halt="Halt"
         )
         await self._move(movement, poll, timeout)
 
-    def _poll_position(self, target: int, tolerance: int) -> Callable[[], Awaitable[str | None]]:
+    def _poll_position(self, target: int, tolerance: int) -> Poll:
         """Return a poll that is done when the focuser rests at `target`, or close to it."""
         stillness = Stillness()
 
-        async def poll() -> str | None:
+        async def poll(_: SentCommand) -> str | None:
             moving = await self.get_is_moving()
             position = await self.get_position()
             rests = stillness.lasted(position, moving=moving)
@@ -136,16 +135,18 @@ class AsyncFocuser(Moving):
 
         return poll
 
-    def _poll_movement(self) -> Callable[[], Awaitable[str | None]]:
+    def _poll_movement(self) -> Poll:
         """Return a poll that is done when the focuser has moved, or does not begin to."""
         stillness, has_moved = Stillness(), False
 
-        async def poll() -> str | None:
+        async def poll(command: SentCommand) -> str | None:
             nonlocal has_moved
             moving = await self.get_is_moving()
             rests = stillness.lasted(moving, moving=moving)
-            if not moving and (has_moved or rests):
+            if not moving and (has_moved or (rests and command.is_answered)):
                 return None
+            if rests:
+                raise self._failure("move", "was not seen to move, and did not confirm the command")
             has_moved = has_moved or moving
             return "still moving"
 

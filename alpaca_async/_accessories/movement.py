@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping  # noqa: TC003 - of a dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from alpaca_async._device.device import AsyncDevice
+from alpaca_async._device.patience import is_loss_of_contact
 from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout
 from alpaca_async._loops import running_loop
-from alpaca_async._session.error_mapping import Attempt
 from alpaca_async._session.session import NO_FIELDS
 from alpaca_async._tasks import finish
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from .command import SentCommand
+
+Poll: TypeAlias = Callable[[SentCommand], Awaitable[str | None]]
+"""Returns None when the movement is over, else the state; it knows what is known of the command."""
 
 _HALT_LIMIT: Final = 5.0
 """Seconds that a halt may take."""
+_FIRST_POLL: Final = 2.0
+"""Seconds after which the device is polled while there is no reply to the command."""
 _LONGEST_REPLY: Final = 86400.0
 """Seconds for the reply to a command whose caller has a limit of its own, or wants none: a day."""
+_NEVER_BLOCKS: Final = {"covercalibrator": 1, "focuser": 4}
+"""By device type, the first interface version whose commands return before the movement ends."""
 SETTLED: Final = 2.0
 """Seconds without a change after which a device is not about to move any more.
 
@@ -50,71 +57,84 @@ class Moving(AsyncDevice):
     movement that another one has replaced fails, and does not halt that one.
     """
 
-    async def _move(
-        self,
-        movement: Movement,
-        poll: Callable[[], Awaitable[str | None]],
-        timeout: float | None,
-    ) -> None:
+    async def _move(self, movement: Movement, poll: Poll, timeout: float | None) -> None:
         """Send the command of `movement` and poll as `Wait.until_done` does.
 
-        If that ends early, the part is halted, unless another command has replaced this one.
+        The device is polled while the reply is outstanding, too: it may be lost, and some servers
+        answer only when the movement is over. If the wait ends early, the part is halted, unless
+        another command has replaced this one.
         """
-        attempt = Attempt()
-        token: object = None
+        wait = self._waiting(movement.command, timeout)
+        command = self._command_of(movement, wait.limit)
+        claim = _Claim(self._record.movements, movement.part)
         async with self._operation(movement.command):
             try:
-                async with self._waiting(movement.command, timeout) as wait:
-                    limit = min(wait.limit, _LONGEST_REPLY)
-                    token = await self._start(movement, limit, attempt)
-                    await wait.until_done(self._unless_replaced(movement, token, poll))
+                async with wait, command:
+                    await command.wait(min(_FIRST_POLL, self._session.timeouts.reply))
+                    if command.refusal is None:
+                        claim.take()
+                        await wait.until_done(self._checked(movement, command, claim, poll))
+                    if command.refusal is not None:
+                        raise command.refusal
             except (Exception, asyncio.CancelledError) as error:
-                failed = isinstance(error, OperationFailed) and not isinstance(
-                    error, OperationTimeout
-                )
-                if attempt.sent and not failed and self._is_latest(movement.part, token):
+                _note_outcome(error, command)
+                if claim.is_latest and _may_be_moving(error, command):
                     await finish(self._halt(movement))
                 raise
 
-    async def _start(self, movement: Movement, limit: float, attempt: Attempt) -> object:
-        """Send the command; if its reply is lost, go on: polling shows whether it moves."""
-        try:
-            await self._call(movement.command, movement.fields, timeout=limit, attempt=attempt)
-        except AlpacaError as error:
-            if not error.outcome_unknown:
-                attempt.sent = False  # there is nothing to halt
-                raise
-            logger.info("the reply to a command was lost, its outcome is polled: %s", error)
-        return self._replace(movement.part)
+    def _command_of(self, movement: Movement, limit: float) -> SentCommand:
+        """Return the command, whose reply may take as long as the movement: up to `limit`."""
+        limit = min(limit, _LONGEST_REPLY)
+        send = partial(self._call, movement.command, movement.fields, timeout=limit)
+        return SentCommand(lambda attempt: send(attempt=attempt), self._session.timeouts.reply)
 
-    async def _send(
-        self, part: str, command: str, fields: Mapping[str, object] = NO_FIELDS
-    ) -> None:
-        """Send a command that starts or stops a movement of `part`, and do not wait."""
-        await self._call(command, fields, timeout=self._long)
-        self._replace(part)
-
-    def _replace(self, part: str) -> object:
-        """Record that a command was sent that replaces any other for `part`; return its token."""
-        token = self._record.movements[part] = object()
-        return token
-
-    def _is_latest(self, part: str, token: object) -> bool:
-        """Whether no command has replaced that of `token`; None is one without a reply so far."""
-        return token is None or self._record.movements.get(part) is token
-
-    def _unless_replaced(
-        self, movement: Movement, token: object, poll: Callable[[], Awaitable[str | None]]
+    def _checked(
+        self, movement: Movement, command: SentCommand, claim: _Claim, poll: Poll
     ) -> Callable[[], Awaitable[str | None]]:
+        """Return `poll`, which also ends the wait if the command is refused or replaced."""
+
         async def checked() -> str | None:
-            state = await poll()
-            if not self._is_latest(movement.part, token):
+            if command.refusal is not None:
+                return None
+            try:
+                state = await poll(command)
+            except AlpacaError as error:
+                if not await self._may_still_move(command, error):
+                    raise
+                state = error.reason
+            if not claim.is_latest:
                 raise self._failure(
                     movement.command, "another command has stopped or replaced this movement"
                 )
             return state
 
         return checked
+
+    async def _may_still_move(self, command: SentCommand, error: AlpacaError) -> bool:
+        """Whether the failed poll tells nothing, because the server may be busy with the command.
+
+        A server that does nothing else until a movement ends does not answer polls, or reports the
+        state from before it.
+        """
+        if not command.is_outstanding:
+            return False
+        if isinstance(error, OperationFailed):
+            return not command.is_late or await self._may_block()
+        return is_loss_of_contact(error)
+
+    async def _may_block(self) -> bool:
+        """Whether this version of the interface lets commands return when the movement is over."""
+        try:
+            return await self.get_interface_version() < _NEVER_BLOCKS[self._type]
+        except AlpacaError:
+            return True
+
+    async def _send(
+        self, part: str, command: str, fields: Mapping[str, object] = NO_FIELDS
+    ) -> None:
+        """Send a command that starts or stops a movement of `part`, and do not wait."""
+        await self._call(command, fields, timeout=self._long)
+        _Claim(self._record.movements, part).take()
 
     async def _halt(self, movement: Movement) -> None:
         """Try to stop a movement, for at most `_HALT_LIMIT` seconds."""
@@ -129,6 +149,38 @@ class Moving(AsyncDevice):
 
     def _failure(self, member: str, reason: str) -> OperationFailed:
         return OperationFailed(reason).at(self._server, self._member(member))
+
+
+class _Claim:
+    """Tells whether a command is the last one for a part of the device."""
+
+    def __init__(self, movements: dict[str, object], part: str) -> None:
+        self._movements = movements
+        self._part = part
+        self._former = movements.get(part)
+
+    def take(self) -> None:
+        """Record that the command was sent, unless another one has been recorded meanwhile."""
+        if self.is_latest:
+            self._movements[self._part] = self
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether no other command was sent for this part since this object was made."""
+        latest = self._movements.get(self._part)
+        return latest is self._former or latest is self
+
+
+def _note_outcome(error: BaseException, command: SentCommand) -> None:
+    """Say in an error of the wait whether the device may have executed the unanswered command."""
+    if isinstance(error, AlpacaError) and not command.is_answered:
+        error.outcome_unknown = command.may_be_executed
+
+
+def _may_be_moving(error: BaseException, command: SentCommand) -> bool:
+    """Whether the part has to be halted after `error`; not if it was seen to rest."""
+    rests = isinstance(error, OperationFailed) and not isinstance(error, OperationTimeout)
+    return command.may_be_executed and not rests
 
 
 class Stillness:

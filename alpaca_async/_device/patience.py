@@ -67,4 +67,9 @@ class Patience:
     def _is_transient(self, error: AlpacaError) -> bool:
         if isinstance(error, RequestRejected) and self._worked:
             return True
-        return isinstance(error, TransportError) or is_server_failure(error)
+        return is_loss_of_contact(error)
+
+
+def is_loss_of_contact(error: AlpacaError) -> bool:
+    """Whether `error` says nothing about the device: there was no valid reply."""
+    return isinstance(error, TransportError) or is_server_failure(error)
