@@ -26,13 +26,16 @@ logger = logging.getLogger("alpaca_async")
 
 
 class Patience:
-    """Tolerates the failed polls of one wait, until all have failed for `LOSS_GRACE` seconds.
+    """Tolerates the failed polls of one wait, until all have failed for `grace` seconds.
+
+    That is `LOSS_GRACE` unless it is given.
 
     Tolerated are network errors, malformed replies and HTTP 5xx, and any HTTP status if a poll has
     worked before. What the device itself reports, with HTTP 200, is not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float | None = None) -> None:
+        self._grace = LOSS_GRACE if grace is None else grace
         self._worked = False
         self._failing_since: float | None = None
 
@@ -47,9 +50,9 @@ class Patience:
             return False
         now = asyncio.get_running_loop().time()
         if self._failing_since is None:  # the log has one line for all that fail in a row
-            logger.info("a poll failed, which is tolerated for %g s: %s", LOSS_GRACE, error)
+            logger.info("a poll failed, which is tolerated for %g s: %s", self._grace, error)
             self._failing_since = now
-        return now - self._failing_since < LOSS_GRACE
+        return now - self._failing_since < self._grace
 
     async def read(self, poll: Callable[[], Awaitable[T]]) -> T:
         """Return what `poll` returns, polling again while its failures are tolerated."""

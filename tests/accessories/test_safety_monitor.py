@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,9 @@ from tests.virtual_time import in_virtual_time, now
 from .rigs import served
 
 if TYPE_CHECKING:
-    from tests.scripted import Request
+    from collections.abc import Iterator
+
+    from tests.scripted import Reply, Request
 
 
 @in_virtual_time
@@ -53,6 +56,11 @@ def refusal(_: Request) -> bytes:
     raise ConnectionError
 
 
+async def answer(reply: Reply, request: Request) -> bytes:
+    made = reply(request) if callable(reply) else reply
+    return made if isinstance(made, bytes) else await made  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("reply", [silence, refusal])
 @in_virtual_time
 async def test_a_monitor_that_does_not_answer_is_unsafe(reply: object) -> None:
@@ -79,6 +87,59 @@ async def test_one_lost_reply_is_not_unsafe() -> None:
 
     async with ScriptedServer({"issafe": answer}) as server, AlpacaClient() as client:
         assert await client.safety_monitor(server.address).is_safe()
+
+
+@pytest.mark.parametrize("safe", [True, False])
+@in_virtual_time
+async def test_a_reply_that_does_not_come_is_asked_for_again(
+    safe: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    replies: Iterator[Reply] = iter([silence, value(safe)])
+    async with (
+        ScriptedServer({"issafe": lambda request: answer(next(replies), request)}) as server,
+        AlpacaClient() as client,
+    ):
+        assert await client.safety_monitor(server.address).is_safe() is safe
+        assert now() < 2
+        assert server.count("issafe") == 2
+    assert "counts as unsafe" not in caplog.text
+
+
+@in_virtual_time
+async def test_a_monitor_that_is_always_slow_is_read() -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(4)
+        return value(True)
+
+    async with ScriptedServer({"issafe": slow}) as server, AlpacaClient() as client:
+        assert await client.safety_monitor(server.address).is_safe()
+        assert now() < 4.1
+
+
+@in_virtual_time
+async def test_a_second_poll_that_fails_does_not_end_the_first() -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(3)
+        return value(True)
+
+    replies: Iterator[Reply] = iter([slow, refusal, refusal])
+    async with (
+        ScriptedServer({"issafe": lambda request: answer(next(replies), request)}) as server,
+        AlpacaClient() as client,
+    ):
+        assert await client.safety_monitor(server.address).is_safe()
+        assert now() < 3.1
+
+
+@in_virtual_time
+async def test_the_log_names_the_time_for_which_failures_are_tolerated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    async with ScriptedServer({"issafe": refusal}) as server, AlpacaClient() as client:
+        assert not await client.safety_monitor(server.address).is_safe(timeout=30)
+        assert now() == pytest.approx(30, abs=0.5)
+    assert "tolerated for 30 s" in caplog.text
 
 
 @in_virtual_time
