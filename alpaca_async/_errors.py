@@ -232,6 +232,11 @@ class DriverException(AscomError):
     """Any other number, as the driver sent it."""
 
 
+def reason_of(error: BaseException, limit: float) -> str:
+    """Return what `error` says; one of `asyncio.timeout`, which says nothing, ended `limit`."""
+    return str(error) or f"no reply within {limit:g} s"
+
+
 _CLASSES: dict[int, type[AscomError]] = {
     0x400: NotImplementedException,
     0x401: InvalidValueException,

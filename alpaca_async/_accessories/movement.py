@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from alpaca_async._device.device import AsyncDevice
 from alpaca_async._device.patience import is_loss_of_contact
-from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout
+from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout, reason_of
 from alpaca_async._loops import running_loop
 from alpaca_async._session.session import NO_FIELDS
 from alpaca_async._tasks import finish
@@ -145,7 +145,8 @@ class Moving(AsyncDevice):
                 await self._send(movement.part, movement.halt)
             logger.warning("%r: %s ended early: sent %s", self, movement.command, movement.halt)
         except (AlpacaError, TimeoutError) as error:
-            logger.warning("%r: %s failed: %s", self, movement.halt, error)
+            reason = reason_of(error, _HALT_LIMIT)
+            logger.warning("%r: %s failed: %s", self, movement.halt, reason)
 
     def _failure(self, member: str, reason: str) -> OperationFailed:
         return OperationFailed(reason).at(self._server, self._member(member))

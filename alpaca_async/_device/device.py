@@ -18,6 +18,7 @@ from alpaca_async._errors import (
     OperationTimeout,
     RequestRejected,
     TransportError,
+    reason_of,
 )
 from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import (
@@ -267,12 +268,12 @@ class AsyncDevice(Members):
 
     async def _undo_connect(self) -> None:
         """Try to disconnect after a failed connect."""
+        limit = self._session.timeouts.reply
         try:
-            limit = self._session.timeouts.reply
             async with asyncio.timeout(limit):
                 await self._change_connection(limit, connected=False)
         except (AlpacaError, TimeoutError) as error:
-            logger.info("disconnecting after a failed connect: %s", error)
+            logger.info("disconnecting after a failed connect: %s", reason_of(error, limit))
 
     async def _change_connection(self, limit: float, *, connected: bool) -> None:
         if await Patience().read(self._is_platform_7):

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from alpaca_async._device.cached_facts import optional
 from alpaca_async._device.icamera import ICameraV4
 from alpaca_async._device.patience import Patience
-from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout
+from alpaca_async._errors import AlpacaError, OperationFailed, OperationTimeout, reason_of
 from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import check_duration, check_float, check_limit
 from alpaca_async._tasks import finish
@@ -302,7 +302,8 @@ class _Ramp:
             message = "a temperature ramp ended early: set point %.1f °C, cooler on"
             logger.warning(message, self._temperature)
         except (AlpacaError, TimeoutError) as error:
-            logger.warning("the current temperature could not be held: %s", error)
+            reason = reason_of(error, _HOLD_LIMIT)
+            logger.warning("the current temperature could not be held: %s", reason)
 
 
 class _HeldFor:

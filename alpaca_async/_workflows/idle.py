@@ -10,7 +10,7 @@ from alpaca_async._device.icamera import ICameraV4
 from alpaca_async._device.patience import Patience
 from alpaca_async._device.verbs import pauses
 from alpaca_async._enums import CameraStates
-from alpaca_async._errors import AlpacaError, AscomError, NotImplementedException
+from alpaca_async._errors import AlpacaError, AscomError, NotImplementedException, reason_of
 from alpaca_async._tasks import finish
 
 BUSY: Final = frozenset(
@@ -63,7 +63,8 @@ class Idling(ICameraV4):
                 except NotImplementedException:
                     await self.stop_exposure()
         except (AlpacaError, TimeoutError) as error:
-            logger.warning("the exposure could not be aborted: %s", error)
+            reason = reason_of(error, _ABORT_LIMIT)
+            logger.warning("%r: the exposure could not be aborted: %s", self, reason)
 
     async def _wait_until_idle(self) -> bool:
         """Wait until the camera is no longer busy; return whether it was.

@@ -180,3 +180,18 @@ async def test_cancelling_before_the_reply_halts_the_cover() -> None:
                 await there.cover.close_cover()
         assert here.rig.cover_calibrator.count("haltcover") == 1
         assert await here.cover.get_cover_state() is CoverStatus.UNKNOWN
+
+
+@in_virtual_time
+async def test_a_halt_without_a_reply_is_logged_with_its_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with served() as here, FaultProxy(here.address) as proxy:
+        proxy.add("silence", member="haltcover")
+        closing = asyncio.create_task(
+            Served(here.rig, here.client, proxy.address).cover.close_cover()
+        )
+        await asyncio.sleep(1)
+        closing.cancel()
+        await asyncio.wait([closing])
+    assert "HaltCover failed: no reply within 5 s" in caplog.text

@@ -391,7 +391,7 @@ async def test_a_hold_that_is_not_answered_takes_five_seconds(
             async with asyncio.timeout(51):
                 await camera.cool_to(-20)
         assert now() == pytest.approx(56)
-    assert "the current temperature could not be held" in caplog.text
+    assert "the current temperature could not be held: no reply within 5 s" in caplog.text
 
 
 @pytest.mark.parametrize("warms", [False, True], ids=["cooling", "warming"])
