@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -41,9 +42,17 @@ class Reporting(CachedFacts):
         concurrently, in the order of the fields of `CameraStatus`, but only as many as there are
         connections to the server (4). Members that the camera lacks are skipped the next time, so
         that others are read.
+
+        Raises:
+            NotConnectedException: the camera is not connected.
         """
         status = await self._read_device_state()
-        return status if status is not None else await self._read_members()
+        if status is None:
+            return await self._read_members()
+        if status == CameraStatus(timestamp=status.timestamp):
+            # Cameras may leave out whatever they cannot read, so all while they are not connected.
+            return replace(status, camera_state=await self.get_camera_state())
+        return status
 
     async def _read_device_state(self) -> CameraStatus | None:
         """Return the status from DeviceState; None if the camera does not support it."""

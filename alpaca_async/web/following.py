@@ -65,8 +65,6 @@ class Follower:
                 async with self._camera.watch(self._pace.interval) as statuses:
                     async for status in statuses:
                         self._update(status)
-                        if status.camera_state is None:
-                            break  # not connected any more: connect again
             except AlpacaError as error:
                 self.error = problem_of(error)
                 self._changes.notify()

@@ -18,6 +18,7 @@ from alpaca_async import (
 )
 from alpaca_async._device.status import status_of
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
+from tests.conditions import until
 from tests.scripted import ScriptedServer, ascom_error, http, value
 from tests.virtual_time import in_virtual_time, now
 from tests.workflows.test_exposure import Forgiving
@@ -50,6 +51,15 @@ async def test_a_status_is_one_request_with_device_state(
     assert status.percent_completed is None
     assert status.timestamp is not None
     assert abs((datetime.now(UTC) - status.timestamp).total_seconds()) < 5
+
+
+async def test_a_camera_that_is_not_connected_has_no_status(
+    camera: AsyncCamera, simulated: SimulatedCamera
+) -> None:
+    simulated.disconnect()
+    await until(lambda: not simulated.connected)
+    with pytest.raises(NotConnectedException):
+        await camera.get_status()
 
 
 async def test_a_status_can_be_written_as_json(camera: AsyncCamera) -> None:

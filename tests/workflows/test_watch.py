@@ -128,7 +128,8 @@ async def test_an_error_reaches_every_listener_and_the_next_watch_begins_anew(
 
 
 async def test_an_error_without_a_waiting_listener_is_ignored(client: AlpacaClient) -> None:
-    states = iter([value([]), ascom_error(0x500, "cable off")])
+    idle = value([{"Name": "CameraState", "Value": 0}])
+    states = iter([idle, ascom_error(0x500, "cable off")])
     scripted = Forgiving(interfaceversion=value(4), devicestate=lambda _: next(states))
     async with ScriptedServer(scripted) as server:
         camera = client.camera(server.address)
