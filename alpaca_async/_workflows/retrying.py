@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alpaca_async._device.patience import Patience
 from alpaca_async._errors import AlpacaError, ExposureAborted, PixelTypeError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from .exposure import TakenExposure
     from .recovery import Reconnect
+
+_REPEATED: Final = "the exposure is repeated"
 
 logger = logging.getLogger("alpaca_async")
 
@@ -79,11 +81,16 @@ class Retrying(Recovering):
                 attempts.record(error, lost=restarted or self._is_loss(error))
                 if not attempts.left:
                     raise
-                logger.warning("%r: the exposure is repeated: %s", self, error)
+                former = None if is_second_download else taken
+                step = _REPEATED if former is None else "the download failed"
+                logger.warning("%r: %s: %s", self, step, error)
             else:
                 return _with_failures(image, attempts.failures)
-            taken = await self._prepare(attempts, None if is_second_download else taken)
+            taken = await self._prepare(attempts, former)
             is_second_download = taken is not None
+            if former is not None:
+                step = "the image is downloaded again" if is_second_download else _REPEATED
+                logger.warning("%r: %s", self, step)
 
     async def _prepare(
         self, attempts: Attempts, taken: TakenExposure | None
@@ -121,7 +128,7 @@ class Retrying(Recovering):
 
 
 def _with_failures(image: Image[Exposure], failures: list[AlpacaError]) -> Image[Exposure]:
-    """Add to the facts of the exposure why it was repeated."""
+    """Add to the facts of the exposure why it was repeated, or its image downloaded again."""
     if not failures:
         return image
     reasons = tuple(str(error) for error in failures)

@@ -88,10 +88,12 @@ class Sequencing(Retrying):
 
         With `retries`, an exposure that fails otherwise is repeated up to so many times: one that
         the camera refuses, that ends in an error, or whose image does not come. The camera is
-        aborted first, and awaited until it is idle. `Exposure.failures` tells the reasons. After
-        that, the last error is raised, or with `on_failure="skip"` the next exposure follows;
-        `count` counts those that were skipped. An exposure that another task aborts ends the
-        stream. One whose pixels do not fit into `dtype` is not repeated, but may be skipped.
+        aborted first, and awaited until it is idle. If only the download failed, and the camera
+        still has the image, that is downloaded again first, which counts as one of them.
+        `Exposure.failures` tells the reasons. After that, the last error is raised, or with
+        `on_failure="skip"` the next exposure follows; `count` counts those that were skipped.
+        An exposure that another task aborts ends the stream. One whose pixels do not fit into
+        `dtype` is not repeated, but may be skipped.
 
         Use the stream with `async with`: leaving the block aborts a running exposure once. Run
         long computations in a thread: in the event loop they delay the next exposure.

@@ -164,12 +164,17 @@ async def test_an_image_that_is_lost_in_its_download_is_taken_again(client: Alpa
     assert sent == ["startexposure", "startexposure", "abortexposure", "startexposure"]
 
 
-async def test_an_image_whose_download_failed_is_downloaded_again(client: AlpacaClient) -> None:
+async def test_an_image_whose_download_failed_is_downloaded_again(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
     failing = FailingCamera({2: "cut"})
     async with ScriptedServer(failing.replies()) as server:
         images = await frames(client.camera(server.address), count=3, retries=1)
     assert [int(image.data[0, 0]) for image in images] == [1, 2, 3]
     assert failing.starts == 3
+    assert "the download failed: " in caplog.text
+    assert "the image is downloaded again" in caplog.text
+    assert "the exposure is repeated" not in caplog.text
 
 
 @pytest.mark.parametrize(
