@@ -351,18 +351,28 @@ class ICameraV4(AsyncDevice):
             check_limits(self._record.info.known, duration)
         except InvalidValueException as error:
             raise error.at(self._server, self._member("startexposure")) from None
-        log = self._record.exposures
+        log, replies = self._record.exposures, self._record.start_replies
         exposure = log.start(running_loop().time(), duration)
         try:
-            # Some drivers answer only when the exposure is over.
-            timeout = duration + self._long
-            await self._call("StartExposure", fields, timeout=timeout, attempt=attempt)
+            limit = self._start_limit(duration)
+            await self._call("StartExposure", fields, timeout=limit, attempt=attempt)
         except AlpacaError as error:
             if not error.outcome_unknown:
                 log.ended(exposure)
             raise
-        log.started(exposure, running_loop().time())
+        answered = running_loop().time()
+        log.started(exposure, answered)
+        replies.answered(duration, answered - exposure.sent)
         return exposure
+
+    def _start_limit(self, duration: float) -> float | None:
+        """Return the limit for the reply to StartExposure; None is that of an ordinary reply.
+
+        Some drivers answer only when the exposure is over.
+        """
+        limit = duration + self._long
+        at_once = self._record.start_replies.come_at_once(duration)
+        return None if at_once and self._session.timeouts.reply < limit else limit
 
     # guiding
 

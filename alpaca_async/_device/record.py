@@ -16,6 +16,7 @@ from .exposure_log import ExposureLog
 from .fact_reader import FactReader
 from .known_facts import KnownFacts, RetryPauses
 from .readout import ReadoutRecord, ReadoutTimes
+from .start_replies import StartReplies
 
 if TYPE_CHECKING:
     from .poller import Poller
@@ -47,6 +48,8 @@ class DeviceRecord:
         """The fields of `CameraStatus` that an exposure needed and DeviceState did not have."""
         self.set_values: dict[str, object] = {}
         """The value that was set last, by member."""
+        self.settings_at_end: dict[str, object] = {}
+        """Gain and offset as they were read last, by the fields of `CameraSettings`."""
         self.spelling = BooleanSpelling()
         self.warnings: frozenset[str] = frozenset()
         """The topics of the warnings that were logged: each is logged once."""
@@ -54,7 +57,10 @@ class DeviceRecord:
         """Sizes of images, each with what the camera said meanwhile, that did not agree."""
         self.has_wrong_signs = False
         """Whether the camera delivered unsigned pixels as signed ones."""
+        self.start_decimals = 0
+        """The most decimals of a second that a start time of the camera has shown."""
         self.exposures = ExposureLog()
+        self.start_replies = StartReplies()
         self.deliveries = DeliveryRecord()
         self.readouts = ReadoutRecord()
         self.pollers: PerLoop[dict[Hashable, Poller[Any]]] = PerLoop(dict[Hashable, Any])
@@ -98,6 +104,7 @@ class DeviceRecord:
         if member in _CHANGES_THE_CONNECTION:
             self.forget()
         elif member not in _CHANGES_NO_SETTING:
+            self.settings_at_end.clear()
             self.forget_settings()
 
     def answered(self, number: int) -> None:
@@ -120,10 +127,13 @@ class DeviceRecord:
     def forget(self) -> None:
         """Forget everything that was read: it may be another device now."""
         self.info.forget()
+        self.settings_at_end.clear()
+        self.start_decimals = 0
         self.retry_pauses.forget()
         self.has_device_state = None
         self.missing_members = self.not_in_device_state = frozenset()
         self.readouts.forget()
+        self.start_replies.forget()
         self.forget_settings()
 
     def forget_settings(self) -> None:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from alpaca_async._device.icamera import ICameraV4
 from alpaca_async._device.patience import Patience
 from alpaca_async._device.verbs import pauses
 from alpaca_async._enums import CameraStates
-from alpaca_async._errors import AlpacaError, AscomError, NotImplementedException, reason_of
+from alpaca_async._errors import (
+    AlpacaError,
+    AscomError,
+    NotImplementedException,
+    TransportTimeout,
+    reason_of,
+)
 from alpaca_async._tasks import finish
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
 
 BUSY: Final = frozenset(
     {CameraStates.WAITING, CameraStates.EXPOSING, CameraStates.READING, CameraStates.DOWNLOAD}
@@ -20,6 +31,8 @@ _IDLE_LIMIT: Final = 60.0
 """Seconds after which a camera that stays busy is asked to expose all the same."""
 _ABORT_LIMIT: Final = 5.0
 """Seconds that an abort may take."""
+READ_LIMIT: Final = 2.0
+"""Seconds to wait for a reply while a camera is brought back, over a network that loses some."""
 
 logger = logging.getLogger("alpaca_async")
 
@@ -75,7 +88,7 @@ class Idling(ICameraV4):
         was_busy = False
         for pause in pauses(_IDLE_LIMIT):
             try:
-                state = await patience.read(self.get_camera_state)
+                state = await self._read_again(self.get_camera_state, patience)
             except AscomError as error:
                 logger.info("the camera does not tell its state: %s", error)
                 break
@@ -91,3 +104,18 @@ class Idling(ICameraV4):
         """Abort what may be running, and wait until the camera can expose again."""
         await finish(self._abort())
         await self._wait_until_idle()
+
+    async def _read_again(self, read: Callable[[], Awaitable[T]], patience: Patience) -> T:
+        """Read; a reply that is lost costs `READ_LIMIT` seconds, not those that replies have."""
+
+        async def read_in_time() -> T:
+            try:
+                async with asyncio.timeout(READ_LIMIT):
+                    return await read()
+            except TimeoutError as error:
+                if isinstance(error, AlpacaError):
+                    raise
+                late = TransportTimeout(f"no reply within {READ_LIMIT:g} s")
+                raise late.at(self._server, self._member("")) from None
+
+        return await patience.read(read_in_time)

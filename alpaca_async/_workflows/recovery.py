@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable  # noqa: TC003 - of a dataclass
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from alpaca_async._address import origin
 from alpaca_async._device.patience import Patience
@@ -25,7 +25,6 @@ from alpaca_async._errors import (
     OperationTimeout,
     RequestRejected,
     TransportError,
-    TransportTimeout,
 )
 from alpaca_async._protocol.values import check_duration
 from alpaca_async._session.management import get_configured_devices
@@ -34,6 +33,7 @@ from alpaca_async._tasks import together
 from .exposure import Exposing
 from .frame import plan
 from .framing import FRAME_MEMBERS, Framing
+from .idle import READ_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,12 +45,9 @@ _SEARCH_TIMEOUT: Final = 2.0
 """Seconds to wait for the replies to one discovery request."""
 _SETTINGS: Final = ("ReadoutMode", "FastReadout", "Gain", "Offset", "SubExposureDuration")
 """In the order in which they are restored: the possible gains may depend on the mode."""
-_READ_LIMIT: Final = 2.0
-"""Seconds to wait for a reply while a camera is brought back, over a network that loses some."""
 _RESTORE_ROUNDS: Final = 4
 """How often the settings are compared: some cameras adapt one to another."""
 
-T = TypeVar("T")
 
 logger = logging.getLogger("alpaca_async")
 
@@ -143,21 +140,6 @@ class Recovering(Exposing, Framing):
             return False
         return True
 
-    async def _read_again(self, read: Callable[[], Awaitable[T]], patience: Patience) -> T:
-        """Read; a reply that is lost costs `_READ_LIMIT` seconds, not those that replies have."""
-
-        async def read_in_time() -> T:
-            try:
-                async with asyncio.timeout(_READ_LIMIT):
-                    return await read()
-            except TimeoutError as error:
-                if isinstance(error, AlpacaError):
-                    raise
-                late = TransportTimeout(f"no reply within {_READ_LIMIT:g} s")
-                raise late.at(self._server, self._member("")) from None
-
-        return await patience.read(read_in_time)
-
     async def _locate(self, how: Reconnect) -> None:
         """Find the camera with the wanted id, and follow it there."""
         if how.unique_id is None or await self._is_at_same_server(how.unique_id):
@@ -200,7 +182,7 @@ class Recovering(Exposing, Framing):
                 if not changes:
                     return
                 for member, value in changes:
-                    await self._call(member, {member: value}, timeout=_READ_LIMIT)
+                    await self._call(member, {member: value}, timeout=READ_LIMIT)
         failure = OperationFailed(f"the camera does not take {', '.join(m for m, _ in changes)}")
         raise failure.at(self._server, self._member("connected"))
 

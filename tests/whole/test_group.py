@@ -27,7 +27,7 @@ from alpaca_async import (
     UnexpectedError,
 )
 from alpaca_async._group import round as round_module
-from alpaca_async.testing import SimulatedCamera, SimulatorServer, run_in_thread
+from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer, run_in_thread
 from tests.conditions import until
 from tests.scripted import ScriptedServer, value
 from tests.virtual_time import in_virtual_time, now
@@ -98,6 +98,23 @@ async def test_48_cameras_start_together_and_three_failures_do_not_affect_the_ot
     errors = {n: type(each.error) for n, each in enumerate(outcomes) if each.error is not None}
     assert errors == {1: DriverException, 2: OperationTimeout, 47: TransportError}
     assert sum(outcome.image is not None for outcome in outcomes) == 45
+
+
+@in_virtual_time
+async def test_a_camera_that_goes_silent_holds_up_its_group_for_half_a_minute() -> None:
+    cameras = [virtual(), virtual()]
+    async with SimulatorServer(cameras) as server, FaultProxy(server.address) as proxy:
+        members = [CameraAddress(proxy.address, number) for number in range(2)]
+        async with CameraGroup(members) as group:
+            await group.expose(1)
+            proxy.add("silence", device=1)
+            began = now()
+            async with group.exposures(1, count=1, retries=1) as rounds:
+                good, silent = await anext(rounds)
+    assert good.image is not None
+    assert isinstance(silent.error, TransportError)
+    assert 10 < now() - began < 35
+    assert cameras[1].count("startexposure") == 1
 
 
 async def never() -> None:

@@ -25,7 +25,7 @@ from alpaca_async import (
     find_cameras,
 )
 from alpaca_async._device import patience
-from alpaca_async._workflows import recovery
+from alpaca_async._workflows import idle, recovery
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 from tests.conditions import until
 from tests.discovery.udp import answering, naming
@@ -675,7 +675,8 @@ async def test_a_frame_is_restored_over_a_network_that_loses_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twenty times, each at most ten seconds of a network with real time limits."""
-    monkeypatch.setattr(recovery, "_READ_LIMIT", 0.1)
+    for module in (idle, recovery):
+        monkeypatch.setattr(module, "READ_LIMIT", 0.1)
 
     async def restore(seed: int) -> None:
         simulated = SimulatedCamera(width=64, height=48, initially_connected=True)

@@ -1,0 +1,30 @@
+"""How soon a camera answers StartExposure: most at once, some when the exposure is over. No I/O."""
+
+from __future__ import annotations
+
+import math
+
+
+class StartReplies:
+    """Learns from which duration on a camera answers StartExposure at once."""
+
+    def __init__(self) -> None:
+        self._at_once_from = math.inf
+
+    def answered(self, duration: float, lasted: float) -> None:
+        """Learn from a StartExposure that was answered `lasted` seconds after it was sent.
+
+        Only an exposure that is far from over shows that the camera does not wait for its end.
+        """
+        if lasted < duration / 2:
+            self._at_once_from = min(self._at_once_from, duration)
+        elif duration >= self._at_once_from:
+            self.forget()
+
+    def come_at_once(self, duration: float) -> bool:
+        """Whether the camera is known to answer at once for an exposure of `duration` seconds."""
+        return duration >= self._at_once_from
+
+    def forget(self) -> None:
+        """Forget what was learned: it may be another camera now."""
+        self._at_once_from = math.inf
