@@ -127,6 +127,11 @@ class Exposure:
     info: CameraInfo = field(default_factory=CameraInfo)
     settings: CameraSettings = field(default_factory=CameraSettings)
     failures: tuple[str, ...] = ()
-    """Why the exposure was repeated, once for each failed attempt before this one."""
+    """Why the exposure was repeated, or its image downloaded again, for each failed attempt."""
+    start_decimals: int = 0
+    """Decimals of a second that the camera's start times have shown so far.
+
+    They tell a clock of whole seconds from one of milliseconds that shows zeros by chance.
+    """
     header: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     """The FITS keywords that the caller passed to `expose`."""

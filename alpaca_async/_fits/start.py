@@ -46,7 +46,7 @@ class _Claim(NamedTuple):
 
 def start_of(exposure: Exposure) -> Start:
     """Return the start by the camera's clock if that can be used, else by this computer's."""
-    own, claim = computer_start(exposure), _parse(camera_start(exposure))
+    own, claim = computer_start(exposure), _claim_of(exposure)
     if claim is None or _objection(claim, own) is not None:
         return own
     uncertainty = abs((claim.time - own.time).total_seconds()) + own.uncertainty
@@ -67,7 +67,7 @@ def camera_start(exposure: Exposure) -> str:
 def start_warning(exposure: Exposure) -> str | None:
     """Return why the camera's start time is not used; None if it is used, or if there is none."""
     text = camera_start(exposure)
-    claim = _parse(text)
+    claim = _claim_of(exposure)
     objection = (
         "is not a time in UTC" if claim is None else _objection(claim, computer_start(exposure))
     )
@@ -95,18 +95,28 @@ def iso_text(time: datetime, decimals: int) -> str:
     return text[: len(text) - _MAX_DECIMALS + decimals].rstrip(".")
 
 
-def _parse(text: str) -> _Claim | None:
-    """Return the time that the text states; None if it is not an ISO date and time."""
+def decimals_shown(exposure: Exposure) -> int:
+    """Return how many decimals the camera's start time shows, at most 3.
+
+    A fraction that is zero shows none: it may be of a clock of whole seconds.
+    """
+    return _decimals_of(camera_start(exposure))
+
+
+def _claim_of(exposure: Exposure) -> _Claim | None:
+    """Return what the camera states; None if it is not an ISO date and time."""
+    text = camera_start(exposure)
     try:
         time = _as_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         return None
-    if "T" not in text:
-        return None
+    return _Claim(time, _decimals_of(text) or exposure.start_decimals) if "T" in text else None
+
+
+def _decimals_of(text: str) -> int:
     fraction = _FRACTION.search(text)
     digits = fraction[1] if fraction else ""
-    # Zeros mean a clock of whole seconds; rarely, one of milliseconds shows them by chance.
-    return _Claim(time, min(len(digits), _MAX_DECIMALS) if digits.strip("0") else 0)
+    return min(len(digits), _MAX_DECIMALS) if digits.strip("0") else 0
 
 
 def _objection(claim: _Claim, own: Start) -> str | None:

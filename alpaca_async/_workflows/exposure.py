@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,7 +19,7 @@ from alpaca_async._errors import (
 from alpaca_async._facts import Exposure
 from alpaca_async._fits.duration import duration_warning
 from alpaca_async._fits.header_source import HeaderReader
-from alpaca_async._fits.start import start_warning
+from alpaca_async._fits.start import decimals_shown, start_warning
 from alpaca_async._image import Image
 from alpaca_async._protocol.pixeltype import pixel_type
 from alpaca_async._protocol.values import check_limit
@@ -220,6 +220,7 @@ class Exposing(Imaging, Checking, Idling):
             header=taken.keywords.found,
             **await self._finish_facts(taken.facts),
         )
+        facts = replace(facts, start_decimals=self._start_decimals(facts))
         self._warn_about_clock(facts)
         image = Image(frame.data, frame.metadata, facts)
         await self._warn_about_signs(image)
@@ -312,6 +313,12 @@ class Exposing(Imaging, Checking, Idling):
         interrupt = facts.suspension.interrupt_once
         status = await self._wait(start.exposure, left, ready_timeout, progress, interrupt, readout)
         self._take_facts_from(status, facts)
+
+    def _start_decimals(self, exposure: Exposure) -> int:
+        """Return how many decimals the start times of this camera have shown so far."""
+        record = self._record
+        record.start_decimals = max(record.start_decimals, decimals_shown(exposure))
+        return record.start_decimals
 
     def _warn_about_clock(self, exposure: Exposure) -> None:
         """Log once for each camera that its times are not used."""

@@ -37,7 +37,9 @@ time, or wrong by months.
 `DATE-OBS` is the camera's time if both of these hold, else the computer's:
 
 - The clocks agree: they differ by at most the uncertainty of the request and a second.
-- The camera's time is finer than a second, or than the uncertainty of the request.
+- The camera's time is finer than a second, or than the uncertainty of the request. A clock of
+  milliseconds may show `.000` by chance, so it counts as fine once one of its times has had a
+  fraction (`Exposure.start_decimals`).
 
 `EXPTIME` is LastExposureDuration if that differs from the requested duration by at most 10 % and a
 millisecond, else the requested duration. After `stop_exposure`, it is LastExposureDuration if that

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import example, given
@@ -28,6 +29,7 @@ def exposure(
     *,
     duration: float = 2.0,
     started: datetime = STARTED,
+    decimals: int = 0,
 ) -> Exposure:
     return Exposure(
         duration=duration,
@@ -35,7 +37,19 @@ def exposure(
         started=started,
         started_uncertainty=uncertainty,
         last_exposure_start_time=text,
+        start_decimals=decimals,
     )
+
+
+@pytest.mark.parametrize("text", ["2026-01-02T03:04:05.000", "2026-01-02T03:04:05"])
+def test_a_clock_of_milliseconds_may_show_zeros_by_chance(text: str) -> None:
+    taken = exposure(text, decimals=3)
+    assert start_warning(taken) is None
+    assert start_of(taken) == (STARTED.replace(microsecond=0), ANY, 3, "camera")
+
+
+def test_a_clock_that_has_shown_no_fraction_is_one_of_whole_seconds() -> None:
+    assert "no fraction" in (start_warning(exposure("2026-01-02T03:04:05.000")) or "")
 
 
 def cards(taken: Exposure) -> dict[str, Card]:
