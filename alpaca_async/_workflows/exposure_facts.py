@@ -47,6 +47,8 @@ class ExposureFacts:
         self.settings_before = CameraSettings()
         """The settings that were known before the exposure started."""
         self.values: dict[str, Any] = {}
+        self.unread: set[str] = set()
+        """The facts that the camera has, and that could not be read."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._image_ready = asyncio.Event()
         self._ready_time = 0.0
@@ -149,7 +151,26 @@ class Describing(Reporting):
         await self._finish_own_facts(facts)
         own = {name: facts.values[name] for name in self._own_readers() if name in facts.values}
         at_end = {name: own.pop(name) for name in READ_EACH_TIME if name in own}
-        return {**own, "info": info, "settings": replace(settings, **at_end)}
+        self._record.settings_at_end |= at_end
+        last_known = self._last_known(facts.unread & READ_EACH_TIME)
+        return {**own, "info": info, "settings": replace(settings, **{**last_known, **at_end})}
+
+    def _last_known(self, names: Collection[str]) -> dict[str, Any]:
+        """Return the last known values of settings that could not be read.
+
+        Another program may have changed them, so that is logged.
+        """
+        record = self._record
+        known: dict[str, Any] = {}
+        for name in sorted(names):
+            value = record.settings_at_end.get(name, record.set_values.get(name.capitalize()))
+            if value is None:
+                text = f"{name} could not be read: the image has no {name.upper()}"
+            else:
+                text = f"{name} could not be read: the image has the last known value, {value}"
+                known[name] = value
+            logger.warning("%r: %s", self, text)
+        return known
 
     async def _finish_camera_facts(self, facts: ExposureFacts) -> tuple[CameraInfo, CameraSettings]:
         if await facts.finish([_CAMERA], _CAMERA_GRACE):
@@ -164,6 +185,7 @@ class Describing(Reporting):
         if late := await facts.finish([_HEADER, *own], _GRACE):
             logger.warning("%r: some facts or header keywords came too late and are missing", self)
         for name in own.keys() & late:
+            facts.unread.add(name)
             self._record.retry_pauses.failed(name)
 
     async def _wait_for_camera_facts(self) -> tuple[CameraInfo, CameraSettings]:
@@ -176,16 +198,22 @@ class Describing(Reporting):
     def _begin(
         self, facts: ExposureFacts, readers: Mapping[str, Reader], delay: float = 0.0
     ) -> None:
-        for name, read in self._allowed(readers):
-            facts.begin(name, partial(self._value_or_none, name, read), delay)
+        """Begin to read facts, except those that hung a short while ago."""
+        allowed = self._allowed(readers)
+        facts.unread |= readers.keys() - allowed.keys()
+        for name, read in allowed.items():
+            facts.begin(name, partial(self._value_or_none, name, read, facts.unread), delay)
 
-    def _allowed(self, readers: Mapping[str, Reader]) -> list[tuple[str, Reader]]:
+    def _allowed(self, readers: Mapping[str, Reader]) -> dict[str, Reader]:
         """Return the readers without those that hung a short while ago."""
         allows = self._record.retry_pauses.allows
-        return [(name, read) for name, read in readers.items() if allows(name)]
+        return {name: read for name, read in readers.items() if allows(name)}
 
-    async def _value_or_none(self, name: str, read: Reader) -> object:
-        """Read a fact of this exposure; what hangs is not asked for by the next ones."""
+    async def _value_or_none(self, name: str, read: Reader, unread: set[str]) -> object:
+        """Read a fact of this exposure; what hangs is not asked for by the next ones.
+
+        A failure is added to `unread`; None alone may mean that the camera has no such member.
+        """
         pauses = self._record.retry_pauses
         try:
             if name in READ_EACH_TIME:
@@ -194,9 +222,11 @@ class Describing(Reporting):
                 value, _ = await self._read_in_turn(read)
         except AlpacaError as error:
             logger.info("a fact of the exposure is missing: %s", error)
+            unread.add(name)
             if isinstance(error, TransportTimeout):
                 pauses.failed(name)
             return None
+        unread.discard(name)
         pauses.answered(name)
         return value
 

@@ -84,10 +84,12 @@ class Checking(Describing):
         settings = self._record.settings
         settings.forget()
         reader = self._read_in_background()
-        at_end = self._allowed(self._readers_at_end())
+        at_end = self._allowed(self._readers_at_end()).items()
+        unread = set[str]()
         try:
             async with asyncio.timeout(_REREAD_LIMIT):
-                await together([reader.wait(), *(self._value_or_none(*each) for each in at_end)])
+                reading = (self._value_or_none(name, read, unread) for name, read in at_end)
+                await together([reader.wait(), *reading])
         except TimeoutError:
             settings.stop_waiting()
         return settings.known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -269,6 +270,49 @@ async def test_a_second_download_reads_what_the_first_one_interrupted(
             (image,) = [image async for image in stream]
     assert facts_of(image).last_exposure_start_time == "2026-03-01T12:00:00"
     assert server.count("startexposure") == 1
+
+
+@in_virtual_time
+async def test_a_gain_that_is_not_answered_is_the_last_known_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    replies = Facts(gain=value(7))
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.expose(0.01)
+        replies["gain"] = silence
+        lost = await camera.expose(0.01)
+        not_asked = await camera.expose(0.01)
+    assert facts_of(lost).settings.gain == facts_of(not_asked).settings.gain == 7
+    assert "gain could not be read: the image has the last known value, 7" in caplog.text
+
+
+@in_virtual_time
+async def test_a_gain_that_was_set_and_is_not_answered_is_that_one() -> None:
+    replies = Facts(gain=lambda request: value(7) if request.verb == "PUT" else silence(request))
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.set_gain(7)
+        assert facts_of(await camera.expose(0.01)).settings.gain == 7
+
+
+@in_virtual_time
+async def test_a_gain_that_is_unknown_is_missing_and_that_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with ScriptedServer(Facts(gain=silence)) as server, AsyncCamera(server.address) as camera:
+        assert facts_of(await camera.expose(0.01)).settings.gain is None
+    assert "gain could not be read: the image has no GAIN" in caplog.text
+
+
+async def test_zeros_of_a_clock_that_has_shown_milliseconds_are_milliseconds(
+    client: AlpacaClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = [datetime.now(UTC).replace(microsecond=thousands) for thousands in (250_000, 0)]
+    replies = iter([value(time.isoformat(timespec="milliseconds")) for time in times])
+    async with ScriptedServer(Facts(lastexposurestarttime=lambda _: next(replies))) as server:
+        camera = client.camera(server.address)
+        images = [await camera.expose(0.01) for _ in times]
+    assert [facts_of(image).start_decimals for image in images] == [3, 3]
+    assert "no fraction" not in caplog.text
 
 
 TEXTS = dict.fromkeys(("name", "sensorname", "driverversion"), "a text")
