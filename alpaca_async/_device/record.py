@@ -61,6 +61,8 @@ class DeviceRecord:
         """The most decimals of a second that a start time of the camera has shown."""
         self.exposures = ExposureLog()
         self.start_replies = StartReplies()
+        self.is_silent = False
+        """Whether the last exposure failed because the camera did not answer any more."""
         self.deliveries = DeliveryRecord()
         self.readouts = ReadoutRecord()
         self.pollers: PerLoop[dict[Hashable, Poller[Any]]] = PerLoop(dict[Hashable, Any])
@@ -134,6 +136,7 @@ class DeviceRecord:
         self.missing_members = self.not_in_device_state = frozenset()
         self.readouts.forget()
         self.start_replies.forget()
+        self.is_silent = False
         self.forget_settings()
 
     def forget_settings(self) -> None:

@@ -75,10 +75,10 @@ class Timeouts:
     `establish`: for a connection. `reply`: for an ordinary reply, complete, and for that to
     StartExposure of a camera that has answered it at once. `long`: for what moves hardware, and
     for that reply of other cameras, beyond the exposure. Calls with a `timeout` of their own, such
-    as `connect` and `close_cover`, have that instead. `stall`: for an image, the longest silence once its first
-    byte has come. `first_byte`: for that byte, ten times `stall` unless given; servers may
-    convert a whole image before they send it. A download also fails if fewer than 256 bytes per
-    second come during `stall`. The total time of an image is not limited.
+    as `connect` and `close_cover`, have that instead. `stall`: for an image, the longest silence
+    once its first byte has come. `first_byte`: for that byte, ten times `stall` unless given;
+    servers may convert a whole image before they send it. A download also fails if fewer than 256
+    bytes per second come during `stall`. The total time of an image is not limited.
     """
 
     establish: float = 5.0
