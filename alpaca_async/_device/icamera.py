@@ -354,7 +354,7 @@ class ICameraV4(AsyncDevice):
         log, replies = self._record.exposures, self._record.start_replies
         exposure = log.start(running_loop().time(), duration)
         try:
-            limit = self._start_limit(duration)
+            limit = replies.limit(duration, self._session.timeouts)
             await self._call("StartExposure", fields, timeout=limit, attempt=attempt)
         except AlpacaError as error:
             if not error.outcome_unknown:
@@ -364,15 +364,6 @@ class ICameraV4(AsyncDevice):
         log.started(exposure, answered)
         replies.answered(duration, answered - exposure.sent)
         return exposure
-
-    def _start_limit(self, duration: float) -> float | None:
-        """Return the limit for the reply to StartExposure; None is that of an ordinary reply.
-
-        Some drivers answer only when the exposure is over.
-        """
-        limit = duration + self._long
-        at_once = self._record.start_replies.come_at_once(duration)
-        return None if at_once and self._session.timeouts.reply < limit else limit
 
     # guiding
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alpaca_async._session.session import Timeouts
 
 
 class StartReplies:
@@ -24,6 +28,11 @@ class StartReplies:
     def come_at_once(self, duration: float) -> bool:
         """Whether the camera is known to answer at once for an exposure of `duration` seconds."""
         return duration >= self._at_once_from
+
+    def limit(self, duration: float, timeouts: Timeouts) -> float | None:
+        """Return how long to wait for the next reply; None is as for an ordinary one."""
+        limit = duration + timeouts.long
+        return None if self.come_at_once(duration) and timeouts.reply < limit else limit
 
     def forget(self) -> None:
         """Forget what was learned: it may be another camera now."""
