@@ -6,6 +6,7 @@ from ._accessories.cover_calibrator import AsyncCoverCalibrator
 from ._accessories.filter_wheel import AsyncFilterWheel
 from ._accessories.focuser import AsyncFocuser
 from ._accessories.safety_monitor import AsyncSafetyMonitor
+from ._autofocus import FocusPoint, FocusResult, autofocus
 from ._camera import AlpacaClient, AsyncCamera
 from ._device.device import AsyncDevice
 from ._discovery.discovery import DiscoveredServer, discover
@@ -102,6 +103,8 @@ __all__ = [
     "Exposure",
     "ExposureAborted",
     "ExposureRequest",
+    "FocusPoint",
+    "FocusResult",
     "FoundCamera",
     "FoundDevice",
     "GuideDirections",
@@ -141,6 +144,7 @@ __all__ = [
     "ValueNotSetException",
     "ValueRange",
     "__version__",
+    "autofocus",
     "decode_imagebytes",
     "discover",
     "find_camera",

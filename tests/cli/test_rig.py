@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +15,6 @@ from alpaca_async import (
     InvalidOperationException,
     RequestRejected,
 )
-from alpaca_async.cli._focus import Sample, best_focus
 from alpaca_async.cli._rig import belonging
 from alpaca_async.testing import (
     SimulatedCamera,
@@ -313,25 +311,3 @@ def test_positions_that_the_focuser_does_not_have_are_reported_before_it_moves(
     assert result.exit_code == 1
     assert "the positions -3040 to 12960 are not between 0 and 10000" in result.stderr
     assert not rig.camera.count("startexposure")
-
-
-def curve(best: float, positions: range) -> list[Sample]:
-    return [Sample(at, math.hypot(2.5, 0.02 * (at - best)), 30) for at in positions]
-
-
-def test_the_best_focus_is_the_vertex_of_the_hyperbola() -> None:
-    samples = [*curve(5010.4, range(4800, 5201, 50)), Sample(5250, None, 0)]
-    position, diameter = best_focus(samples)
-    assert position == 5010
-    assert diameter == pytest.approx(2.5)
-
-
-@pytest.mark.parametrize("best", [4000.0, 6000.0])
-def test_a_best_focus_beyond_the_positions_is_not_extrapolated(best: float) -> None:
-    with pytest.raises(ValueError, match=r"smallest at (4800|5200): move the focuser there"):
-        best_focus(curve(best, range(4800, 5201, 50)))
-
-
-def test_stars_of_the_same_size_everywhere_have_no_best_focus() -> None:
-    with pytest.raises(ValueError, match="not between the positions"):
-        best_focus([Sample(position, 3.0, 9) for position in range(5)])

@@ -77,6 +77,11 @@ async def check_accessories(client: aa.AlpacaClient) -> None:
     assert_type(monitor, aa.AsyncSafetyMonitor)
     assert_type(await monitor.is_safe(), bool)
     assert_type(monitor.watch(1), aa.Stream[bool])
+    best = await aa.autofocus(
+        client.camera("host"), focuser, 2.0, step=20, points=7, progress=print
+    )
+    assert_type(best, aa.FocusResult)
+    assert_type(best.points, tuple[aa.FocusPoint, ...])
     async with aa.AsyncFocuser("host") as own:
         assert_type(own, aa.AsyncFocuser)
 
