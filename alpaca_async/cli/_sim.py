@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import re
+import uuid
+from collections import Counter
 from enum import StrEnum
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer evaluates it
@@ -24,10 +27,11 @@ from ._serving import MAX_PORT, Host, Port, local_address, run_until_ctrl_c
 from ._usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeAlias
 
     from alpaca_async.testing import FaultProxy, SimulatedRig, SimulatorServer
+    from alpaca_async.testing._core import SimulatedDevice
 
     Server: TypeAlias = SimulatorServer | FaultProxy
 
@@ -119,6 +123,8 @@ def sim(  # noqa: PLR0913, PLR0917 - one parameter for each option
             speed_up=speed_up,
             **deviations,
         )
+        if port and "unique_id" not in deviations:
+            _set_unique_ids(rig, port)
         announce = partial(_announce_json if as_json else _announce, faults)
         run_until_ctrl_c(
             _serve_with_faults(rig, endpoint, announce, specs, seed)
@@ -145,6 +151,21 @@ def _rig(count: int, size: tuple[int, int], seed: int, **facts: Any) -> Simulate
         )
         for number in range(count)
     )
+
+
+def _set_unique_ids(rig: SimulatedRig, port: int) -> None:
+    """Give the devices ids that are the same at every start on this computer and port."""
+    for number, device in _numbered(rig.devices):
+        path = f"{platform.node()}:{port}/{device.device_type}/{number}"
+        device.unique_id = str(uuid.uuid5(uuid.NAMESPACE_URL, path))
+
+
+def _numbered(devices: Sequence[SimulatedDevice]) -> Iterator[tuple[int, SimulatedDevice]]:
+    """Yield the devices with their numbers, by which the server knows them."""
+    counts = Counter[str]()
+    for device in devices:
+        yield counts[device.device_type], device
+        counts[device.device_type] += 1
 
 
 class _Endpoint(NamedTuple):
@@ -226,15 +247,16 @@ def _announce(faults: Sequence[FaultSpec], rig: SimulatedRig, server: Server) ->
 
 def _announce_json(faults: Sequence[FaultSpec], rig: SimulatedRig, server: Server) -> None:
     _print_faults(faults)
-    cameras = [
-        {"device_number": number, "name": camera.name, "unique_id": camera.unique_id}
-        for number, camera in enumerate(rig.cameras)
-    ]
+    cameras = [_description(number, each) for number, each in enumerate(rig.cameras)]
     devices = [
-        {"device_type": each.device_type, "name": each.name, "unique_id": each.unique_id}
-        for each in rig.devices
+        {"device_type": each.device_type, **_description(number, each)}
+        for number, each in _numbered(rig.devices)
     ]
     print_json({"address": server.address, "cameras": cameras, "devices": devices})
+
+
+def _description(number: int, device: SimulatedDevice) -> dict[str, int | str]:
+    return {"device_number": number, "name": device.name, "unique_id": device.unique_id}
 
 
 def _print_faults(faults: Sequence[FaultSpec]) -> None:

@@ -70,9 +70,52 @@ def test_it_serves_the_cameras_of_its_options_until_ctrl_c(
         *("camera", "camera"),
         *("filterwheel", "focuser", "covercalibrator", "safetymonitor"),
     ]
+    assert [device["device_number"] for device in said[0]["devices"]] == [0, 1, 0, 0, 0, 0]
     assert (info.sensor_type, info.interface_version) == (SensorType.RGGB, 3)
     assert (info.camera_x_size, info.camera_y_size, info.name) == (320, 200, "Simulated camera 1")
     assert info.unique_id == said[0]["cameras"][1]["unique_id"]
+
+
+def free_tcp_port() -> int:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port: int = other.getsockname()[1]
+        return port
+
+
+def test_the_unique_ids_are_the_same_at_every_start_and_others_at_another_port(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Any] = []
+
+    def press(document: object) -> None:
+        said.append(document)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_sim, "print_json", press)
+    first, second = free_tcp_port(), free_tcp_port()
+    for port, hosts in ((first, "127.0.0.1"), (first, "localhost"), (second, "127.0.0.1")):
+        options = ("--cameras", 2, "--port", port, "--host", hosts, "--no-discovery")
+        assert run("sim", "--json", *options).exit_code == 0
+    ids = [[device["unique_id"] for device in each["devices"]] for each in said]
+    assert ids[0] == ids[1]
+    assert len({*ids[0], *ids[2]}) == 12
+
+
+def test_the_fault_of_a_shared_unique_id_keeps_its_id(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Any] = []
+
+    def press(document: object) -> None:
+        said.append(document)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_sim, "print_json", press)
+    options = ("--cameras", 2, "--port", free_tcp_port(), "--no-discovery")
+    assert run("sim", "--json", *options, "--fault", "shared_unique_id").exit_code == 0
+    expected = CAMERA_FAULTS["shared_unique_id"].model["unique_id"]
+    assert [camera["unique_id"] for camera in said[0]["cameras"]] == [expected] * 2
 
 
 def test_it_prints_its_address_and_a_command_and_ends_with_exit_code_0(
