@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from ._camera_faults import CAMERA_FAULTS
 from ._connections import ConnectionServer
 from ._faults import FAULTS, Exchange, Upstream
 from ._interfaces import MEMBERS
@@ -19,7 +20,7 @@ from ._message import NO_REQUEST, read_request
 from ._rules import FaultEvent, FaultRule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ._faults import Fault, Peer
     from ._message import Request
@@ -88,7 +89,7 @@ class FaultProxy(ConnectionServer):
         """
         what = _fault_named(fault)
         if unknown := options.keys() - what.options.keys():
-            raise TypeError(f"{fault} has no option {', '.join(sorted(unknown))}")
+            raise TypeError(_no_option(what, sorted(unknown)))
         _check_scope(
             what,
             selects_requests=bool(member or verb or device is not None),
@@ -210,11 +211,21 @@ class FaultProxy(ConnectionServer):
 
 
 def _fault_named(name: str) -> Fault:
+    if name in CAMERA_FAULTS:
+        raise ValueError(
+            f"{name!r} is a fault of the camera, not of the proxy: "
+            f"SimulatedCamera(**CAMERA_FAULTS[{name!r}].model)"
+        )
     if name not in FAULTS:
         similar = get_close_matches(name, FAULTS, 1)
         hint = f"; did you mean {similar[0]!r}?" if similar else ""
         raise ValueError(f"there is no fault {name!r}{hint}")
     return FAULTS[name]
+
+
+def _no_option(fault: Fault, unknown: Sequence[str]) -> str:
+    existing = ", ".join(fault.options) or "none"
+    return f"{fault.name} has no option {', '.join(unknown)}; its options: {existing}"
 
 
 def _check_scope(fault: Fault, *, selects_requests: bool, is_limited: bool) -> None:

@@ -375,7 +375,14 @@ async def test_events_and_counts_record_the_faults(through: Wire, proxy: FaultPr
         ("refuse", {"member": "gain"}, ValueError, "refuse happens before any request"),
         ("reset_on_connect", {"device": 0}, ValueError, "reset_on_connect happens before"),
         ("refuse", {"times": 1}, ValueError, "refuse lasts until it is removed"),
-        ("silence", {"seconds": 1}, TypeError, "silence has no option seconds"),
+        (
+            "no_image",
+            {},
+            ValueError,
+            r"fault of the camera, .* SimulatedCamera\(\*\*CAMERA_FAULTS\['no_image'\].model\)",
+        ),
+        ("silence", {"foo": 1}, TypeError, "silence has no option foo; its options: none$"),
+        ("delay", {"foo": 1}, TypeError, "delay has no option foo; its options: seconds$"),
     ],
 )
 def test_invalid_arguments_raise(

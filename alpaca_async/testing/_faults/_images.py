@@ -122,7 +122,7 @@ def future_version(header: Header, pixels: bytes) -> tuple[Header, bytes]:
 @changes_image("The device reports a driver error in ImageBytes.")
 def image_error(header: Header, _pixels: bytes) -> tuple[Header, bytes]:
     zeros = header._replace(element_type=0, transmission_type=0, rank=0, x=0, y=0, z=0)
-    return zeros._replace(error=0x500), "Es fehlt an Licht: 0 \u00b5s".encode()
+    return zeros._replace(error=0x500), "Too little light: 0 \u00b5s".encode()
 
 
 @changes_image("The header reports a driver error, but the pixels follow.")
