@@ -191,6 +191,10 @@ class AscomError(AlpacaError):
         self.number = number
         self.message = message
 
+    def append(self, hint: str) -> None:
+        """Append to the reason what helps; `message` stays what the device sent."""
+        self.reason = f"{self.reason}; {hint}"
+
 
 class NotImplementedException(AscomError):
     """0x400: the device does not implement this member."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import httpx
 
+from alpaca_async._address import origin
 from alpaca_async._errors import (
     AlpacaError,
     MalformedResponse,
@@ -41,6 +42,12 @@ _TIMEOUT_REASONS: Final[dict[type[BaseException], str]] = {
     httpx.ReadTimeout: "the server sent no data in time: {limit}",
     TimeoutError: "no complete reply in time: {limit}",
 }
+
+_HINTS: Final = {
+    origin("sim"): "; the address 'sim' is one of the command alpaca-async only: in Python, use "
+    "alpaca_async.testing.SimulatorServer"
+}
+"""What helps if there is no such name, by server."""
 
 
 class Limit(NamedTuple):
@@ -128,7 +135,7 @@ class ErrorMapping:
         if isinstance(cause, ssl.SSLError):
             return tls_failure(cause)
         if isinstance(cause, socket.gaierror):  # its numbers are not errno values
-            return str(cause.strerror or cause).lower()
+            return str(cause.strerror or cause).lower() + _HINTS.get(self._server, "")
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
         return str(error) or type(error).__name__

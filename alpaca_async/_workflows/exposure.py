@@ -15,6 +15,7 @@ from alpaca_async._errors import (
     AlpacaError,
     AscomError,
     ExposureAborted,
+    InvalidOperationException,
 )
 from alpaca_async._facts import Exposure
 from alpaca_async._fits.duration import duration_warning
@@ -47,6 +48,10 @@ _START_GRACE: Final = 2.0
 """Seconds for which a cancelled start waits for the reply to StartExposure."""
 _FACTS_PAUSE: Final = 0.1
 """Seconds before the first fact is read, so that other cameras can start their exposures first."""
+
+_MAY_BE_EXPOSING: Final = (
+    "if it still exposes for a program that has ended, connect(abort=True) aborts that exposure"
+)
 
 logger = logging.getLogger("alpaca_async")
 
@@ -261,6 +266,8 @@ class Exposing(Imaging, Checking, Idling):
             return await self._start(duration, light)
         except AscomError as error:
             if not self._record.exposures.was_aborted or not await self._wait_until_idle():
+                if isinstance(error, InvalidOperationException):
+                    error.append(_MAY_BE_EXPOSING)
                 raise
             logger.info("StartExposure was refused while the camera was busy: %s", error)
         return await self._start(duration, light)

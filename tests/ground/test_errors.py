@@ -76,6 +76,14 @@ def test_every_other_number_is_a_driver_exception(number: int) -> None:
     assert type(ascom_error(number, "")) is DriverException
 
 
+def test_a_hint_changes_neither_number_nor_message() -> None:
+    error = ascom_error(0x40B, "busy")
+    error.append("wait")
+    for each in (error, pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own
+        assert (each.number, each.message) == (0x40B, "busy")
+        assert str(each) == "busy (error 0x40B); wait"
+
+
 def test_an_error_without_message_shows_its_class_name() -> None:
     assert str(ascom_error(0x408, "")) == "ParkedException (error 0x408)"
 

@@ -179,6 +179,17 @@ async def test_an_unknown_host_name_is_reported_in_words(
     assert str(caught.value) == f"{place}: name or service not known"
 
 
+async def test_the_address_sim_is_one_of_the_command_only(
+    client: AlpacaClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_nothing(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", find_nothing)
+    with pytest.raises(TransportError, match="not known; the address 'sim' is one of the command"):
+        await client.camera("sim").get_gain()
+
+
 async def test_a_redirect_is_not_followed(client: AlpacaClient) -> None:
     reply = http(b"", status="307 Temporary Redirect", extra="Location: /elsewhere\r\n")
     async with ScriptedServer({"gain": reply}) as server:

@@ -428,8 +428,9 @@ async def test_a_refusal_without_an_abort_before_it_is_raised(client: AlpacaClie
     failing = FailingCamera({})
     failing.state = CameraStates.EXPOSING
     async with ScriptedServer(failing.replies()) as server:
-        with pytest.raises(InvalidOperationException):
+        with pytest.raises(InvalidOperationException, match=r"connect\(abort=True\)") as caught:
             await client.camera(server.address).expose(0.05)
+    assert "abort" not in caught.value.message
 
 
 @pytest.mark.parametrize("arguments", [{"retries": -1}, {"on_failure": "ignore"}, {"count": -1}])
