@@ -137,11 +137,23 @@ class CameraHosts:
         pace: CoolingPace = _PACE,
     ) -> list[HostOutcome]:
         """Cool all cameras as the `cool_to` of a camera does; the outcomes have no images."""
-        check_limit("timeout", timeout)
-        check_duration("tolerance", tolerance)
-        options = {"rate": rate, "tolerance": tolerance, "timeout": timeout, "pace": pace}
-        async with self._operation():
-            return await self._on_all("cool_to", temperature, options, start_timeout=0.0)
+        return await self._change_temperatures(
+            "cool_to", temperature, rate=rate, tolerance=tolerance, timeout=timeout, pace=pace
+        )
+
+    async def warm_up(
+        self,
+        temperature: float | None = None,
+        *,
+        rate: float | None = None,
+        tolerance: float = 0.5,
+        timeout: float | None = None,
+        pace: CoolingPace = _PACE,
+    ) -> list[HostOutcome]:
+        """Warm up all cameras as the `warm_up` of a camera does; the outcomes have no images."""
+        return await self._change_temperatures(
+            "warm_up", temperature, rate=rate, tolerance=tolerance, timeout=timeout, pace=pace
+        )
 
     def watch(self, interval: float = 1.0) -> Stream[HostStatus]:
         """Yield the status of each camera as `CameraGroup.watch` does, with its progress.
@@ -265,6 +277,21 @@ class CameraHosts:
         async with aclosing(this_round.outcomes(prepared)) as outcomes:
             async for _, outcome in outcomes:
                 yield outcome
+
+    async def _change_temperatures(
+        self,
+        method: str,
+        temperature: float | None,
+        *,
+        tolerance: float,
+        timeout: float | None,
+        **options: object,
+    ) -> list[HostOutcome]:
+        check_limit("timeout", timeout)
+        check_duration("tolerance", tolerance)
+        options |= {"tolerance": tolerance, "timeout": timeout}
+        async with self._operation():
+            return await self._on_all(method, temperature, options, start_timeout=0.0)
 
     async def _on_all(
         self, method: str, *arguments: object, start_timeout: float

@@ -178,6 +178,12 @@ class Worker:
         """Cool all cameras."""
         return await self._errors(key, self._group.cool_to(temperature, **options))
 
+    async def warm_up(
+        self, key: str, temperature: float | None, options: Mapping[str, Any]
+    ) -> Errors:
+        """Warm up all cameras."""
+        return await self._errors(key, self._group.warm_up(temperature, **options))
+
     async def begin(
         self, key: str, requests: Mapping[int, ExposureRequest], options: Options
     ) -> Errors | None:

@@ -359,6 +359,16 @@ async def test_all_cameras_are_cooled(server: SimulatorServer) -> None:
         assert all(each.get_set_point() > -40.0 for each in server.cameras)
 
 
+async def test_all_cameras_are_warmed_up(server: SimulatorServer) -> None:
+    pace = CoolingPace(interval=0.02, settled=0.04)
+    for camera in server.cameras:
+        camera.set_connected(True)
+        camera.set_cooler_on(True)
+    async with connected(server) as cameras:
+        assert errors(await cameras.warm_up(20.0, tolerance=100.0, pace=pace)) == {}
+    assert not any(each.get_cooler_on() for each in server.cameras)
+
+
 async def test_closing_aborts_the_exposures(server: SimulatorServer, ray: InProcessRay) -> None:
     async with connected(server) as cameras:
         call = asyncio.create_task(cameras.expose(60))

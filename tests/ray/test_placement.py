@@ -95,7 +95,8 @@ def test_a_limit_must_be_a_number_of_images(limit: Any) -> None:  # noqa: ANN401
 
 
 @pytest.mark.parametrize(
-    "verb", ["connect", "cool_to", "watch", "expose", "expose_all", "outcomes", "exposures"]
+    "verb",
+    ["connect", "cool_to", "warm_up", "watch", "expose", "expose_all", "outcomes", "exposures"],
 )
 def test_a_method_has_the_parameters_of_the_group(verb: str) -> None:
     ours, theirs = (inspect.signature(getattr(each, verb)) for each in (CameraHosts, CameraGroup))
