@@ -88,7 +88,7 @@ async def _focus(target: Target, options: FocusOptions) -> None:
             )
         except asyncio.CancelledError:
             position = await focuser.get_position()
-            raise Interrupted(f"interrupted; the focuser is back at {position}") from None
+            raise Interrupted(f"interrupted; the focuser is at {position}") from None
     if options.as_json:
         print_json_line({"best_position": result.position, "hfd": round(result.hfd, 3)})
     else:

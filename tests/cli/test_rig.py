@@ -300,7 +300,7 @@ def test_focus_returns_to_where_it_was_after_ctrl_c(
     with ctrl_c_when(exposure_started(rig.camera)):
         result = run("focus", address, "-t", 600)
     assert result.exit_code == 130
-    assert result.stderr == "alpaca-async: interrupted; the focuser is back at 4960\n"
+    assert result.stderr == "alpaca-async: interrupted; the focuser is at 4960\n"
     assert rig.focuser.get_position() == 4960
 
 
