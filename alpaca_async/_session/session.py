@@ -85,8 +85,8 @@ class Timeouts:
     reply: float = 10.0
     long: float = 100.0
     """For the replies to `put`, `action`, `command_blind` and its relatives, and `set_connected`;
-    to `start_exposure` and `pulse_guide`, beyond their duration; and to commands that are not
-    waited for, such as `AsyncFocuser.move` and `connect(wait=False)`."""
+    to `pulse_guide`, beyond its duration; and to commands whose end is not waited for, such as
+    `AsyncFocuser.move` and `connect(wait=False)`."""
     stall: float = 10.0
     first_byte: float | None = None
 
