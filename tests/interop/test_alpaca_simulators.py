@@ -35,6 +35,7 @@ async def camera(
 ) -> AsyncCamera:
     camera = client.camera(alpaca_simulators, request.param)
     await camera.connect()
+    await camera.reset_frame()  # other tests and programs use the same server
     return camera
 
 
