@@ -71,6 +71,7 @@ class RemoteWorker:
         self._lost_at = _now()
         self._there = asyncio.Event()
         self._started = False
+        self._process: str | None = None
         self._supervisor = asyncio.create_task(self._supervise())
 
     async def errors(self, method: str, *arguments: object, start_timeout: float) -> Errors:
@@ -157,7 +158,9 @@ class RemoteWorker:
                 await self._there.wait()
         if not self._started:
             raise HostLost(f"no worker was started: is there a Ray node {self._where}?")
-        await self.call("open")
+        self._recognise(await self.call("open"))
+        if self._loss.done():
+            raise HostLost(self._loss.result())
 
     def lose_new_process(self) -> None:
         """Take over the cameras: the worker was restarted, which nobody has noticed."""
@@ -166,8 +169,9 @@ class RemoteWorker:
     async def measure_clock(self) -> ClockOffset:
         """Compare the clock of the host with this computer's."""
         sent = time.time()
-        theirs = await self.call("get_time")
+        process, theirs = await self.call("ping")
         received = time.time()
+        self._recognise(process)
         half = (received - sent) / 2
         return ClockOffset(self.cameras, theirs - (sent + half), half)
 
@@ -207,7 +211,14 @@ class RemoteWorker:
         logger.warning("the host of %d cameras is lost: %s", len(self.cameras), reason)
         self._loss.set_result(f"the host is lost: {reason}")
         self._lost_at = _now()
+        self._process = None
         self._there.clear()
+
+    def _recognise(self, process: str) -> None:
+        """Notice a restart during which no call was on its way: nothing has failed."""
+        if self._process not in {None, process}:
+            self._lose("its process was restarted")
+        self._process = process
 
     async def _supervise(self) -> None:
         """Ping the worker; whenever it is lost, bring it back."""

@@ -11,6 +11,7 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from alpaca_async._errors import HostLost
 from alpaca_async._group.group import CameraGroup
@@ -155,19 +156,21 @@ class Worker:
     ) -> None:
         self._cameras = cameras
         self._group = WorkerGroup(cameras, new_client=new_client)
+        self._process = uuid4().hex
         self._opened = False
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, asyncio.Task[Any]] = {}
 
-    async def get_time(self) -> float:
-        """Return the time of this computer's clock."""
-        return time.time()
+    async def ping(self) -> tuple[str, float]:
+        """Return the name of this process, and the time of this computer's clock."""
+        return self._process, time.time()
 
-    async def open(self) -> None:
-        """Open the client of the group."""
+    async def open(self) -> str:
+        """Open the client of the group; return the name of this process."""
         if not self._opened:
             self._opened = True
             await self._group.__aenter__()
+        return self._process
 
     async def connect(self, key: str, timeout: float, abort: bool) -> Errors:
         """Connect all cameras."""

@@ -323,6 +323,15 @@ async def test_statuses_tell_of_a_lost_host(server: SimulatorServer, ray: InProc
     assert lost == {0, 1}
 
 
+async def test_cameras_are_taken_over_by_a_process_that_was_restarted_while_nothing_ran(
+    server: SimulatorServer, ray: InProcessRay
+) -> None:
+    async with connected(server) as cameras:
+        server.cameras[1].start_exposure(60.0, light=True)  # of the process that has died
+        ray.actors[0].process = ray.actors[0]._make()
+        assert errors(await cameras.expose(SHORT)) == {}
+
+
 @pytest.mark.parametrize(("apart", "warns"), [(5.0, True), (0.0, False)])
 async def test_clocks_that_differ_are_warned_of(
     server: SimulatorServer,
@@ -331,11 +340,12 @@ async def test_clocks_that_differ_are_warned_of(
     apart: float,
     warns: bool,
 ) -> None:
-    async def get_time() -> float:
-        return datetime.now(UTC).timestamp() + apart
+    async def ping() -> tuple[str, float]:
+        return "", datetime.now(UTC).timestamp() + apart
 
     async with CameraHosts(two_hosts(server)) as cameras:
-        ray.actors[1].process.get_time = get_time
+        ray.actors[1].process.ping = ping
+        ray.actors[1].process._process = ""
         await cameras.connect()
         first, last = await cameras.get_clock_offsets()
         with caplog.at_level(logging.WARNING, "alpaca_async"):
