@@ -147,6 +147,10 @@ class FilterWheel(Companion[AsyncFilterWheel]):
 
     kind = "filterwheel"
 
+    async def get_connected(self) -> bool:
+        """Whether the wheel is connected."""
+        return await self._device.get_connected()
+
     async def get_filters(self) -> list[str]:
         """Return the names of the filters, by position."""
         return await self._device.get_names()

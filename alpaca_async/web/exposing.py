@@ -43,7 +43,8 @@ class BusyError(Exception):
 class Exposer:
     """Carries out one order at a time, whoever gave it and whether they are still there.
 
-    A frame that fails is left out. The order ends if the next one fails as well.
+    A frame that fails is left out. The order ends if the next one fails as well; that one waits
+    up to two minutes for devices that were lost.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class Exposer:
                 if self.saved == saved_at_failure:
                     raise
                 saved_at_failure = self.saved
+                frames.forget_settings()
                 self._fail(problem_of(error), await self._kind_of(error))
                 logger.warning("%r: a frame is left out: %s", self._camera, error)
             else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._device.exposure_log import check_limits
+from alpaca_async._device.verbs import pauses
+from alpaca_async._errors import AlpacaError
 from alpaca_async._workflows.sequence import ExposureRequest
 
 from .models import FrameNumber
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from .devices import FilterWheel
     from .models import Order, Step
+
+_RETURN_LIMIT: Final = 120.0
 
 
 class OrderedFrames:
@@ -41,6 +46,7 @@ class OrderedFrames:
         self._begin = begin
         self._read_keywords = read_keywords
         self._prepared_for: Step | None = None
+        self._has_failed = False
 
     async def requests(self) -> Iterator[ExposureRequest]:
         """Return a request for each frame; raise `ValueError` for a step that is not possible."""
@@ -52,6 +58,11 @@ class OrderedFrames:
             except ValueError as error:
                 raise ValueError(f"step {number}: {error}") from error
         return self._requests(filters)
+
+    def forget_settings(self) -> None:
+        """Set all for the next frame: after a failure, the camera may have been restarted."""
+        self._prepared_for = None
+        self._has_failed = True
 
     async def _filters(self) -> Sequence[str]:
         """Return the names of the filters, if a step asks for one."""
@@ -73,6 +84,9 @@ class OrderedFrames:
     async def _prepare(self, step: Step, number: FrameNumber, header: dict[str, Any]) -> None:
         """Prepare the camera and the wheel; add to `header`, which is read afterwards."""
         self._begin(number)
+        if self._has_failed:
+            await self._wait_until_connected()
+            self._has_failed = False
         if self._prepared_for is not step:
             await self._camera.reset_frame(step.binning, step.binning)
             if step.gain is not None:
@@ -81,6 +95,23 @@ class OrderedFrames:
         if self._wheel is not None and step.filter is not None:
             await self._wheel.select(step.filter)
         header.update({**self._read_keywords(), **header})
+
+    async def _wait_until_connected(self) -> None:
+        """Wait until camera and wheel are connected again, which is done elsewhere.
+
+        After `_RETURN_LIMIT` seconds the exposure is tried, and fails.
+        """
+        for pause in pauses(_RETURN_LIMIT):
+            if await self._is_connected():
+                return
+            await asyncio.sleep(pause)
+
+    async def _is_connected(self) -> bool:
+        try:
+            wheel = self._wheel is None or await self._wheel.get_connected()
+            return wheel and await self._camera.get_connected()
+        except AlpacaError:
+            return False
 
 
 def _check(step: Step, info: CameraInfo, filters: Sequence[str]) -> None:

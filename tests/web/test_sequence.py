@@ -188,3 +188,20 @@ async def test_a_camera_without_gain_is_followed(tmp_path: Path) -> None:
     async with open_site(camera, tmp_path) as site:
         view = await site.until(lambda view: view["status"])
         assert view["gains"] is None
+
+
+async def test_a_server_that_restarts_costs_one_frame(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_async._device.patience.LOSS_GRACE", 0.1)
+    await site.until(lambda view: view["wheel"] is not None)
+    step = {"duration": 0.5, "count": 2, "binning": 2, "filter": HA}
+    assert (await site.order_steps(step)).status_code == 202
+    await site.started()
+    async with site.out_of_reach():
+        await site.until(lambda view: view["exposure_error"])
+        for device in site.simulator.devices:
+            device.set_connected(False)
+    view = await site.ended()
+    assert view["exposure_error"]["frame"] == {"step": 0, "frame": 0}
+    assert (view["saved"], view["frames"][0]["width"]) == (1, 32)
