@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from alpaca_async._errors import AlpacaError
@@ -64,10 +65,8 @@ class Cooler:
     async def run(self, interval: float) -> None:
         """Read the set point every `interval` seconds: another program may change it."""
         while True:
-            try:
+            with suppress(AlpacaError):  # its status says that the camera does not answer
                 self.set_point = await self._read_set_point()
-            except AlpacaError:  # a camera that does not answer is told of with its status
-                self.set_point = None
             await asyncio.sleep(interval)
 
     async def _read_set_point(self) -> float | None:

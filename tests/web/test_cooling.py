@@ -106,3 +106,17 @@ async def test_the_end_of_the_server_ends_the_ramp(tmp_path: Path) -> None:
         await order(site, -20.0, rate=1)
         await site.until(lambda view: view["cooling"]["progress"])
     assert site.camera.cooler.set_point > 10
+
+
+async def test_a_camera_that_does_not_answer_is_not_said_to_have_its_cooler_off(
+    site: Site,
+) -> None:
+    site.camera.set_set_point(12.0)
+    site.camera.set_cooler_on(True)
+    await site.until(lambda view: view["cooling"]["set_point"] == 12.0)
+    async with site.out_of_reach():
+        view = await site.until(lambda view: view["status_error"])
+        await asyncio.sleep(0.3)
+        assert (await site.view())["cooling"]["set_point"] == 12.0
+    assert view["cooling"]["set_point"] == 12.0
+    site.camera.set_cooler_on(False)
