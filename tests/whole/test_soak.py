@@ -165,6 +165,10 @@ def test_a_short_soak_run_ends_in_time_and_leaves_nothing_open() -> None:
     assert [text for text in findings.failures() if "memory" not in text] == []
 
 
+def test_threads_that_were_there_before_may_end() -> None:
+    assert soak.Findings(memory=[100], threads_left=-1).failures() == []
+
+
 def test_a_soak_run_reports_its_failures() -> None:
     findings = soak.Findings(
         longest={"call": 5.0, "frame": 10.0},
