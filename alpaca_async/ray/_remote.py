@@ -218,7 +218,8 @@ class RemoteWorker:
         """Notice a restart during which no call was on its way: nothing has failed."""
         if self._process not in {None, process}:
             self._lose("its process was restarted")
-        self._process = process
+        if not self._loss.done():  # else it may be a late reply of the lost process
+            self._process = process
 
     async def _supervise(self) -> None:
         """Ping the worker; whenever it is lost, bring it back."""

@@ -25,7 +25,7 @@ from alpaca_async import (
     TransportError,
     UnexpectedError,
 )
-from alpaca_async.ray import CameraHost, CameraHosts, HostOutcome
+from alpaca_async.ray import CameraHost, CameraHosts, HostOutcome, _cluster
 from alpaca_async.ray import _remote as remote_module
 from alpaca_async.ray import _round as round_module
 from alpaca_async.ray import _worker as worker_module
@@ -330,6 +330,25 @@ async def test_cameras_are_taken_over_by_a_process_that_was_restarted_while_noth
         server.cameras[1].start_exposure(60.0, light=True)  # of the process that has died
         ray.actors[0].process = ray.actors[0]._make()
         assert errors(await cameras.expose(SHORT)) == {}
+
+
+async def test_a_late_reply_of_a_lost_process_does_not_lose_the_next_one(
+    server: SimulatorServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply: asyncio.Future[tuple[str, float]] = asyncio.get_running_loop().create_future()
+    async with connected(server) as cameras:
+        worker = cameras._workers[0]
+        with monkeypatch.context() as slow:
+            slow.setattr(_cluster, "future_of", lambda _: reply)
+            measuring = asyncio.create_task(worker.measure_clock())
+            await asyncio.sleep(0)
+        worker.lose_new_process()
+        reply.set_result(("the lost process", 0.0))
+        await measuring
+        await worker._there.wait()
+        await worker.measure_clock()
+        assert errors(await cameras.expose(SHORT)) == {}
+    assert caplog.text.count("is lost") == 1
 
 
 @pytest.mark.parametrize(("apart", "warns"), [(5.0, True), (0.0, False)])
