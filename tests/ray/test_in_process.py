@@ -413,11 +413,15 @@ async def test_a_process_that_restarts_before_the_preparation_is_noticed(
 ) -> None:
     loop = asyncio.get_running_loop()
 
-    async def restart_soon() -> None:
-        loop.call_soon(ray.actors[0].die)
-
     async with connected(server) as cameras:
-        ray.actors[0].process.open = restart_soon
+        process = ray.actors[0].process
+        name = await process.open()
+
+        async def restart_soon() -> str:
+            loop.call_soon(ray.actors[0].die)
+            return name
+
+        process.open = restart_soon
         assert errors(await cameras.expose(SHORT)) == {}
     assert starts(server) == [1] * 4
 
