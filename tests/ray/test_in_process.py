@@ -25,7 +25,7 @@ from alpaca_async import (
     TransportError,
     UnexpectedError,
 )
-from alpaca_async.ray import CameraHost, CameraHosts, HostOutcome, _cluster
+from alpaca_async.ray import CameraHost, CameraHosts, _cluster
 from alpaca_async.ray import _remote as remote_module
 from alpaca_async.ray import _round as round_module
 from alpaca_async.ray import _worker as worker_module
@@ -33,11 +33,11 @@ from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.conditions import until
 
 from .in_process import ActorDiedError, InProcessRay, install
+from .test_hosts import SHORT, errors, exposing, starts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
-SHORT = 0.01
 pytestmark = pytest.mark.usefixtures("ray")
 
 
@@ -69,19 +69,6 @@ async def connected(server: SimulatorServer, *, max_images: int = 2) -> AsyncGen
         yield cameras
 
 
-def errors(outcomes: Iterable[HostOutcome]) -> dict[int, AlpacaError]:
-    return {each.device_number: each.error for each in outcomes if each.error is not None}
-
-
-def starts(server: SimulatorServer) -> list[int]:
-    return [camera.count("startexposure") for camera in server.cameras]
-
-
-async def until_exposing(server: SimulatorServer, numbers: Iterable[int] = range(4)) -> None:
-    cameras = [server.cameras[number] for number in numbers]
-    await until(lambda: all(each.state is CameraStates.EXPOSING for each in cameras))
-
-
 async def number_of(camera: CameraAddress, _: Image) -> int:
     return camera.device_number
 
@@ -110,9 +97,17 @@ async def test_outcomes_are_in_the_order_of_the_caller(
 
 
 async def test_outcomes_are_yielded_as_soon_as_they_are_known(server: SimulatorServer) -> None:
-    async with connected(server) as cameras, cameras.outcomes([0.3, 0.2, 0.1, 60]) as outcomes:
-        assert [(await anext(outcomes)).device_number for _ in range(3)] == [3, 0, 1]
-        assert server.cameras[2].state is CameraStates.EXPOSING
+    looked_at = [asyncio.Event() for _ in server.cameras]
+
+    async def look(camera: CameraAddress, _: Image) -> None:
+        await looked_at[camera.device_number].wait()
+
+    async with connected(server) as cameras:
+        async with cameras.outcomes([SHORT, SHORT, SHORT, 60], then=look) as outcomes:
+            for number in (3, 0, 1):
+                looked_at[number].set()
+                assert (await anext(outcomes)).device_number == number
+            await until(exposing(server, [2]))
     assert [camera.count("abortexposure") for camera in server.cameras] == [0, 0, 1, 0]
 
 
@@ -159,7 +154,7 @@ async def test_an_error_of_expose_all_aborts_the_others(server: SimulatorServer)
 async def test_cancelling_aborts_every_exposure_once(server: SimulatorServer) -> None:
     async with connected(server) as cameras:
         task = asyncio.create_task(cameras.expose(60))
-        await until_exposing(server)
+        await until(exposing(server))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -190,7 +185,7 @@ async def test_a_worker_that_dies_costs_its_running_frames(
 ) -> None:
     async with connected(server) as cameras:
         call = asyncio.create_task(cameras.expose([60, 60, SHORT, SHORT]))
-        await until_exposing(server, (0, 1))
+        await until(exposing(server, (0, 1)))
         ray.actors[0].die()
         outcomes = await call
         again = await cameras.expose(SHORT)
@@ -401,7 +396,7 @@ async def test_all_cameras_are_warmed_up(server: SimulatorServer) -> None:
 async def test_closing_aborts_the_exposures(server: SimulatorServer, ray: InProcessRay) -> None:
     async with connected(server) as cameras:
         call = asyncio.create_task(cameras.expose(60))
-        await until_exposing(server)
+        await until(exposing(server))
     with pytest.raises(TransportError, match="the client was closed"):
         await call
     assert {camera.state for camera in server.cameras} == {CameraStates.IDLE}
@@ -415,7 +410,7 @@ async def test_a_process_that_restarts_before_the_preparation_is_noticed(
 
     async with connected(server) as cameras:
         process = ray.actors[0].process
-        name = await process.open()
+        name: str = await process.open()
 
         async def restart_soon() -> str:
             loop.call_soon(ray.actors[0].die)
@@ -442,7 +437,8 @@ async def test_a_worker_that_dies_while_others_prepare_costs_its_frames(
         await until(
             lambda: any(run.prepared.done() for run in ray.actors[0].process._runs.values())
         )
-        await asyncio.sleep(0.1)  # the reply is there
+        for _ in range(50):  # iterations of the event loop, until the reply is there
+            await asyncio.sleep(0)
         ray.actors[0].die()
         go_on.set()
         outcomes = await call
@@ -462,7 +458,7 @@ async def test_what_hangs_at_the_end_is_not_waited_for(
     monkeypatch.setattr(remote_module, "_END_LIMIT", 0.1)
     async with connected(server) as cameras:
         call = asyncio.create_task(cameras.expose(60))
-        await until_exposing(server)
+        await until(exposing(server))
         ray.actors[0].hangs = True
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -494,7 +490,7 @@ async def test_cameras_are_taken_over_as_soon_as_that_succeeds(
     caplog.set_level(logging.INFO, "alpaca_async")
     async with connected(server) as cameras:
         call = asyncio.create_task(cameras.expose([60, 60, SHORT, SHORT]))
-        await until_exposing(server, (0, 1))
+        await until(exposing(server, (0, 1)))
         ray.actors[0].die()
         process = ray.actors[0].process
         connect = process.connect
@@ -515,7 +511,7 @@ async def test_progress_ends_with_its_worker(server: SimulatorServer, ray: InPro
 
     async with connected(server) as cameras:
         call = asyncio.create_task(cameras.expose(60, progress=note))
-        await until_exposing(server)
+        await until(exposing(server))
         for actor in ray.actors:
             actor.die()
         assert len(errors(await call)) == 4
