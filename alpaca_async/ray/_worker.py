@@ -279,7 +279,10 @@ class Worker:
 
     async def _errors(self, key: str, call: Coroutine[Any, Any, list[Outcome]]) -> Errors:
         task = self._start_task(key, call)
-        return [outcome.error for outcome in await task]
+        try:
+            return [outcome.error for outcome in await task]
+        finally:
+            self._tasks.pop(key, None)
 
     def _start_task(self, key: str, call: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         self._tasks[key] = task = asyncio.create_task(call)

@@ -383,6 +383,17 @@ async def test_all_cameras_are_cooled(server: SimulatorServer) -> None:
         assert all(each.get_set_point() > -40.0 for each in server.cameras)
 
 
+async def test_a_worker_forgets_the_calls_that_have_ended(
+    server: SimulatorServer, ray: InProcessRay
+) -> None:
+    async with connected(server) as cameras:
+        ray.actors[0].die()
+        assert errors(await cameras.expose(SHORT)) == {}
+        assert errors(await cameras.connect()) == {}
+        await until(lambda: not any(each.process._tasks for each in ray.actors))
+        assert not any(each.process._runs for each in ray.actors)
+
+
 async def test_all_cameras_are_warmed_up(server: SimulatorServer) -> None:
     pace = CoolingPace(interval=0.02, settled=0.04)
     for camera in server.cameras:
