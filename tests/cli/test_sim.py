@@ -76,16 +76,16 @@ def test_it_serves_the_cameras_of_its_options_until_ctrl_c(
     assert info.unique_id == said[0]["cameras"][1]["unique_id"]
 
 
-def free_tcp_port() -> int:
-    with socket.socket() as other:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(type=kind) as other:
         other.bind(("127.0.0.1", 0))
         port: int = other.getsockname()[1]
         return port
 
 
-def test_the_unique_ids_are_the_same_at_every_start_and_others_at_another_port(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def documents(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is printed as JSON; Ctrl-C follows at once."""
     said: list[Any] = []
 
     def press(document: object) -> None:
@@ -93,29 +93,26 @@ def test_the_unique_ids_are_the_same_at_every_start_and_others_at_another_port(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(_sim, "print_json", press)
-    first, second = free_tcp_port(), free_tcp_port()
-    for port, hosts in ((first, "127.0.0.1"), (first, "localhost"), (second, "127.0.0.1")):
-        options = ("--cameras", 2, "--port", port, "--host", hosts, "--no-discovery")
+    return said
+
+
+def test_the_unique_ids_are_the_same_at_every_start_and_others_at_another_port(
+    run: Run, documents: list[Any]
+) -> None:
+    first, second = free_port(), free_port()
+    for port, host in ((first, "127.0.0.1"), (first, "localhost"), (second, "127.0.0.1")):
+        options = ("--cameras", 2, "--port", port, "--host", host, "--no-discovery")
         assert run("sim", "--json", *options).exit_code == 0
-    ids = [[device["unique_id"] for device in each["devices"]] for each in said]
+    ids = [[device["unique_id"] for device in each["devices"]] for each in documents]
     assert ids[0] == ids[1]
     assert len({*ids[0], *ids[2]}) == 12
 
 
-def test_the_fault_of_a_shared_unique_id_keeps_its_id(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said: list[Any] = []
-
-    def press(document: object) -> None:
-        said.append(document)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(_sim, "print_json", press)
-    options = ("--cameras", 2, "--port", free_tcp_port(), "--no-discovery")
+def test_the_fault_of_a_shared_unique_id_keeps_its_id(run: Run, documents: list[Any]) -> None:
+    options = ("--cameras", 2, "--port", free_port(), "--no-discovery")
     assert run("sim", "--json", *options, "--fault", "shared_unique_id").exit_code == 0
     expected = CAMERA_FAULTS["shared_unique_id"].model["unique_id"]
-    assert [camera["unique_id"] for camera in said[0]["cameras"]] == [expected] * 2
+    assert [camera["unique_id"] for camera in documents[0]["cameras"]] == [expected] * 2
 
 
 def test_it_prints_its_address_and_a_command_and_ends_with_exit_code_0(
@@ -149,13 +146,6 @@ def test_the_last_line_overwrites_the_ctrl_c_of_a_terminal(
     assert result.stderr == "\r\x1b[2mstopped\x1b[0m\n"
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 0))
-        port: int = other.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("options", [[], ["--fault", "delay:0.0"], ["--no-discovery"]])
 def test_it_answers_discovery_unless_disabled(
     run: Run, monkeypatch: pytest.MonkeyPatch, options: list[object]
@@ -163,7 +153,7 @@ def test_it_answers_discovery_unless_disabled(
     said: list[Any] = []
     found: list[FoundCamera | None] = []
     monkeypatch.setattr(_sim, "print_json", said.append)
-    port = free_udp_port()
+    port = free_port(socket.SOCK_DGRAM)
 
     def looked() -> bool:
         if said:
