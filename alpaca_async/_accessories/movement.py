@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ SETTLED: Final = 2.0
 
 Some servers answer a command before their driver has begun to execute it.
 """
+
+_NUMBERS: Final = itertools.count(1)
+"""The numbers of all commands that start or stop a movement, in the order of sending."""
 
 logger = logging.getLogger("alpaca_async")
 
@@ -133,8 +137,9 @@ class Moving(AsyncDevice):
         self, part: str, command: str, fields: Mapping[str, object] = NO_FIELDS
     ) -> None:
         """Send a command that starts or stops a movement of `part`, and do not wait."""
+        claim = _Claim(self._record.movements, part)
         await self._call(command, fields, timeout=self._long)
-        _Claim(self._record.movements, part).take()
+        claim.take()
 
     async def _halt(self, movement: Movement) -> None:
         """Try to stop a movement, for at most `_HALT_LIMIT` seconds."""
@@ -153,23 +158,25 @@ class Moving(AsyncDevice):
 
 
 class _Claim:
-    """Tells whether a command is the last one for a part of the device."""
+    """Tells whether a command is the last one for a part of the device.
 
-    def __init__(self, movements: dict[str, object], part: str) -> None:
+    Make it before the command is sent: replies may come in another order.
+    """
+
+    def __init__(self, movements: dict[str, int], part: str) -> None:
         self._movements = movements
         self._part = part
-        self._former = movements.get(part)
+        self._number = next(_NUMBERS)
 
     def take(self) -> None:
-        """Record that the command was sent, unless another one has been recorded meanwhile."""
+        """Record that the command was sent, unless a later one has been recorded."""
         if self.is_latest:
-            self._movements[self._part] = self
+            self._movements[self._part] = self._number
 
     @property
     def is_latest(self) -> bool:
-        """Whether no other command was sent for this part since this object was made."""
-        latest = self._movements.get(self._part)
-        return latest is self._former or latest is self
+        """Whether no later command for this part has been recorded."""
+        return self._movements.get(self._part, 0) <= self._number
 
 
 def _note_outcome(error: BaseException, command: SentCommand) -> None:

@@ -40,7 +40,7 @@ class DeviceRecord:
         self.retry_pauses = RetryPauses()
         self.restarts = 0
         """How many restarts of the server were detected."""
-        self.movements: dict[str, object] = {}
+        self.movements: dict[str, int] = {}
         """By part of the device, what identifies the command that moved it last."""
         self.has_device_state: bool | None = None
         self.missing_members: frozenset[str] = frozenset()

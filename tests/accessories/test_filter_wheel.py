@@ -13,7 +13,7 @@ from alpaca_async import (
     TransportError,
 )
 from alpaca_async.testing import SimulatedFilter
-from tests.scripted import ScriptedServer, value
+from tests.scripted import Request, ScriptedServer, value
 from tests.virtual_time import in_virtual_time, now
 
 from .rigs import served
@@ -96,6 +96,26 @@ async def test_the_second_of_two_movements_wins() -> None:
         first = asyncio.create_task(here.wheel.move_to("Ha"))
         await asyncio.sleep(0.3)
         await here.wheel.move_to("R")
+        with pytest.raises(OperationFailed, match="another command"):
+            await first
+
+
+@in_virtual_time
+async def test_the_second_of_two_movements_wins_before_either_is_answered() -> None:
+    position = 0
+
+    async def answer(request: Request) -> bytes:
+        nonlocal position
+        if request.verb == "PUT":
+            position = int(request.parameters["Position"])
+            await asyncio.sleep(0.5)
+        return value(position)
+
+    async with ScriptedServer({"position": answer}) as server, AlpacaClient() as client:
+        wheel = client.filter_wheel(server.address)
+        first = asyncio.create_task(wheel.move_to(1))
+        await asyncio.sleep(0.2)
+        await wheel.move_to(2)
         with pytest.raises(OperationFailed, match="another command"):
             await first
 
