@@ -274,7 +274,8 @@ class Exposing(Imaging, Checking, Idling):
 
     async def _start(self, duration: float, light: bool) -> _Start:
         """Send StartExposure; if cancelled, wait for the reply and abort if necessary."""
-        sent, clock = datetime.now(UTC), time.monotonic()
+        clock = time.monotonic()  # before `sent`: `lasted` may be too long, but not too short
+        sent = datetime.now(UTC)
         attempt = Attempt()
         request = asyncio.create_task(self._start_exposure(duration, light, attempt))
         try:

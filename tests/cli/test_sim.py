@@ -15,7 +15,7 @@ from alpaca_async import (
     FoundCamera,
     RequestRejected,
     SensorType,
-    find_camera,
+    find_cameras,
 )
 from alpaca_async.cli import _sim
 from alpaca_async.cli._faults import FaultSpec
@@ -155,13 +155,15 @@ def test_it_answers_discovery_unless_disabled(
     monkeypatch.setattr(_sim, "print_json", said.append)
     port = free_port(socket.SOCK_DGRAM)
     answers = "--no-discovery" not in options
-    timeout = 20.0 if answers else 0.5
+
+    async def first_camera() -> FoundCamera | None:
+        timeout = 20.0 if answers else 0.5
+        async with find_cameras(["127.0.0.1"], port=port, timeout=timeout) as cameras:
+            return await anext(cameras, None)
 
     def looked() -> bool:
         if said:
-            unique_id = said[0]["cameras"][0]["unique_id"]
-            search = find_camera(unique_id, ["127.0.0.1"], port=port, timeout=timeout)
-            found.append(asyncio.run(search))
+            found.append(asyncio.run(first_camera()))
         return bool(said)
 
     with ctrl_c_when(looked):
