@@ -29,6 +29,8 @@ class StartedExposure:
     sent: float
     due: float
     readiness: Readiness
+    end_requested: bool = False
+    """Whether AbortExposure or StopExposure was sent meanwhile."""
     aborted: bool = False
     stopped_at: float | None = None
     """When StopExposure was sent, if that was."""
@@ -109,7 +111,7 @@ class ExposureLog:
         self.was_aborted = True
         if self._open:
             self.stale_image_due = max(exposure.due for exposure in self._open)
-        return self._open
+        return self._request_end()
 
     def aborted(self, exposures: tuple[StartedExposure, ...]) -> None:
         """Record that the camera accepted AbortExposure."""
@@ -120,7 +122,7 @@ class ExposureLog:
 
     def stop(self) -> tuple[StartedExposure, ...]:
         """Return the exposures that StopExposure, about to be sent, ends."""
-        return self._open
+        return self._request_end()
 
     def stopped(self, exposures: tuple[StartedExposure, ...], sent: float) -> None:
         """Record that the camera accepted StopExposure, which was sent at `sent`."""
@@ -142,6 +144,12 @@ class ExposureLog:
     def has_waiters(self) -> bool:
         """Whether anything waits for an image."""
         return bool(self._waiters)
+
+    def _request_end(self) -> tuple[StartedExposure, ...]:
+        exposures = self._open
+        for exposure in exposures:
+            exposure.end_requested = True
+        return exposures
 
     def _close(self, exposures: tuple[StartedExposure, ...]) -> None:
         with self._lock:

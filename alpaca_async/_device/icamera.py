@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alpaca_async._enums import CameraStates, GuideDirections, SensorType
-from alpaca_async._errors import AlpacaError, InvalidValueException
+from alpaca_async._errors import AlpacaError, InvalidValueException, TransportTimeout
 from alpaca_async._loops import running_loop
 from alpaca_async._protocol.values import (
     check_bool,
@@ -352,17 +352,21 @@ class ICameraV4(AsyncDevice):
         except InvalidValueException as error:
             raise error.at(self._server, self._member("startexposure")) from None
         log, replies = self._record.exposures, self._record.start_replies
+        timeouts = self._session.timeouts
         exposure = log.start(running_loop().time(), duration)
         try:
-            limit = replies.limit(duration, self._session.timeouts)
+            limit = replies.limit(duration, timeouts)
             await self._call("StartExposure", fields, timeout=limit, attempt=attempt)
         except AlpacaError as error:
             if not error.outcome_unknown:
                 log.ended(exposure)
+            elif isinstance(error, TransportTimeout):
+                replies.timed_out()
             raise
         answered = running_loop().time()
         log.started(exposure, answered)
-        replies.answered(duration, answered - exposure.sent)
+        if not exposure.end_requested:  # which may be why it was answered now
+            replies.answered(duration, answered - exposure.sent, timeouts.reply)
         return exposure
 
     # guiding

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from alpaca_async import (
     Progress,
     SensorType,
     TransportError,
+    TransportTimeout,
 )
 from alpaca_async._device import patience
 from alpaca_async._workflows import exposure_facts
@@ -397,6 +399,77 @@ async def test_cancelled_while_the_start_is_in_flight_waits_and_aborts_once() ->
             async with asyncio.timeout(0.1):
                 await camera.expose(1)
     assert order == ["started", "aborted"]
+
+
+@in_virtual_time
+async def test_a_camera_that_takes_longer_to_answer_a_start_than_other_requests_exposes_again() -> (
+    None
+):
+    async def slow_start(_: Request) -> bytes:
+        await asyncio.sleep(20)
+        return value(None)
+
+    replies = Forgiving(exposing(startexposure=slow_start))
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        for _ in range(2):
+            await camera.expose(60)
+    assert server.count("startexposure") == 2
+
+
+@in_virtual_time
+async def test_a_start_that_is_not_answered_in_time_is_given_more_the_next_time() -> None:
+    async def start(_: Request) -> bytes:
+        if server.count("startexposure") > 1:
+            await asyncio.sleep(60)
+        return value(None)
+
+    replies = Forgiving(exposing(startexposure=start))
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.expose(60)
+        with pytest.raises(TransportTimeout):
+            await camera.expose(60)
+        await camera.expose(60)
+
+
+@in_virtual_time
+async def test_a_camera_that_hangs_at_its_starts_is_given_more_time_only_once() -> None:
+    replies = Forgiving(exposing())
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.expose(60)
+        replies["startexposure"] = silence
+        lasted: list[float] = []
+        for _ in range(4):
+            began = now()
+            with pytest.raises(TransportTimeout):
+                await camera.expose(60)
+            lasted.append(now() - began)
+    assert lasted == [pytest.approx(seconds) for seconds in (10, 160, 10, 10)]
+
+
+@in_virtual_time
+async def test_a_start_that_was_answered_because_the_exposure_was_stopped_tells_nothing() -> None:
+    stopped = asyncio.Event()
+
+    async def answer_at_the_end(_: Request) -> bytes:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                await stopped.wait()
+        stopped.clear()
+        return value(None)
+
+    async def stop(_: Request) -> bytes:
+        stopped.set()
+        await asyncio.sleep(0.1)
+        return value(None)
+
+    replies = Forgiving(exposing(startexposure=answer_at_the_end, stopexposure=stop))
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        exposing_now = asyncio.create_task(camera.expose(60))
+        await asyncio.sleep(1)
+        await camera.stop_exposure()
+        await exposing_now
+        stopped.clear()
+        await camera.expose(60)
 
 
 @in_virtual_time
