@@ -84,7 +84,8 @@ class AsyncSafetyMonitor(AsyncDevice):
     async def _poll_safety(self, interval: float) -> bool:
         """Return the first answer to polls that are `interval` seconds apart, or their error.
 
-        A poll that failed on its way is ignored while another one is outstanding.
+        A poll that failed on its way is ignored while another one is outstanding. After a pause
+        the server may answer several at the same moment: then all must say that it is safe.
         """
         polls = {asyncio.create_task(self.get_is_safe())}
         try:
@@ -94,7 +95,7 @@ class AsyncSafetyMonitor(AsyncDevice):
                 )
                 lost = {poll for poll in done if _is_lost(poll)}
                 if ended := done - lost or (lost if not polls else set()):
-                    return ended.pop().result()
+                    return all(poll.result() for poll in ended)
                 if not done:
                     polls.add(asyncio.create_task(self.get_is_safe()))
         finally:

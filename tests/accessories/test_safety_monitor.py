@@ -131,6 +131,28 @@ async def test_a_second_poll_that_fails_does_not_end_the_first() -> None:
         assert now() < 3.1
 
 
+@pytest.mark.parametrize("first", [True, False])
+@in_virtual_time
+async def test_of_two_answers_at_the_same_moment_the_one_that_is_unsafe_counts(
+    first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several times, because the order of the two may be left to chance."""
+    monitor = AlpacaClient().safety_monitor("127.0.0.1:1")
+    for _ in range(10):
+        answers, answered = iter([first, not first]), asyncio.Event()
+        asyncio.get_running_loop().call_later(2, answered.set)
+
+        async def answer_later(
+            answers: Iterator[bool] = answers, answered: asyncio.Event = answered
+        ) -> bool:
+            answer = next(answers)
+            await answered.wait()
+            return answer
+
+        monkeypatch.setattr(monitor, "get_is_safe", answer_later)
+        assert not await monitor.is_safe()
+
+
 @in_virtual_time
 async def test_the_log_names_the_time_for_which_failures_are_tolerated(
     caplog: pytest.LogCaptureFixture,
