@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async._camera import AlpacaClient, AsyncCamera
@@ -111,8 +110,14 @@ class CameraGroup:
         pace: CoolingPace = _PACE,
     ) -> list[Outcome]:
         """Cool all cameras as the `cool_to` of a camera does; the outcomes have no images."""
-        ramp = partial(AsyncCamera.cool_to, temperature=temperature, rate=rate, pace=pace)
-        return await self._change_temperatures("cool_to", ramp, tolerance, timeout)
+        limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
+
+        def ramp(camera: AsyncCamera) -> Awaitable[None]:
+            return camera.cool_to(
+                temperature, rate=rate, tolerance=tolerance, timeout=limit, pace=pace
+            )
+
+        return await self._change_temperatures("cool_to", ramp)
 
     async def warm_up(
         self,
@@ -124,8 +129,14 @@ class CameraGroup:
         pace: CoolingPace = _PACE,
     ) -> list[Outcome]:
         """Warm up all cameras as the `warm_up` of a camera does; the outcomes have no images."""
-        ramp = partial(AsyncCamera.warm_up, temperature=temperature, rate=rate, pace=pace)
-        return await self._change_temperatures("warm_up", ramp, tolerance, timeout)
+        limit, tolerance = check_limit("timeout", timeout), check_duration("tolerance", tolerance)
+
+        def ramp(camera: AsyncCamera) -> Awaitable[None]:
+            return camera.warm_up(
+                temperature, rate=rate, tolerance=tolerance, timeout=limit, pace=pace
+            )
+
+        return await self._change_temperatures("warm_up", ramp)
 
     def watch(self, interval: float = 1.0) -> Stream[StatusOutcome]:
         """Yield the status of each camera, read every `interval` seconds.
@@ -277,17 +288,8 @@ class CameraGroup:
             return member.outcome(error=error)
 
     async def _change_temperatures(
-        self,
-        step: str,
-        ramp: Callable[..., Awaitable[None]],
-        tolerance: float,
-        timeout: float | None,
+        self, step: str, ramp: Callable[[AsyncCamera], Awaitable[None]]
     ) -> list[Outcome]:
-        limits = {
-            "tolerance": check_duration("tolerance", tolerance),
-            "timeout": check_limit("timeout", timeout),
-        }
-        ramp = partial(ramp, **limits)
         async with self._operation():
             return await outcomes_of(
                 member.change_temperature(step, ramp) for member in self._members

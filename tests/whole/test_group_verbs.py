@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alpaca_async import (
+    AsyncCamera,
     CameraAddress,
     CameraGroup,
     CameraStates,
@@ -123,6 +124,27 @@ async def test_all_cameras_are_warmed_up_and_an_error_costs_its_camera() -> None
     assert outcomes[0].error is None
     assert isinstance(outcomes[1].error, NotImplementedException)
     assert not cameras[0].get_cooler_on()
+
+
+class Gentle(AsyncCamera):
+    """A camera of a caller, who has changed how it cools and warms up."""
+
+    def __init__(self, server: SimulatorServer) -> None:
+        super().__init__(server.address)
+        self.ramps: list[float | None] = []
+
+    async def cool_to(self, temperature: float, **_: object) -> None:
+        self.ramps.append(temperature)
+
+    async def warm_up(self, temperature: float | None = None, **_: object) -> None:
+        self.ramps.append(temperature)
+
+
+async def test_the_ramps_of_a_camera_of_the_caller_are_used(server: SimulatorServer) -> None:
+    async with Gentle(server) as camera, CameraGroup([camera]) as group:
+        for outcomes in (await group.cool_to(-5.0), await group.warm_up(20.0)):
+            assert [outcome.error for outcome in outcomes] == [None]
+        assert camera.ramps == [-5.0, 20.0]
 
 
 async def test_the_statuses_of_all_cameras_come_and_an_error_is_one_of_them(
