@@ -65,13 +65,22 @@ class _Start:
     lasted: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureOrder:
+    """What is asked of one exposure; `keywords` are read for it only."""
+
+    duration: float
+    light: bool
+    ready_timeout: float
+    progress: ProgressCallback | None
+    keywords: HeaderReader
+
+
 class TakenExposure(NamedTuple):
     """An exposure whose image is ready; its facts may still be on their way."""
 
+    order: ExposureOrder
     start: _Start
-    duration: float
-    light: bool
-    keywords: HeaderReader
     facts: ExposureFacts
     provision: Provision
 
@@ -110,11 +119,17 @@ class Exposing(Imaging, Checking, Idling):
             ExposureAborted: another task aborted the exposure, or started another one.
             AlpacaError: as `start_exposure` and `get_image` do.
         """
-        keywords, wanted = HeaderReader(header), pixel_type(dtype)
+        order = ExposureOrder(
+            duration=duration,
+            light=light,
+            ready_timeout=check_limit("ready_timeout", ready_timeout),
+            progress=progress,
+            keywords=HeaderReader(header),
+        )
+        wanted = pixel_type(dtype)
         async with self._operation("startexposure"):
             wanted = await self._resolve(wanted)
-            taken = await self._take(duration, light, progress, ready_timeout, keywords)
-            return await self._fetch(taken, wanted, contiguous=contiguous, progress=progress)
+            return await self._fetch(await self._take(order), wanted, contiguous=contiguous)
 
     async def wait_image_ready(
         self, *, timeout: float | None = None, progress: ProgressCallback | None = None
@@ -132,38 +147,22 @@ class Exposing(Imaging, Checking, Idling):
         async with self._operation("imageready"):
             await self._wait(self._record.exposures.latest, 0.0, limit, progress)
 
-    async def _take(
-        self,
-        duration: float,
-        light: bool,
-        progress: ProgressCallback | None,
-        ready_timeout: float,
-        keywords: HeaderReader,
-    ) -> TakenExposure:
+    async def _take(self, order: ExposureOrder) -> TakenExposure:
         """Expose until the image is ready. `_fetch` must follow: it ends the reading of facts."""
-        ready_timeout = check_limit("ready_timeout", ready_timeout)
         facts = self._new_facts()
         provision = Provision(self._record.next_frame, self._session.max_image_bytes)
         try:
-            return await self._start_and_wait(
-                facts, provision, duration, light, progress, ready_timeout, keywords
-            )
+            return await self._start_and_wait(order, facts, provision)
         except BaseException:
             await _end_preparations(facts, provision)
             raise
 
     async def _start_and_wait(
-        self,
-        facts: ExposureFacts,
-        provision: Provision,
-        duration: float,
-        light: bool,
-        progress: ProgressCallback | None,
-        ready_timeout: float,
-        keywords: HeaderReader,
+        self, order: ExposureOrder, facts: ExposureFacts, provision: Provision
     ) -> TakenExposure:
         """Start, and wait for the image; abort if that fails."""
-        start = await self._start_when_idle(duration, light)
+        duration = order.duration
+        start = await self._start_when_idle(duration, order.light)
         if start.exposure.aborted:
             # The server may have handled the other abort before the start.
             await finish(self._abort())
@@ -173,23 +172,16 @@ class Exposing(Imaging, Checking, Idling):
         left = 0.0 if start.exposure.stopped or start.lasted >= duration else duration
         provision.begin(left)
         try:
-            await self._wait_beside_facts(
-                facts, start, duration, left, progress, ready_timeout, keywords
-            )
+            await self._wait_beside_facts(order, facts, start, left)
         except ExposureAborted:
             raise
         except (Exception, asyncio.CancelledError):
             await finish(self._abort())
             raise
-        return TakenExposure(start, duration, light, keywords, facts, provision)
+        return TakenExposure(order, start, facts, provision)
 
     async def _fetch(
-        self,
-        taken: TakenExposure,
-        wanted: PixelType,
-        *,
-        contiguous: bool,
-        progress: ProgressCallback | None,
+        self, taken: TakenExposure, wanted: PixelType, *, contiguous: bool
     ) -> Image[Exposure]:
         """Download the image of `taken`, and add the facts of its exposure."""
         try:
@@ -197,7 +189,7 @@ class Exposing(Imaging, Checking, Idling):
                 raise _replaced().at(self._server, self._member("imagearray"))
             self._begin_last_facts(taken.facts)
             await taken.provision.finish()
-            return await self._download_and_describe(taken, wanted, contiguous, progress)
+            return await self._download_and_describe(taken, wanted, contiguous)
         except asyncio.CancelledError:
             await finish(self._abort())
             raise
@@ -205,24 +197,23 @@ class Exposing(Imaging, Checking, Idling):
             await _end_preparations(taken.facts, taken.provision)
 
     async def _download_and_describe(
-        self,
-        taken: TakenExposure,
-        wanted: PixelType,
-        contiguous: bool,
-        progress: ProgressCallback | None,
+        self, taken: TakenExposure, wanted: PixelType, contiguous: bool
     ) -> Image[Exposure]:
+        order = taken.order
         try:
-            frame = await self.get_image(contiguous=contiguous, dtype=wanted, progress=progress)
+            frame = await self.get_image(
+                contiguous=contiguous, dtype=wanted, progress=order.progress
+            )
         finally:
             self._record.exposures.ended(taken.start.exposure)
         half = taken.start.lasted / 2
         facts = Exposure(
-            duration=taken.duration,
-            light=taken.light,
+            duration=order.duration,
+            light=order.light,
             started=taken.start.sent + timedelta(seconds=half),
             started_uncertainty=half,
             stopped_after=taken.start.exposure.stopped_after(half),
-            header=taken.keywords.found,
+            header=order.keywords.found,
             **await self._finish_facts(taken.facts),
         )
         facts = replace(facts, start_decimals=self._start_decimals(facts))
@@ -301,25 +292,20 @@ class Exposing(Imaging, Checking, Idling):
             await self._abort()
 
     async def _wait_beside_facts(
-        self,
-        facts: ExposureFacts,
-        start: _Start,
-        duration: float,
-        left: float,
-        progress: ProgressCallback | None,
-        ready_timeout: float,
-        keywords: HeaderReader,
+        self, order: ExposureOrder, facts: ExposureFacts, start: _Start, left: float
     ) -> None:
         """Wait `left` seconds for the image, while tasks read the facts of the exposure."""
-        pause = max(min(_FACTS_PAUSE, duration / 2) - start.lasted, 0.0)
-        self._begin_facts(facts, keywords, pause=pause, left=left, round_trip=start.lasted)
+        pause = max(min(_FACTS_PAUSE, order.duration / 2) - start.lasted, 0.0)
+        self._begin_facts(facts, order.keywords, pause=pause, left=left, round_trip=start.lasted)
         if start.exposure.stopped:
             # The server may have handled the other stop before the start.
             with suppress(AscomError):
                 await self.stop_exposure()
         readout = None if start.exposure.stopped else self._record.readout_times()
         interrupt = facts.suspension.interrupt_once
-        status = await self._wait(start.exposure, left, ready_timeout, progress, interrupt, readout)
+        status = await self._wait(
+            start.exposure, left, order.ready_timeout, order.progress, interrupt, readout
+        )
         self._take_facts_from(status, facts)
 
     def _start_decimals(self, exposure: Exposure) -> int:

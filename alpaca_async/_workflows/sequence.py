@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 from alpaca_async._errors import AlpacaError, ExposureAborted
 from alpaca_async._fits.header_source import HeaderReader
 from alpaca_async._protocol.pixeltype import pixel_type
-from alpaca_async._protocol.values import check_bool, check_count, check_duration
+from alpaca_async._protocol.values import check_bool, check_count, check_duration, check_limit
 from alpaca_async._stream import Stream
 from alpaca_async._tasks import prefetch
 
+from .exposure import ExposureOrder
 from .retrying import Attempts, Retrying
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Sequencing(Retrying):
             contiguous=contiguous,
             wanted=pixel_type(dtype),
             progress=progress,
-            ready_timeout=ready_timeout,
+            ready_timeout=check_limit("ready_timeout", ready_timeout),
             reconnect=reconnect,
             retries=check_count("retries", retries),
             skips=on_failure == "skip",
@@ -134,22 +135,17 @@ class Sequencing(Retrying):
                 await sequence.before_each(sequence.number)
             if request.prepare is not None:
                 await request.prepare()
-            keywords = HeaderReader(request.header)
-            await self._resolve(sequence.wanted)
-            return await self._take(
-                request.duration,
-                request.light,
-                sequence.progress,
-                sequence.ready_timeout,
-                keywords,
+            order = ExposureOrder(
+                duration=request.duration,
+                light=request.light,
+                ready_timeout=sequence.ready_timeout,
+                progress=sequence.progress,
+                keywords=HeaderReader(request.header),
             )
+            await self._resolve(sequence.wanted)
+            return await self._take(order)
 
-        fetch = partial(
-            self._fetch,
-            wanted=sequence.wanted,
-            contiguous=sequence.contiguous,
-            progress=sequence.progress,
-        )
+        fetch = partial(self._fetch, wanted=sequence.wanted, contiguous=sequence.contiguous)
         return await self._take_and_fetch(
             Attempts(sequence.retries, sequence.reconnect), take, fetch
         )

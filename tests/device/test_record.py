@@ -19,6 +19,7 @@ from alpaca_async._device.exposure_log import ExposureLog
 from alpaca_async._device.record import DeviceRecord
 from alpaca_async._fits.header_source import HeaderReader
 from alpaca_async._protocol.pixeltype import AS_SENT
+from alpaca_async._workflows.exposure import ExposureOrder
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.conditions import until
 from tests.scripted import ScriptedServer, value
@@ -81,10 +82,13 @@ async def test_an_exposure_that_is_replaced_before_its_image_is_fetched_has_no_i
 ) -> None:
     async with ScriptedServer(Forgiving(exposing())) as server:
         camera = client.camera(server.address)
-        taken = await camera._take(0.01, True, None, 60.0, HeaderReader(None))
+        order = ExposureOrder(
+            duration=0.01, light=True, ready_timeout=60, progress=None, keywords=HeaderReader(None)
+        )
+        taken = await camera._take(order)
         await client.camera(server.address).start_exposure(60)
         with pytest.raises(ExposureAborted, match="another exposure was started before"):
-            await camera._fetch(taken, AS_SENT, contiguous=True, progress=None)
+            await camera._fetch(taken, AS_SENT, contiguous=True)
     assert not server.count("imagearray")
     assert not server.count("abortexposure")
 
