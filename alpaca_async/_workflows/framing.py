@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     Frame: TypeAlias = tuple[Axis, Axis]
-    ReadMember: TypeAlias = Callable[[Callable[[], Awaitable[int]]], Awaitable[int]]
+    ReadMember: TypeAlias = Callable[[str, Callable[[], Awaitable[int]]], Awaitable[int]]
 
 _RESTORE_LIMIT: Final = 10.0
 """Seconds that restoring the former frame may take."""
@@ -35,7 +35,7 @@ logger = logging.getLogger("alpaca_async")
 FRAME_MEMBERS: Final = ("BinX", "BinY", "StartX", "StartY", "NumX", "NumY")
 
 
-async def _read_once(read: Callable[[], Awaitable[int]]) -> int:
+async def _read_once(_member: str, read: Callable[[], Awaitable[int]]) -> int:
     return await read()
 
 
@@ -126,7 +126,7 @@ class Framing(CachedFacts):
             ("Num", partial(decode, int)),
         )
         values = await together(
-            read(partial(self._read, name + axis, decoder))
+            read(name + axis, partial(self._read, name + axis, decoder))
             for axis in "XY"
             for name, decoder in decoders
         )

@@ -88,7 +88,7 @@ class Idling(ICameraV4):
         was_busy = False
         for pause in pauses(_IDLE_LIMIT):
             try:
-                state = await self._read_again(self.get_camera_state, patience)
+                state = await self._read_again("camerastate", self.get_camera_state, patience)
             except AscomError as error:
                 logger.info("the camera does not tell its state: %s", error)
                 break
@@ -105,8 +105,10 @@ class Idling(ICameraV4):
         await finish(self._abort())
         await self._wait_until_idle()
 
-    async def _read_again(self, read: Callable[[], Awaitable[T]], patience: Patience) -> T:
-        """Read; a reply that is lost costs `READ_LIMIT` seconds, not those that replies have."""
+    async def _read_again(
+        self, member: str, read: Callable[[], Awaitable[T]], patience: Patience
+    ) -> T:
+        """Read `member`; a lost reply costs `READ_LIMIT` seconds, not those that replies have."""
 
         async def read_in_time() -> T:
             try:
@@ -116,6 +118,6 @@ class Idling(ICameraV4):
                 if isinstance(error, AlpacaError):
                     raise
                 late = TransportTimeout(f"no reply within {READ_LIMIT:g} s")
-                raise late.at(self._server, self._member("")) from None
+                raise late.at(self._server, self._member(member)) from None
 
         return await patience.read(read_in_time)

@@ -126,7 +126,7 @@ class Recovering(Exposing, Framing):
         patience = Patience()
         try:
             await self._locate(how)
-            if not await self._read_again(self.get_connected, patience):
+            if not await self._read_again("connected", self.get_connected, patience):
                 await self.connect()
         except AlpacaError as error:
             logger.info("%r is not back yet: %s", self, error)
@@ -192,7 +192,7 @@ class Recovering(Exposing, Framing):
         """Return what has to be set so that the camera has `values`, in the order of setting."""
         members = [member for member in _SETTINGS if member in values]
         present = await together(
-            self._read_again(partial(self._get, member, type(values[member])), patience)
+            self._read_again(member, partial(self._get, member, type(values[member])), patience)
             for member in members
         )
         settings = [

@@ -84,7 +84,8 @@ class Retrying(Recovering):
         if not self._record.is_silent:
             return
         try:
-            await self._read_again(self.get_camera_state, Patience(READ_LIMIT))
+            patience = Patience(READ_LIMIT)
+            await self._read_again("camerastate", self.get_camera_state, patience)
         except AlpacaError as error:
             if is_loss_of_contact(error):
                 raise

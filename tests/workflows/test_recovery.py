@@ -26,6 +26,7 @@ from alpaca_async import (
 )
 from alpaca_async._device import patience
 from alpaca_async._workflows import idle, recovery
+from alpaca_async._workflows.framing import FRAME_MEMBERS
 from alpaca_async.testing import FaultProxy, SimulatedCamera, SimulatorServer
 from tests.conditions import until
 from tests.discovery.udp import answering, naming
@@ -748,6 +749,28 @@ async def test_a_value_that_is_not_answered_once_is_read_again() -> None:
         await camera.reconnect(SOON)
     assert lost == 1
     assert server.count("gain") == 3
+
+
+@pytest.mark.parametrize("member", ["connected", "gain", "numx"])
+@in_virtual_time
+async def test_the_log_names_what_was_not_answered(
+    member: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "alpaca_async")
+    replies = Forgetful(gain=200)
+    replies.update((name.lower(), value(1)) for name in FRAME_MEMBERS)
+
+    async def lose_one(_: Request) -> bytes:
+        server.replies[member] = answer
+        await asyncio.Event().wait()
+        return b""
+
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        await camera.set_gain(200)
+        await camera.set_num_x(1)
+        answer, server.replies[member] = server.replies[member], lose_one
+        await camera.reconnect(SOON)
+    assert f" camera/0/{member}: no reply within 2 s" in caplog.text
 
 
 class Forgetful(dict[str, "Reply"]):
