@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from alpaca_async._download.delivery import DeliveryRecord
 from alpaca_async._download.frame_memory import NextFrame
+from alpaca_async._errors import TransportTimeout
 from alpaca_async._facts import CameraInfo, CameraSettings
 from alpaca_async._loops import PerLoop, Turns
 from alpaca_async._tasks import SingleFlight
@@ -19,6 +20,8 @@ from .readout import ReadoutRecord, ReadoutTimes
 from .start_replies import StartReplies
 
 if TYPE_CHECKING:
+    from alpaca_async._errors import AlpacaError
+
     from .poller import Poller
 
 _CHANGES_NO_SETTING: Final = frozenset(
@@ -62,7 +65,7 @@ class DeviceRecord:
         self.exposures = ExposureLog()
         self.start_replies = StartReplies()
         self.is_silent = False
-        """Whether the last exposure failed because the camera did not answer any more."""
+        """Whether the device did not answer a request in time, and none since."""
         self.deliveries = DeliveryRecord()
         self.readouts = ReadoutRecord()
         self.pollers: PerLoop[dict[Hashable, Poller[Any]]] = PerLoop(dict[Hashable, Any])
@@ -110,15 +113,21 @@ class DeviceRecord:
             self.forget_settings()
 
     def answered(self, number: int) -> None:
-        """Detect a restart of the server: its transaction ids start anew; `number` is the latest.
+        """Record a reply, and detect a restart of the server by its transaction id, `number`.
 
-        Replies may overtake each other, so only a number below half of the last one counts. It is
-        0 if the server sends none.
+        A restarted server counts from the start again. Replies may overtake each other, so only a
+        number below half of the last one counts. It is 0 if the server sends none.
         """
+        self.is_silent = False
         if 0 < number < self._last_number // 2:
             self.restarts += 1
             self.forget()
         self._last_number = number
+
+    def lost(self, error: AlpacaError) -> None:
+        """Record a request after which the server may be another one, or the camera silent."""
+        self.is_silent = isinstance(error, TransportTimeout)
+        self.forget_settings()
 
     def is_first_warning(self, topic: str) -> bool:
         """Record a warning; return whether it is the first one about the topic."""

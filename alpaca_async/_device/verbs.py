@@ -125,8 +125,8 @@ class DeviceVerbs(AttributeErrors):
         try:
             envelope = await self._session.get(self._server, path, fields=self._spelled(fields))
             return self._decoded(member, decoder, envelope)
-        except _POSSIBLE_RESTART:
-            self._record.forget_settings()
+        except _POSSIBLE_RESTART as error:
+            self._record.lost(error)
             raise
 
     async def _set(self, member: str, value: object, *, timeout: float | None = None) -> None:
@@ -189,8 +189,8 @@ class DeviceVerbs(AttributeErrors):
             envelope = await self._session.put(
                 self._server, path, self._spelled(fields), timeout=timeout, attempt=attempt
             )
-        except _POSSIBLE_RESTART:
-            self._record.forget_settings()
+        except _POSSIBLE_RESTART as error:
+            self._record.lost(error)
             raise
         finally:
             self._record.command_sent(member)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from alpaca_async._device.patience import Patience, is_loss_of_contact
-from alpaca_async._errors import AlpacaError, ExposureAborted, PixelTypeError, TransportTimeout
+from alpaca_async._errors import AlpacaError, ExposureAborted, PixelTypeError
 from alpaca_async._tasks import finish
 
 from .idle import READ_LIMIT
@@ -68,35 +68,8 @@ class Retrying(Recovering):
         again. An exposure that somebody aborted is not repeated, nor is one whose pixels do not
         fit into the wanted dtype: the next ones would not, either.
         """
-        if attempts.reconnect is None:
+        if self._record.is_silent and attempts.reconnect is None:
             await self._check_contact()
-        try:
-            return await self._try_repeatedly(attempts, take, fetch)
-        except TransportTimeout:
-            self._record.is_silent = True
-            raise
-
-    async def _check_contact(self) -> None:
-        """Raise `TransportTimeout` soon if the camera, which was silent before, still is.
-
-        StartExposure, the abort and the wait until it is idle would take half a minute.
-        """
-        if not self._record.is_silent:
-            return
-        try:
-            patience = Patience(READ_LIMIT)
-            await self._read_again("camerastate", self.get_camera_state, patience)
-        except AlpacaError as error:
-            if is_loss_of_contact(error):
-                raise
-        self._record.is_silent = False
-
-    async def _try_repeatedly(
-        self,
-        attempts: Attempts,
-        take: Callable[[], Awaitable[TakenExposure]],
-        fetch: Callable[[TakenExposure], Awaitable[Image[Exposure]]],
-    ) -> Image[Exposure]:
         taken: TakenExposure | None = None
         is_second_download = False
         while True:
@@ -121,6 +94,18 @@ class Retrying(Recovering):
             if former is not None:
                 step = "the image is downloaded again" if is_second_download else _REPEATED
                 logger.warning("%r: %s", self, step)
+
+    async def _check_contact(self) -> None:
+        """Raise `TransportTimeout` soon if the camera, which was silent before, still is.
+
+        StartExposure, the abort and the wait until it is idle would take half a minute.
+        """
+        try:
+            patience = Patience(READ_LIMIT)
+            await self._read_again("camerastate", self.get_camera_state, patience)
+        except AlpacaError as error:
+            if is_loss_of_contact(error):
+                raise
 
     async def _prepare(
         self, attempts: Attempts, taken: TakenExposure | None

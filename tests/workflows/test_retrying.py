@@ -22,6 +22,7 @@ from alpaca_async import (
     OperationTimeout,
     Reconnect,
     TransportError,
+    TransportTimeout,
 )
 from alpaca_async.testing import SimulatedCamera, SimulatorServer
 from tests.conditions import until
@@ -115,6 +116,27 @@ class Members(dict[str, "Reply"]):
 async def frames(camera: AsyncCamera, **arguments: Any) -> list[Image]:  # noqa: ANN401 - of exposures
     async with camera.exposures(0.05, ready_timeout=0.3, **arguments) as images:
         return [image async for image in images]
+
+
+@in_virtual_time
+async def test_a_camera_that_is_slow_and_has_lost_a_start_exposes_again() -> None:
+    async def slow(_: Request) -> bytes:
+        await asyncio.sleep(3)
+        return value(int(CameraStates.IDLE))
+
+    async def never(_: Request) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    failing = FailingCamera({})
+    replies = failing.replies()
+    start = replies["startexposure"]
+    replies |= {"camerastate": slow, "startexposure": never}
+    async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
+        with pytest.raises(TransportTimeout):
+            await frames(camera, count=1)
+        replies["startexposure"] = start
+        assert len(await frames(camera, count=1)) == 1
 
 
 @pytest.mark.parametrize("failure", ["hang", "error", "refuse"])
