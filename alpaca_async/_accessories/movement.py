@@ -20,7 +20,7 @@ from alpaca_async._tasks import finish
 from .command import SentCommand
 
 Poll: TypeAlias = Callable[[SentCommand], Awaitable[str | None]]
-"""Returns None when the movement is over, else the state; it knows what is known of the command."""
+"""Returns None when the movement is over, else its state; the argument is the command sent."""
 
 _HALT_LIMIT: Final = 5.0
 """Seconds that a halt may take."""

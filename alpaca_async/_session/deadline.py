@@ -20,7 +20,8 @@ class ReplyDeadline:
     seconds more. Transports that do not report that moment have the sum of both. `attempt`
     is told the same events.
 
-    It cancels its block as `asyncio.timeout` does, in half the processor time: small calls notice.
+    It cancels its block as `asyncio.timeout` does, in half the processor time, which is noticeable
+    in small requests.
     """
 
     def __init__(self, attempt: Attempt | None, establish: float, reply: float) -> None:
