@@ -48,8 +48,9 @@ class AsyncFilterWheel(Moving):
     async def move_to(self, filter: str | int, *, timeout: float | None = 60.0) -> None:  # noqa: A002 - the field's word
         """Move to a filter, given by its name or by its position from 0, and wait for it.
 
-        `timeout` in seconds; None waits as long as it takes. A name must be spelled as in
-        `get_names`. ASCOM cannot halt a wheel: if the call is cancelled, the wheel moves on.
+        `timeout` in seconds; None waits as long as it takes. A name may be in upper or lower
+        case, unless two names differ only in that. ASCOM cannot halt a wheel: if the call is
+        cancelled, the wheel moves on.
 
         Raises:
             InvalidValueException: there is no such filter, or there are several of that name.
@@ -71,8 +72,10 @@ class AsyncFilterWheel(Moving):
     async def _find(self, name: str) -> int:
         """Return the position of the filter called `name`."""
         names = await self.get_names()
-        if names.count(name) == 1:
-            return names.index(name)
-        problem = "several filters have" if name in names else "no filter has"
+        in_any_case = [each for each in names if each.casefold() == name.casefold()]
+        found = [each for each in in_any_case if each == name] or in_any_case
+        if len(found) == 1:
+            return names.index(found[0])
+        problem = "several filters have" if found else "no filter has"
         error = InvalidValueException(0x401, f"{problem} the name {quoted(name)}: {quoted(names)}")
         raise error.at(self._server, self._member("names"))

@@ -99,7 +99,7 @@ async def _expose(target: Target, frames: FrameOptions, wanted_filter: str | Non
     async with rig_at(target, needed, wanted=wanted) as rig:
         files = await prepare(rig, frames)
         await select_filter(rig, wanted_filter)
-        await print_if_closed(rig.cover)
+        await print_if_closed(rig)
         await take_frames(rig, frames, files)
 
 

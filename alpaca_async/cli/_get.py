@@ -126,9 +126,7 @@ def _hint_if_disconnected(options: GetOptions, readings: Iterable[Reading]) -> N
 
 def print_connect_hint(target: Target) -> None:
     """Print how to connect the camera."""
-    number = f" -d {target.number}" if target.number else ""
-    address = f"{target.address}{number}"
-    print_note(f"not connected; to connect: alpaca-async set {address} connected=true")
+    print_note(f"not connected; to connect: alpaca-async set {target.arguments} connected=true")
 
 
 async def _monitor(options: GetOptions) -> None:

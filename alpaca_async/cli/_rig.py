@@ -46,8 +46,6 @@ WHEEL: Final = "filterwheel"
 COVER: Final = "covercalibrator"
 FOCUSER: Final = "focuser"
 
-_CLOSED: Final = "the cover is closed; to open it: alpaca-async move ADDRESS --cover open"
-
 logger = logging.getLogger("alpaca_async")
 
 
@@ -55,6 +53,7 @@ logger = logging.getLogger("alpaca_async")
 class Rig:
     """A camera, and those of the devices that belong to it which a command uses."""
 
+    target: Target
     camera: AsyncCamera
     wheel: AsyncFilterWheel | None
     cover: AsyncCoverCalibrator | None
@@ -102,7 +101,7 @@ async def rig_at(
             elif kind not in wanted or not await _can_connect(connect, device):
                 continue
             devices[kind] = device
-        yield Rig(camera, devices.get(WHEEL), devices.get(COVER), devices.get(FOCUSER))
+        yield Rig(target, camera, devices.get(WHEEL), devices.get(COVER), devices.get(FOCUSER))
 
 
 async def _companions(
@@ -170,19 +169,20 @@ async def filter_in_place(wheel: AsyncFilterWheel) -> str | None:
     return names[position] if 0 <= position < len(names) else None
 
 
-async def print_if_closed(cover: AsyncCoverCalibrator | None) -> None:
-    """Say so if `cover` is closed."""
-    if cover is not None and await _state_of(cover) is CoverStatus.CLOSED:
-        print_note(f"no light reaches the camera: {_CLOSED}")
+async def print_if_closed(rig: Rig) -> None:
+    """Say so if the cover is closed."""
+    if rig.cover is not None and await _state_of(rig.cover) is CoverStatus.CLOSED:
+        print_note(f"no light reaches the camera: {_closed_cover(rig)}")
 
 
 @asynccontextmanager
-async def closed(cover: AsyncCoverCalibrator | None) -> AsyncGenerator[None]:
-    """Keep `cover` closed during the block, and open it afterwards if it was open.
+async def closed(rig: Rig) -> AsyncGenerator[None]:
+    """Keep the cover closed during the block, and open it afterwards if it was open.
 
     After an error or Ctrl-C it stays closed, which is safe, and that is printed. Does nothing
     without a cover.
     """
+    cover = rig.cover
     state = CoverStatus.NOT_PRESENT if cover is None else await cover.get_cover_state()
     if cover is None or state is CoverStatus.NOT_PRESENT:
         yield
@@ -192,10 +192,16 @@ async def closed(cover: AsyncCoverCalibrator | None) -> AsyncGenerator[None]:
         yield
     except BaseException:
         state = await _state_of(cover)
-        print_note(_CLOSED if state is CoverStatus.CLOSED else f"the cover is {word_for(state)}")
+        is_closed = state is CoverStatus.CLOSED
+        print_note(_closed_cover(rig) if is_closed else f"the cover is {word_for(state)}")
         raise
     if state is CoverStatus.OPEN:
         await cover.open_cover()
+
+
+def _closed_cover(rig: Rig) -> str:
+    command = f"alpaca-async move {rig.target.arguments} --cover open"
+    return f"the cover is closed; to open it: {command}"
 
 
 async def _state_of(cover: AsyncCoverCalibrator) -> CoverStatus:
@@ -215,7 +221,7 @@ def word_for(state: CoverStatus) -> str:
 async def dark(rig: Rig) -> AsyncGenerator[None]:
     """Keep the cover closed and its calibrator off during the block."""
     cover = rig.cover
-    async with closed(cover):
+    async with closed(rig):
         if cover is not None and await _may_shine(cover):
             await cover.calibrator_off()
         yield
@@ -234,7 +240,7 @@ async def lit(rig: Rig, brightness: int | None) -> AsyncGenerator[None]:
         print_note("there is no calibrator: using the ambient light")
         yield
         return
-    async with closed(cover):
+    async with closed(rig):
         if brightness is None:
             brightness = await cover.get_max_brightness()
         try:

@@ -69,6 +69,11 @@ class Target:
     keep: bool = False
     """Whether what the command connects stays connected."""
 
+    @property
+    def arguments(self) -> str:
+        """What names the camera in another command, such as `127.0.0.1:11111 -d 1`."""
+        return f"{self.address} -d {self.number}" if self.number else self.address
+
     @classmethod
     def of(
         cls,

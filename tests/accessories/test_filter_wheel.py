@@ -26,7 +26,7 @@ async def test_a_simulated_wheel_may_take_no_time() -> None:
         assert await here.cover.get_cover_state() is CoverStatus.OPEN
 
 
-@pytest.mark.parametrize(("chosen", "position"), [("B", 3), (3, 3), ("L", 0)])
+@pytest.mark.parametrize(("chosen", "position"), [("B", 3), (3, 3), ("L", 0), ("b", 3)])
 @in_virtual_time
 async def test_it_returns_when_the_filter_is_in_place(chosen: str | int, position: int) -> None:
     async with served() as here:
@@ -53,8 +53,8 @@ async def test_a_position_that_is_set_is_not_waited_for() -> None:
 @in_virtual_time
 async def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
     async with served() as here:
-        with pytest.raises(InvalidValueException, match=r"no filter has the name 'r': \['L', 'R'"):
-            await here.wheel.move_to("r")
+        with pytest.raises(InvalidValueException, match=r"no filter has the name 'S': \['L', 'R'"):
+            await here.wheel.move_to("S")
         assert here.rig.filter_wheel.count("position") == 0
 
 
@@ -64,6 +64,16 @@ async def test_a_name_of_two_filters_is_an_error() -> None:
     async with served(wheel={"filters": twice}) as here:
         with pytest.raises(InvalidValueException, match="several filters have the name 'R'"):
             await here.wheel.move_to("R")
+
+
+@in_virtual_time
+async def test_names_that_differ_only_in_case_have_to_be_spelled_exactly() -> None:
+    filters = (SimulatedFilter("L"), SimulatedFilter("HA"), SimulatedFilter("Ha"))
+    async with served(wheel={"filters": filters}) as here:
+        await here.wheel.move_to("Ha")
+        assert await here.wheel.get_position() == 2
+        with pytest.raises(InvalidValueException, match="several filters have the name 'ha'"):
+            await here.wheel.move_to("ha")
 
 
 @in_virtual_time

@@ -102,7 +102,7 @@ def test_after_ctrl_c_the_cover_stays_closed(
         result = run("dark", address, "-t", 1000, "-o", tmp_path)
     assert result.exit_code == 130
     assert result.stderr.splitlines() == [
-        "the cover is closed; to open it: alpaca-async move ADDRESS --cover open",
+        f"the cover is closed; to open it: alpaca-async move {address} --cover open",
         "alpaca-async: interrupted; the camera was told to abort frame 1 of 10",
     ]
     assert rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED
@@ -121,7 +121,7 @@ def test_after_ctrl_c_while_the_cover_moves_its_state_is_told(
 def test_light_frames_have_the_filter_and_the_position_of_the_focuser(
     run: Run, address: str, rig: SimulatedRig, tmp_path: Path
 ) -> None:
-    result = run("expose", address, "-t", 0.1, "--filter", "R", "-o", tmp_path)
+    result = run("expose", address, "-t", 0.1, "--filter", "r", "-o", tmp_path)
     assert (result.exit_code, result.stderr) == (0, "")
     header = fits.getheader(tmp_path / "light_0001.fits")
     assert (header["FILTER"], header["FOCUSPOS"]) == ("R", 4960)
@@ -185,8 +185,18 @@ def test_a_light_frame_behind_the_closed_cover_is_remarked_once(
     result = run("expose", address, "-t", 0.1, "-n", 2, "-o", tmp_path)
     assert result.exit_code == 0
     message = "no light reaches the camera: the cover is closed; to open it: "
-    assert result.stderr == f"{message}alpaca-async move ADDRESS --cover open\n"
+    assert result.stderr == f"{message}alpaca-async move {address} --cover open\n"
     assert not run("expose", address, "-t", 0.1, "--dark", "-o", tmp_path).stderr
+
+
+def test_the_hint_names_the_camera_that_the_cover_belongs_to(run: Run, tmp_path: Path) -> None:
+    cameras = [SimulatedCamera(width=32, height=24, readout_time=0.0, **FAST) for _ in range(2)]
+    rig = SimulatedRig(cameras, cover_calibrator=SimulatedCoverCalibrator(**FAST))
+    rig.cover_calibrator.close_cover()
+    wait_until(lambda: rig.cover_calibrator.get_cover_state() is CoverStatus.CLOSED)
+    with run_in_thread(SimulatorServer(rig.devices)) as server:
+        result = run("expose", server.address, "-d", 1, "-t", 0.1, "-o", tmp_path)
+        assert f"alpaca-async move {server.address} -d 1 --cover open" in result.stderr
 
 
 def configured(kind: str, *numbers: int) -> list[ConfiguredDevice]:
