@@ -192,6 +192,35 @@ async def test_an_impossible_step_is_told(page: Page) -> None:
     await expect(alert).to_contain_text("step 2: 5000 s is above ExposureMax")
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+async def test_an_error_is_in_sight_of_the_button_that_was_pressed(page: Page, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 600})
+    for _ in range(5):
+        await add(page, 5000)
+    button = page.get_by_role("button", name="Start sequence")
+    await button.evaluate("(it) => it.scrollIntoView({ block: 'end' })")
+    before = await button.bounding_box()
+    await start(page)
+    alert = page.get_by_role("alert")
+    await expect(alert).to_contain_text("step 1: 5000 s is above ExposureMax")
+    await expect(alert).to_be_in_viewport(ratio=1)
+    await expect(button).to_be_enabled()  # the form says again where the frames are
+    assert await button.bounding_box() == before
+
+
+async def test_the_only_step_of_a_sequence_is_marked(page: Page) -> None:
+    await add(page, 30, 5, "Ha")
+    await start(page)
+    current = page.locator("#steps > li[aria-current=step]")
+    await expect(current).to_contain_text("1 of 5")
+    await expect(page.get_by_role("button", name="Clear")).to_be_disabled()
+    await page.reload()
+    await expect(current).to_contain_text("1 of 5")
+    await page.get_by_role("button", name="Abort").click()
+    await expect(current).to_have_count(0)
+    await expect(page.locator("#steps > li")).to_have_count(1)
+
+
 async def test_a_list_that_is_spoiled_is_forgotten(page: Page) -> None:
     await page.evaluate("localStorage.setItem('sequences', '{')")
     await page.reload()

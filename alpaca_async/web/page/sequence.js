@@ -12,8 +12,15 @@ const lists = storedPerCamera("sequences");
 
 const listOf = (camera) => lists.get(camera) ?? [];
 
-// An order of one step is not shown as a sequence: the user's own list stays.
-const runningSteps = (camera) => (camera.order?.steps.length > 1 ? camera.order.steps : null);
+// An order of one step is a sequence if it is all that the user's list has; else that list stays.
+function runningSteps(camera) {
+  const steps = camera.order?.steps ?? [];
+  const list = listOf(camera);
+  const isOnlyStep = steps.length === 1 && list.length === 1 && areEqual(steps[0], list[0]);
+  return steps.length > 1 || isOnlyStep ? steps : null;
+}
+
+const areEqual = (one, other) => Object.entries(one).every(([name, value]) => other[name] === value);
 
 export function renderSequence(camera, render) {
   const running = runningSteps(camera);
