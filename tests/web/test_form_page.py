@@ -56,6 +56,7 @@ async def page(browser: Browser, site: Site) -> AsyncGenerator[Page]:
     await ready(opened)
     yield opened
     await context.close()
+    await site.leave_idle()
     assert faults == []
 
 

@@ -119,6 +119,7 @@ async def page(tab: Page, site: Site) -> AsyncGenerator[Page]:
     await expect(tab.locator("#state")).to_have_text("Idle")
     yield tab
     tab.remove_listener("pageerror", note)
+    await site.leave_idle()
     assert faults == []
 
 

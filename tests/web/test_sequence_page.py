@@ -47,6 +47,7 @@ async def page(browser: Browser, site: Site) -> AsyncGenerator[Page]:
     await expect(opened.get_by_role("button", name="Expose")).to_be_enabled()
     yield opened
     await context.close()
+    await site.leave_idle()
     assert faults == []
 
 
