@@ -39,6 +39,7 @@ class Cooler:
             order=self._order if running else None,
             progress=self._progress if running else None,
             set_point=self.set_point,
+            wanted=None if self._order is None else self._order.set_point,
             error=self._operation.error,
         )
 

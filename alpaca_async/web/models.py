@@ -153,6 +153,8 @@ class CoolingView(BaseModel):
     progress: CoolingProgress | None
     set_point: float | None
     """The last known one, in °C; None while the cooler is off."""
+    wanted: float | None
+    """That of the last order, in °C; None if that was to warm up, or if there was none."""
     error: Problem | None
     """Why the last order failed."""
 

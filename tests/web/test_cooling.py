@@ -62,6 +62,16 @@ async def test_the_next_order_replaces_the_ramp(site: Site) -> None:
     site.camera.set_cooler_on(False)
 
 
+async def test_the_set_point_that_was_asked_for_is_known_until_it_is_warmed_up(site: Site) -> None:
+    await order(site, 12.0)
+    assert (await ended(site))["wanted"] == 12.0
+    site.camera.set_cooler_on(False)  # as a restart of its server does
+    view = await site.until(lambda view: view["cooling"]["set_point"] is None)
+    assert view["cooling"]["wanted"] == 12.0
+    await order(site, None)
+    assert (await ended(site))["wanted"] is None
+
+
 async def test_what_the_cooler_refuses_is_told(site: Site) -> None:
     await order(site, -200.0)
     assert (await ended(site))["error"]["status"] == 400

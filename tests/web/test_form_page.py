@@ -163,6 +163,25 @@ async def test_the_camera_is_cooled_and_warmed_up(page: Page, site: Site) -> Non
     assert not site.camera.cooler.on
 
 
+async def test_a_cooler_that_was_turned_off_by_a_restart_is_warned_of(
+    page: Page, site: Site
+) -> None:
+    cooling = page.locator("#cooling")
+    await cooling.get_by_label("Set point").fill("12")
+    await cooling.get_by_label("per minute").fill("1000")
+    await cooling.get_by_role("button", name="Cool").click()
+    await expect(cooling).to_contain_text("Set to 12.0 °C")
+    site.camera.set_cooler_on(False)
+    site.camera.set_connected(False)
+    warning = cooling.get_by_text("The cooler is off, but 12.0 °C was asked for.")
+    await expect(warning).to_have_attribute("data-level", "warn")
+    await cooling.get_by_role("button", name="Cool").click()
+    await expect(warning).to_have_count(0)
+    await expect(cooling).to_contain_text("Set to 12.0 °C")
+    await cooling.get_by_role("button", name="Warm up").click()
+    await expect(page.locator("#cooling-state")).to_have_text("The cooler is off")
+
+
 async def test_what_the_cooler_refuses_is_shown(page: Page, site: Site) -> None:
     site.camera.refuse("CoolerOn", error=ascom_error(0x500, "the fan is blocked"))
     cooling = page.locator("#cooling")
