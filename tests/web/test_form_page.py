@@ -281,6 +281,21 @@ async def test_without_colour_the_dots_of_the_cameras_differ(page: Page, site: S
     assert len({idle, busy, bad}) == 3
 
 
+async def test_a_camera_that_is_back_is_not_marked_as_lost(
+    page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_async._device.patience.LOSS_GRACE", 0.1)
+    tab = page.get_by_role("button", name="Imager")
+    await expose(page, "0.4")
+    await site.started()
+    async with site.out_of_reach():
+        await site.ended()
+        await expect(tab).to_have_attribute("data-level", "bad")
+    await ready(page)
+    await expect(page.get_by_role("alert")).to_contain_text("The exposure failed.")
+    await expect(tab).to_have_attribute("data-level", "warn")
+
+
 async def test_a_page_whose_token_is_not_valid_any_more_says_what_to_do(
     browser: Browser, tmp_path: Path
 ) -> None:

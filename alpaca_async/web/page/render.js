@@ -37,10 +37,13 @@ function renderLink() {
   setTextById("link", silent ? "Server lost, reconnecting" : page.eventTime === null ? "Connecting" : "Live");
 }
 
+// A camera that answers is not lost, even if its last exposure was.
 function levelOf(camera) {
   if (camera.status_error) return "bad";
   if (camera.late) return "warn";
-  return camera.order ? "busy" : camera.exposure_error && camera.exposure_error.kind !== "aborted" ? "bad" : camera.status ? "good" : "";
+  if (camera.order) return "busy";
+  if (camera.exposure_error && camera.exposure_error.kind !== "aborted") return "warn";
+  return camera.status ? "good" : "";
 }
 
 function renderCameras() {
