@@ -194,7 +194,14 @@ async def test_an_impossible_step_is_told(page: Page) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-async def test_an_error_is_in_sight_of_the_button_that_was_pressed(page: Page, width: int) -> None:
+async def test_an_error_is_in_sight_of_the_button_that_was_pressed(
+    page: Page, site: Site, width: int
+) -> None:
+    await site.order(30)
+    await site.started()
+    await site.abort()
+    alert = page.get_by_role("alert")
+    await expect(alert).to_contain_text("The exposure was aborted.")  # lower than what follows
     await page.set_viewport_size({"width": width, "height": 600})
     for _ in range(5):
         await add(page, 5000)
@@ -202,7 +209,6 @@ async def test_an_error_is_in_sight_of_the_button_that_was_pressed(page: Page, w
     await button.evaluate("(it) => it.scrollIntoView({ block: 'end' })")
     before = await button.bounding_box()
     await start(page)
-    alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("step 1: 5000 s is above ExposureMax")
     await expect(alert).to_be_in_viewport(ratio=1)
     await expect(button).to_be_enabled()  # the form says again where the frames are
