@@ -36,41 +36,65 @@ class Star:
     @property
     def diameter(self) -> float:
         """The half-flux diameter of the light itself."""
-        light, distances = _draw(self, 0.0, 0.0)
-        return _half_flux_diameter(light, distances)
+        return _diameters(self)[0]
 
     @property
     def diameter_on_pixels(self) -> float:
         """The half-flux diameter of the light that square pixels have spread."""
-        light, distances = _draw(self, 0.0, 0.0)
-        for axis in range(2):
-            shifts = range(-(FINE // 2), FINE // 2 + 1)
-            light = np.mean([np.roll(light, shift, axis) for shift in shifts], axis=0)
-        return _half_flux_diameter(light, distances)
+        return _diameters(self)[1]
 
+    @cache  # noqa: B019 - a few stars, and small pictures
     def pixels(self, down: float = 0.0, right: float = 0.0) -> NDArray[np.float64]:
         """Return a picture with a peak of 1, its middle so far from that of the middle pixel."""
         light = _draw(self, down, right)[0]
         size = len(light) // FINE
         picture: NDArray[np.float64] = light.reshape(size, FINE, size, FINE).sum(axis=(1, 3))
         picture /= picture.max()
+        picture.flags.writeable = False
         return picture
 
 
 @cache
+def _diameters(star: Star) -> tuple[float, float]:
+    light, distances = _draw(star, 0.0, 0.0)
+    on_pixels = light
+    for axis in range(2):
+        shifts = range(-(FINE // 2), FINE // 2 + 1)
+        on_pixels = np.mean([np.roll(on_pixels, shift, axis) for shift in shifts], axis=0)
+    order = np.argsort(distances, axis=None)
+    return (
+        _half_flux_diameter(light, distances, order),
+        _half_flux_diameter(on_pixels, distances, order),
+    )
+
+
 def _draw(star: Star, down: float, right: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     size = (2 * star.reach + 1) * FINE
     steps = (np.arange(size) + 0.5) / FINE - star.reach - 0.5
     distances = np.hypot((steps - down)[:, np.newaxis], steps - right)
     sharp = (distances <= star.radius) & (distances >= star.radius * star.obstruction)
-    frequencies = np.fft.fftfreq(size, 1 / FINE)
-    blur = np.exp(-2 * (math.pi * star.seeing / FWHM * frequencies) ** 2)
-    light: NDArray[np.float64] = np.fft.ifft2(np.fft.fft2(sharp) * np.outer(blur, blur)).real
+    if not star.seeing:
+        return sharp.astype(np.float64), distances
+    whole = _fast_size(size)
+    blur, half_blur = (
+        np.exp(-2 * (math.pi * star.seeing / FWHM * frequencies) ** 2)
+        for frequencies in (np.fft.fftfreq(whole, 1 / FINE), np.fft.rfftfreq(whole, 1 / FINE))
+    )
+    waves = np.fft.rfft2(sharp, (whole, whole)) * np.outer(blur, half_blur)
+    light: NDArray[np.float64] = np.fft.irfft2(waves, (whole, whole))[:size, :size]
     return light.clip(0), distances
 
 
-def _half_flux_diameter(light: NDArray[np.float64], distances: NDArray[np.float64]) -> float:
-    order = np.argsort(distances, axis=None)
+def _fast_size(size: int) -> int:
+    """Return the next larger size whose only factors are 2, 3 and 5."""
+    while 30**12 % size:
+        size += 1
+    return size
+
+
+def _half_flux_diameter(
+    light: NDArray[np.float64], distances: NDArray[np.float64], order: NDArray[np.intp]
+) -> float:
     sums = np.cumsum(light.ravel()[order])
     return 2 * float(np.interp(0.5, sums / sums[-1], distances.ravel()[order]))
 
