@@ -31,13 +31,14 @@ class ClockedCamera(dict[str, "Reply"]):
     def __init__(self, clock: Clock) -> None:
         super().__init__(
             startexposure=self._start,
-            imageready=value(True),
+            imageready=self._is_ready,
             camerastate=value(0),
             imagearray=http(imagebytes(bytes(42), 3, 7), "application/imagebytes"),
             lastexposurestarttime=self._reported_start,
             lastexposureduration=self._reported_duration,
         )
         self.starts: list[datetime] = []
+        self._polled = 0
         self._clock = clock
 
     def __missing__(self, member: str) -> Reply:
@@ -46,6 +47,11 @@ class ClockedCamera(dict[str, "Reply"]):
     def _start(self, _: Request) -> bytes:
         self.starts.append(datetime.now(UTC))
         return value(None)
+
+    def _is_ready(self, _: Request) -> bytes:
+        """Not at the first poll: an image may then be that before the exposure."""
+        first, self._polled = self._polled < len(self.starts), len(self.starts)
+        return value(not first)
 
     def _reported_start(self, _: Request) -> bytes:
         return _answer(self._clock.start(self.starts[-1], len(self.starts) - 1))

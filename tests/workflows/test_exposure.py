@@ -210,12 +210,27 @@ async def test_waiting_ends_at_its_deadline(
 
 
 def exposing(**replies: Reply) -> dict[str, Reply]:
-    """Return the replies of a camera that has an image at once, except for `replies`."""
+    """Return the replies of a camera that has an image at the second poll, except for `replies`.
+
+    An image at the first one may be that before the exposure, which takes half a second to tell.
+    """
     image = http(imagebytes(bytes(42), 3, 7), "application/imagebytes")
+    begun = False
+
+    def start(_: Request) -> bytes:
+        nonlocal begun
+        begun = True
+        return value(None)
+
+    def is_ready(_: Request) -> bytes:
+        nonlocal begun
+        first, begun = begun, False
+        return value(not first)
+
     return {
-        "startexposure": value(None),
+        "startexposure": start,
         "abortexposure": value(None),
-        "imageready": value(True),
+        "imageready": is_ready,
         "camerastate": value(0),
         "imagearray": image,
         **replies,

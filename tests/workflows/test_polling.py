@@ -195,7 +195,7 @@ async def test_each_poll_that_works_begins_the_ten_seconds_anew() -> None:
 
 @in_virtual_time
 async def test_a_slow_read_of_the_state_does_not_delay_the_image() -> None:
-    replies = Forgiving(exposing(camerastate=after(3.0, value(2))))
+    replies = Forgiving(exposing(imageready=value(True), camerastate=after(3.0, value(2))))
     async with ScriptedServer(replies) as server, AsyncCamera(server.address) as camera:
         begun = now()
         await camera.expose(6)

@@ -84,7 +84,9 @@ def records(**values: object) -> bytes:
 async def test_an_unusable_device_state_is_not_requested_again(
     reply: bytes, asked: int, client: AlpacaClient, no_lag: None
 ) -> None:
-    replies = Forgiving(exposing(interfaceversion=value(4), devicestate=reply))
+    replies = Forgiving(
+        exposing(imageready=value(True), interfaceversion=value(4), devicestate=reply)
+    )
     async with ScriptedServer(replies) as server:
         camera = client.camera(server.address)
         for _ in range(2):
@@ -105,7 +107,9 @@ FAILURES = [
 async def test_a_device_state_that_fails_costs_no_exposure(
     reply: bytes, client: AlpacaClient, no_lag: None
 ) -> None:
-    replies = Forgiving(exposing(interfaceversion=value(4), devicestate=reply))
+    replies = Forgiving(
+        exposing(imageready=value(True), interfaceversion=value(4), devicestate=reply)
+    )
     async with ScriptedServer(replies) as server:
         camera = client.camera(server.address)
         for _ in range(3):
@@ -116,7 +120,9 @@ async def test_a_device_state_that_fails_costs_no_exposure(
 
 @in_virtual_time
 async def test_a_device_state_that_hangs_costs_no_exposure(no_lag: None) -> None:
-    replies = Forgiving(exposing(interfaceversion=value(4), devicestate=silence))
+    replies = Forgiving(
+        exposing(imageready=value(True), interfaceversion=value(4), devicestate=silence)
+    )
     async with (
         ScriptedServer(replies) as server,
         AlpacaClient(timeouts=Timeouts(reply=0.2)) as client,
@@ -133,7 +139,11 @@ async def test_a_device_state_that_works_again_is_used_again(
 ) -> None:
     answers = iter([ascom_error(0x500, "busy")])
     works = records(CameraState=0, ImageReady=True)
-    replies = exposing(interfaceversion=value(4), devicestate=lambda _: next(answers, works))
+    replies = exposing(
+        imageready=value(True),
+        interfaceversion=value(4),
+        devicestate=lambda _: next(answers, works),
+    )
     async with ScriptedServer(Forgiving(replies)) as server:
         camera = client.camera(server.address)
         await camera.expose(0.01)
