@@ -52,6 +52,7 @@ async def names(
         return sorted([camera.name async for camera in cameras])
 
 
+@in_virtual_time
 async def test_all_cameras_of_all_servers_are_found() -> None:
     left = SimulatorServer([camera_named("a"), camera_named("b")], discovery_port=0)
     right = SimulatorServer([camera_named("c")], host="127.0.0.2")
@@ -84,6 +85,7 @@ async def test_devices_of_every_type_are_found() -> None:
         assert await names(port) == ["a"]
 
 
+@in_virtual_time
 async def test_devices_of_different_types_may_have_the_same_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -103,7 +105,7 @@ async def test_cameras_without_an_id_are_not_searched_for() -> None:
 
 async def test_a_found_camera_can_be_used() -> None:
     async with SimulatorServer([camera_named("a")], discovery_port=0) as server:
-        found = await find_camera("id of a", LOCALHOST, port=server.discovery_port)
+        found = await find_camera("id of a", LOCALHOST, timeout=1.0, port=server.discovery_port)
         assert found is not None
         async with AlpacaClient() as client:
             assert await client.camera(found.address, found.device_number).get_name() == "a"
@@ -119,6 +121,7 @@ async def test_cameras_are_yielded_before_the_search_ends() -> None:
         assert now() < 1
 
 
+@in_virtual_time
 async def test_a_camera_with_several_addresses_is_yielded_once() -> None:
     camera = camera_named("a")
     async with SimulatorServer([camera]) as one, SimulatorServer([camera]) as two:
@@ -150,6 +153,7 @@ async def found_at(port: int) -> list[str]:
         return sorted([camera.address async for camera in cameras])
 
 
+@in_virtual_time
 async def test_two_cameras_with_the_same_id_are_both_found_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -160,6 +164,7 @@ async def test_two_cameras_with_the_same_id_are_both_found_and_logged(
     assert caplog.messages.count(f"{places} have the same unique id, 'both'") == 1
 
 
+@in_virtual_time
 async def test_two_servers_without_reply_numbers_are_two() -> None:
     device = {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": 0, "UniqueID": "pi"}
     reply: dict[str, Reply] = {"configureddevices": value([device], ServerTransactionID=1)}
@@ -200,6 +205,7 @@ async def test_a_server_that_does_not_tell_in_time_whether_it_is_another_is_anot
     assert "may be another address of" in caplog.text
 
 
+@in_virtual_time
 async def test_two_cameras_of_one_server_with_the_same_id_are_both_found() -> None:
     cameras = [twin("one server"), twin("one server")]
     async with SimulatorServer(cameras, discovery_port=0) as server:
@@ -223,6 +229,7 @@ async def test_a_server_that_fails_is_not_another_one() -> None:
         assert not await is_same_server(client, server.address, "127.0.0.1:1")
 
 
+@in_virtual_time
 async def test_no_camera_is_chosen_of_two_with_the_same_id() -> None:
     async with twins("chosen") as (east, west, port):
         with pytest.raises(OperationFailed, match="use the address instead") as caught:
@@ -231,6 +238,7 @@ async def test_no_camera_is_chosen_of_two_with_the_same_id() -> None:
         assert west.address in str(caught.value)
 
 
+@in_virtual_time
 async def test_the_camera_at_its_last_address_is_chosen() -> None:
     async with twins("stays") as (east, west, port):
         for server in (east, west):
@@ -241,6 +249,7 @@ async def test_the_camera_at_its_last_address_is_chosen() -> None:
 
 
 @pytest.mark.parametrize("knows_its_address", [True, False])
+@in_virtual_time
 async def test_a_camera_that_was_elsewhere_all_along_has_not_moved(
     knows_its_address: bool,
 ) -> None:
@@ -261,6 +270,7 @@ async def test_a_camera_that_was_elsewhere_all_along_has_not_moved(
             assert found.address == moved.address
 
 
+@in_virtual_time
 async def test_a_camera_whose_server_fails_is_not_looked_for_elsewhere() -> None:
     async with (
         ScriptedServer({"configureddevices": http(b"", status="500 No")}) as broken,
@@ -288,6 +298,7 @@ async def serving_devices(*records: dict[str, object]) -> AsyncGenerator[int]:
             yield responder.port
 
 
+@in_virtual_time
 async def test_other_devices_are_ignored_and_the_type_is_case_insensitive() -> None:
     records: list[dict[str, object]] = [
         {"DeviceName": "a", "DeviceType": "camera", "DeviceNumber": "0", "UniqueID": "1"},
@@ -298,6 +309,7 @@ async def test_other_devices_are_ignored_and_the_type_is_case_insensitive() -> N
         assert await names(port) == ["a", "c"]
 
 
+@in_virtual_time
 async def test_cameras_without_an_id_are_distinguished_by_address_and_number() -> None:
     records: list[dict[str, object]] = [
         {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": n} for n in (0, 0, 1)
@@ -306,6 +318,7 @@ async def test_cameras_without_an_id_are_distinguished_by_address_and_number() -
         assert await names(port) == ["x", "x"]
 
 
+@in_virtual_time
 async def test_the_number_of_cameras_of_a_server_is_limited() -> None:
     records: list[dict[str, object]] = [
         {"DeviceName": "x", "DeviceType": "Camera", "DeviceNumber": n} for n in range(1000)
@@ -372,6 +385,7 @@ async def test_at_most_sixteen_servers_are_queried_concurrently() -> None:
     assert (max_active, queried) == (16, 20)
 
 
+@in_virtual_time
 async def test_credentials_are_sent_only_if_the_client_is_given() -> None:
     seen: list[str | None] = []
 
