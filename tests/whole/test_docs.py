@@ -30,6 +30,7 @@ from alpaca_async.testing import (
     SimulatedCamera,
     SimulatedCoverCalibrator,
     SimulatedFilterWheel,
+    SimulatedFocuser,
     SimulatedRig,
     SimulatorServer,
     run_in_thread,
@@ -97,6 +98,7 @@ def server() -> Iterator[SimulatorServer]:
     rig = SimulatedRig(
         cameras,
         filter_wheel=SimulatedFilterWheel(speed_up=20),
+        focuser=SimulatedFocuser(speed_up=20),
         cover_calibrator=SimulatedCoverCalibrator(speed_up=20),
     )
     with run_in_thread(SimulatorServer(rig.devices, discovery_port=0)) as running:
@@ -105,14 +107,22 @@ def server() -> Iterator[SimulatorServer]:
 
 @pytest.fixture(autouse=True)
 def no_network(server: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send every discovery request to the server of this module."""
+    """Send every discovery request to the server of this test, and end when it has answered."""
     send_request = discovery._DiscoverySocket.send_request
+    next_server = discovery._Replies.next_server
 
     def send_here(self: discovery._DiscoverySocket, destination: Destination, _: int) -> None:
         if destination.family == socket.AF_INET:
             send_request(self, Destination("127.0.0.1"), server.discovery_port)
 
+    async def only_server(
+        self: discovery._Replies, deadline: float
+    ) -> discovery.DiscoveredServer | None:
+        found = self._known and self._queue.empty()
+        return None if found else await next_server(self, deadline)
+
     monkeypatch.setattr(discovery._DiscoverySocket, "send_request", send_here)
+    monkeypatch.setattr(discovery._Replies, "next_server", only_server)
 
 
 @pytest.fixture(scope="module")
