@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from hypothesis import settings
 
 from alpaca_async import AlpacaClient, AsyncCamera
@@ -42,13 +42,21 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+@pytest.fixture(scope="session")
+def blocking_calls() -> BlockBuster:
+    """Return what knows all blocking calls; to make it takes longer than many a test."""
+    guard = BlockBuster("alpaca_async")
+    if _counts_lines():  # for which coverage takes a lock
+        del guard.functions["threading.Lock.acquire"]
+    return guard
+
+
 @pytest.fixture(autouse=True)
-def no_blocking_calls() -> Iterator[None]:
+def no_blocking_calls(blocking_calls: BlockBuster) -> Iterator[None]:
     """Fail a test in which the library makes a blocking call on the event loop."""
-    with blockbuster_ctx("alpaca_async") as guard:
-        if _counts_lines():  # for which coverage takes a lock
-            guard.functions["threading.Lock.acquire"].deactivate()
-        yield
+    blocking_calls.activate()
+    yield
+    blocking_calls.deactivate()
 
 
 def _counts_lines() -> bool:
