@@ -155,6 +155,7 @@ def judge(simulated: CountingCamera, record: Record) -> None:
     assert unknown - executed
 
 
+@pytest.mark.long
 def test_a_short_soak_run_ends_in_time_and_leaves_nothing_open() -> None:
     plan = soak.Plan(cameras=2, frames=12, calls=800, rounds=2, seed=SEED)
     findings = soak.soak(plan)
@@ -183,6 +184,7 @@ def test_a_soak_run_reports_its_failures() -> None:
     assert "5.00 s longest call" in soak.report(findings)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_night_on_a_bad_network_delivers_every_frame(loop: str) -> None:

@@ -671,6 +671,7 @@ async def test_a_gateway_without_its_server_is_a_loss(
         assert camera._is_loss(caught.value) is lost
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_a_frame_is_restored_over_a_network_that_loses_replies(
     monkeypatch: pytest.MonkeyPatch,
