@@ -8,6 +8,7 @@ import logging
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -334,7 +335,7 @@ async def test_a_late_reply_of_a_lost_process_does_not_lose_the_next_one(
     async with connected(server) as cameras:
         worker = cameras._workers[0]
         with monkeypatch.context() as slow:
-            slow.setattr(_cluster, "future_of", lambda _: reply)
+            slow.setattr(_cluster, "future_of", Mock(return_value=reply))
             measuring = asyncio.create_task(worker.measure_clock())
             await asyncio.sleep(0)
         worker.lose_new_process()
