@@ -26,6 +26,8 @@ _EXPOSURE: Final = 1.0
 _LONG_EXPOSURE: Final = 8.0
 _LONG_READOUT: Final = 0.68
 """The worst case of the pauses that grow with the time waited: just after a poll."""
+_CAMERAS: Final = 8
+"""With each readout time: how soon images are noticed depends on chance, so on many frames."""
 _LEARNING: Final = 2
 _POLLS: Final = ("devicestate", "imageready", "camerastate")
 
@@ -37,6 +39,11 @@ class _Frames:
     late: list[float] = field(default_factory=list[float])
     polls: list[float] = field(default_factory=list[float])
     seconds: list[float] = field(default_factory=list[float])
+
+    def add(self, other: _Frames) -> None:
+        self.late += other.late
+        self.polls += other.polls
+        self.seconds += other.seconds
 
 
 async def readout(scale: Scale) -> list[Row]:
@@ -75,34 +82,38 @@ def _p95(values: list[float]) -> float:
 
 
 async def _measure(readout: float, duration: float, frames: int) -> tuple[_Frames, _Frames]:
-    """Take frames with a client that learns, and at the same time with a new one for each frame."""
-    return await asyncio.gather(
-        _learning(readout, duration, frames), _ignorant(readout, duration, frames)
-    )
+    """Take frames with clients that learn, and at the same time with new ones for each frame."""
+    ours, theirs = _Frames(), _Frames()
+    with run_in_thread(SimulatorServer([_simulated() for _ in range(2 * _CAMERAS)])) as server:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(_CAMERAS):
+                dice = random.Random(f"{readout} {number}")  # noqa: S311 - not for security
+                times = [
+                    readout * dice.uniform(1 - _JITTER, 1 + _JITTER)
+                    for _ in range(_LEARNING + frames)
+                ]
+                tasks.create_task(_learning(server, number, duration, times, ours))
+                tasks.create_task(_ignorant(server, _CAMERAS + number, duration, times, theirs))
+    return ours, theirs
 
 
-async def _learning(readout: float, duration: float, frames: int) -> _Frames:
-    dice, found = random.Random(readout), _Frames()  # noqa: S311 - not for security
-    simulated = _simulated()
-    with run_in_thread(SimulatorServer([simulated])) as server:
+async def _learning(
+    server: SimulatorServer, number: int, duration: float, times: list[float], found: _Frames
+) -> None:
+    async with AlpacaClient() as client:
+        camera = client.camera(server.address, number)
+        frames = [await _frame(camera, server.cameras[number], duration, time) for time in times]
+    for frame in frames[_LEARNING:]:
+        found.add(frame)
+
+
+async def _ignorant(
+    server: SimulatorServer, number: int, duration: float, times: list[float], found: _Frames
+) -> None:
+    for time in times[_LEARNING:]:
         async with AlpacaClient() as client:
-            camera = client.camera(server.address)
-            for number in range(_LEARNING + frames):
-                simulated.readout_time = readout * dice.uniform(1 - _JITTER, 1 + _JITTER)
-                await _frame(camera, simulated, duration, found if number >= _LEARNING else None)
-    return found
-
-
-async def _ignorant(readout: float, duration: float, frames: int) -> _Frames:
-    dice, found = random.Random(readout), _Frames()  # noqa: S311 - not for security
-    simulated = _simulated()
-    with run_in_thread(SimulatorServer([simulated])) as server:
-        for number in range(_LEARNING + frames):
-            simulated.readout_time = readout * dice.uniform(1 - _JITTER, 1 + _JITTER)
-            async with AlpacaClient() as client:
-                camera = client.camera(server.address)
-                await _frame(camera, simulated, duration, found if number >= _LEARNING else None)
-    return found
+            camera = client.camera(server.address, number)
+            found.add(await _frame(camera, server.cameras[number], duration, time))
 
 
 def _simulated() -> SimulatedCamera:
@@ -110,16 +121,16 @@ def _simulated() -> SimulatedCamera:
 
 
 async def _frame(
-    camera: AsyncCamera, simulated: SimulatedCamera, duration: float, found: _Frames | None
-) -> None:
+    camera: AsyncCamera, simulated: SimulatedCamera, duration: float, readout: float
+) -> _Frames:
+    simulated.readout_time = readout
     simulated.requests.clear()
     begun = monotonic()
     await camera.expose(duration)
-    if found is None or simulated.exposure is None:
-        return
+    seconds = monotonic() - begun
+    assert simulated.exposure is not None
     members = [request.member for request in simulated.requests]
     download = simulated.requests[members.index("imagearray")]
     camera_clock_zero = monotonic() - simulated.now
-    found.late.append((download.time - camera_clock_zero - simulated.exposure.read) * _MS)
-    found.polls.append(float(sum(map(members.count, _POLLS))))
-    found.seconds.append(monotonic() - begun)
+    late = (download.time - camera_clock_zero - simulated.exposure.read) * _MS
+    return _Frames([late], [float(sum(map(members.count, _POLLS)))], [seconds])

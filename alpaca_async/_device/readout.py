@@ -7,7 +7,6 @@ they are sent: so what is learned includes the way to the server.
 from __future__ import annotations
 
 import math
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,14 +20,27 @@ _MOST_EARLY: Final = 4
 _TOLERANCE: Final = 0.25
 """Fraction of the readout time by which exposures that agree may differ."""
 _MIN_TOLERANCE: Final = 0.05
-_SPREAD: Final = 0.6
-"""Fraction of the readout time that the first exposure leaves open; n exposures leave 1/n of it."""
 _MIN_MARGIN: Final = 0.002
 """Seconds by which requests are faster or slower from time to time."""
-_MEAN_PAUSE: Final = 0.048
-"""Seconds between predicted polls, on average: most images are noticed within half of it."""
-_FEWEST_PAUSES: Final = 5
-_MOST_PAUSES: Final = 20
+_SPREAD_MARGIN: Final = 2.0
+"""The margin of n exposures is at least 1/n of the spread of their readout times, times this."""
+_READOUT_MARGIN: Final = 0.4
+"""The margin after one exposure, as a fraction of the readout time."""
+_LEARNING: Final = 1.2
+"""How fast that fraction falls: n exposures leave 1/n of it to this power."""
+_MOST_SPREAD: Final = 0.2
+"""Fraction of the readout time up to which a margin is added to what was seen."""
+_LONG_PAUSE: Final = 0.088
+"""Seconds between the first of the predicted polls: an image is noticed at most so late."""
+_USUAL_PAUSE: Final = 0.025
+"""Fraction of the readout time that the pauses are if readout times vary by a tenth."""
+_SHORT_PAUSE: Final = 0.028
+"""Seconds between the last of them. Most images are noticed before, so few need these polls."""
+_LONG_PART: Final = 0.6
+"""Fraction of the expected time in which the pauses are long."""
+_SHORTEST_SPAN: Final = 0.6
+_LONGEST_SPAN: Final = 1.6
+"""Seconds of expected time with the pauses above; for other times they are in proportion."""
 _SHORTEST_PAUSE: Final = 0.01
 
 
@@ -45,6 +57,11 @@ class ReadyTime(NamedTuple):
         tolerance = max(self.by, other.by) * _TOLERANCE + _MIN_TOLERANCE
         return self.after <= other.by + tolerance and other.after <= self.by + tolerance
 
+    @property
+    def half_pause(self) -> float:
+        """Half of the usual pause between polls. What was noticed late tells nothing more."""
+        return min(_LONG_PAUSE, self.by * _USUAL_PAUSE) / 2
+
 
 class ReadoutTimes:
     """The readout times of a camera in one mode.
@@ -55,7 +72,7 @@ class ReadoutTimes:
 
     def __init__(self) -> None:
         self.round_trip = 0.0
-        """Seconds that the fastest poll of the last exposure took."""
+        """Seconds that the fastest poll took, in the last exposure that needed several."""
         self._known: tuple[ReadyTime, ...] = ()
         self._exception: ReadyTime | None = None
         self._early = 0
@@ -72,7 +89,7 @@ class ReadoutTimes:
             self._exception = ready
 
     def _add_expected(self, ready: ReadyTime) -> None:
-        is_early = ready.by < self._range.after
+        is_early = ready.by <= self.predicted_polls()[0] + _MIN_MARGIN
         self._early = self._early + 1 if is_early else 0
         kept = _REMEMBERED - 1 if self._early < _MOST_EARLY else 1
         self._known = (*self._known[-kept:], ready)
@@ -80,13 +97,26 @@ class ReadoutTimes:
 
     @property
     def _range(self) -> ReadyTime:
-        """The smallest range of readout times that explains all that is known.
+        """The range of the readout times that are known.
 
-        If a single readout time explains it, the range in which that must be.
+        If a single readout time explains them all, the range in which that must be.
         """
         latest_start = max(ready.after for ready in self._known)
         earliest_end = min(ready.by for ready in self._known)
-        return ReadyTime(*sorted((latest_start, earliest_end)))
+        if latest_start <= earliest_end:
+            return ReadyTime(latest_start, earliest_end)
+        earliest = min(ready.by - ready.half_pause for ready in self._known)
+        return ReadyTime(earliest, max(ready.after + ready.half_pause for ready in self._known))
+
+    @property
+    def _margin(self) -> float:
+        """Seconds by which the next readout time may be outside the range of those known."""
+        count, (after, by) = len(self._known), self._range
+        spread, readout = by - after, (after + by) / 2
+        by_spread = _SPREAD_MARGIN * spread / count
+        by_count = _READOUT_MARGIN * readout / count**_LEARNING
+        most = max(_MOST_SPREAD * readout - spread, 0.0) / 2
+        return min(max(by_spread, by_count), most) + _MIN_MARGIN
 
     def predicted_polls(self) -> tuple[float, ...]:
         """Return when to poll; empty before two exposures have agreed.
@@ -96,12 +126,8 @@ class ReadoutTimes:
         """
         if not self._known:
             return ()
-        after, by = self._range
-        count = len(self._known)
-        margin = (by - after + _SPREAD / count * (after + by) / 2) / count
-        margin = max(margin, _MIN_MARGIN)
-        first = max(after - margin * 2**self._early, 0.0)
-        return _schedule(first, by + margin, self.round_trip)
+        (after, by), margin = self._range, self._margin
+        return _schedule(after - margin * 2**self._early, by + margin, self.round_trip)
 
 
 class ReadoutPolls:
@@ -124,12 +150,13 @@ class ReadoutPolls:
     def ready(self, sent: float, answered: float) -> None:
         """Record the poll that found the image.
 
-        If it took longer than others, the server may have read the camera late.
+        If it took longer than others, the server may have read the camera late. A single poll that
+        took long says nothing of the link: the server may have hung.
         """
         self._round_trip = min(self._round_trip, answered - sent)
         usual = min(self._round_trip, self._times.round_trip or math.inf)
         self._times.add(ReadyTime(self._after, max(self._after, answered - usual)))
-        self._times.round_trip = self._round_trip
+        self._times.round_trip = self._round_trip if self._after > 0 else usual
 
 
 class ReadoutRecord:
@@ -149,21 +176,24 @@ class ReadoutRecord:
         self._modes = {}
 
 
-def _schedule(first: float, last: float, round_trip: float) -> tuple[float, ...]:
-    """Return the times of polls for an image that becomes ready between `first` and `last`.
+def _schedule(start: float, end: float, round_trip: float) -> tuple[float, ...]:
+    """Return the times of polls for an image that becomes ready between `start` and `end`.
 
-    The pauses shrink by the same amount from poll to poll: of all schedules that need as many
-    polls on average, this one notices the image soonest. None is shorter than a round trip. The
-    first poll is so early that it shows when readouts become faster.
+    Long pauses come first, because all exposures need the first polls and few need the last ones.
+    Of the schedules that were tried, this one notices as many images soon with the fewest polls,
+    on average. No pause is shorter than a round trip.
     """
+    span = end - start
+    scale = span / min(max(span, _SHORTEST_SPAN), _LONGEST_SPAN)
     shortest = max(_SHORTEST_PAUSE, round_trip)
-    first = min(first, last - shortest)
-    if first < 0:
-        return (last if last > _SHORTEST_PAUSE else 0.0,)
-    pauses = min(max(math.ceil((last - first) / _MEAN_PAUSE), _FEWEST_PAUSES), _MOST_PAUSES)
-    step = 2 * (last - first) / (pauses * (pauses + 1))
-    polls = [first]
-    for time in accumulate((step * left for left in range(pauses, 1, -1)), initial=first):
-        if time - polls[-1] >= shortest and last - time >= shortest:
-            polls.append(time)
-    return (*polls, last)
+    long, short = (max(pause * scale, shortest) for pause in (_LONG_PAUSE, _SHORT_PAUSE))
+    if end < shortest:
+        return (end if end > _SHORTEST_PAUSE else 0.0,)
+    first = max(min(start + _LONG_PAUSE * scale, end - shortest), 0.0)
+    longs = round((end - first) * _LONG_PART / long)
+    change = first + longs * long
+    shorts = max(round((end - change) / short), 0)
+    return (
+        *(first + number * long for number in range(longs)),
+        *(change + number * short for number in range(shorts + 1)),
+    )

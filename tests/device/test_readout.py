@@ -84,9 +84,9 @@ def test_predicted_polls_are_apart_whatever_was_learned(
         times.add(ready)
     times.round_trip = round_trip
     polls = times.predicted_polls()
-    assert len(polls) <= 21
+    assert len(polls) <= 34
     assert all(poll >= 0 for poll in polls)
-    assert all(b - a >= max(0.01, round_trip) for a, b in pairwise(polls))
+    assert all(b - a >= max(0.01, round_trip) - 1e-9 for a, b in pairwise(polls))
 
 
 @given(SECONDS, SECONDS)
@@ -201,9 +201,9 @@ def test_a_reply_that_took_longer_than_others_may_have_been_read_late() -> None:
     polls.not_ready(2.0, 2.125)
     polls.ready(3.0, 4.0)
     assert times.round_trip == 0.125
-    for answered in (2.0, 1.0625):
+    for answered, round_trip in ((2.0, 0.125), (1.0625, 0.0625)):
         ReadoutPolls(times).ready(1.0, answered)
-        assert times.round_trip == answered - 1.0
+        assert times.round_trip == round_trip
     assert times.seen == [ReadyTime(2.0, 3.875), ReadyTime(0.0, 1.875), ReadyTime(0.0, 1.0)]
 
 
@@ -211,6 +211,15 @@ def test_a_reply_that_took_no_longer_than_others_was_read_when_it_was_asked_for(
     times = Recorded()
     ReadoutPolls(times).ready(1.0, 1.5)
     assert times.seen == [ReadyTime(0.0, 1.0)]
+
+
+def test_a_link_that_becomes_slower_is_noticed_when_it_took_two_polls() -> None:
+    times = Recorded()
+    ReadoutPolls(times).ready(1.0, 1.125)
+    polls = ReadoutPolls(times)
+    polls.not_ready(1.0, 1.5)
+    polls.ready(2.0, 2.625)
+    assert times.round_trip == 0.5
 
 
 def added(*ready: ReadyTime) -> ReadoutTimes:
@@ -242,10 +251,17 @@ def test_twenty_four_exposures_are_remembered() -> None:
     assert added(*odd, *usual[1:]).predicted_polls() != added(*usual[1:]).predicted_polls()
 
 
-def test_the_pauses_shrink_by_the_last_one() -> None:
-    polls = added(ReadyTime(4.0, 6.0), ReadyTime(4.0, 6.0)).predicted_polls()
+def test_long_pauses_are_followed_by_short_ones() -> None:
+    polls = added(ReadyTime(4.8, 6.0), ReadyTime(4.8, 6.0)).predicted_polls()
     pauses = [b - a for a, b in pairwise(polls)]
-    assert pauses == pytest.approx([pauses[-1] * left for left in range(20, 0, -1)])
+    assert polls[0] == pytest.approx(4.8 - 0.002 + 0.088)
+    assert pauses == pytest.approx([0.088] * 8 + [0.028] * 15)
+
+
+def test_far_more_polls_are_not_sent_for_a_longer_time() -> None:
+    polls = added(ReadyTime(20.0, 40.0), ReadyTime(20.0, 40.0)).predicted_polls()
+    assert len(polls) <= 34
+    assert 39 < polls[-1] < 41
 
 
 def test_each_mode_has_times_of_its_own() -> None:
