@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from .measure import Scale
 
 _MS: Final = 1e3
-_READOUTS: Final = (0.05, 0.5, 2.0, 5.0)
+_READOUTS: Final = {0.05: 1, 0.5: 1, 2.0: 4, 5.0: 8}
+"""The readout times, and with how many cameras: how soon images are noticed after a readout that
+may end in any part of a second depends on chance, so it needs many frames."""
 _JITTER: Final = 0.1
 _EXPOSURE: Final = 1.0
 _LONG_EXPOSURE: Final = 8.0
 _LONG_READOUT: Final = 0.68
 """The worst case of the pauses that grow with the time waited: just after a poll."""
-_CAMERAS: Final = 8
-"""With each readout time: how soon images are noticed depends on chance, so on many frames."""
 _LEARNING: Final = 2
 _POLLS: Final = ("devicestate", "imageready", "camerastate")
 
@@ -49,8 +49,8 @@ class _Frames:
 async def readout(scale: Scale) -> list[Row]:
     """How late images are noticed, by one client and by clients that know nothing of the camera."""
     frames = scale.guider_frames // 2
-    short = [_measure(readout, _EXPOSURE, frames) for readout in _READOUTS]
-    long = _measure(_LONG_READOUT, _LONG_EXPOSURE, max(frames // 3, 1))
+    short = [_measure(*each, _EXPOSURE, frames) for each in _READOUTS.items()]
+    long = _measure(_LONG_READOUT, 1, _LONG_EXPOSURE, max(frames // 3, 1))
     *results, (ours, theirs) = await asyncio.gather(*short, long)
     rows = [row for name, pair in zip(_READOUTS, results, strict=True) for row in _rows(name, pair)]
     what = f"expose({_LONG_EXPOSURE:g}), readout {_LONG_READOUT:g} s"
@@ -81,16 +81,19 @@ def _p95(values: list[float]) -> float:
     return quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
 
 
-async def _measure(readout: float, duration: float, frames: int) -> tuple[_Frames, _Frames]:
+async def _measure(
+    readout: float, cameras: int, duration: float, frames: int
+) -> tuple[_Frames, _Frames]:
     """Take frames with clients that learn, and at the same time with a new one for each frame."""
     ours, theirs = _Frames(), _Frames()
-    with run_in_thread(SimulatorServer([_simulated() for _ in range(_CAMERAS + 1)])) as server:
+    with run_in_thread(SimulatorServer([_simulated() for _ in range(cameras + 1)])) as server:
         async with asyncio.TaskGroup() as tasks:
-            for number in range(_CAMERAS):
+            for number in range(cameras):
                 times = _readout_times(readout, number, frames)
-                tasks.create_task(_learning(server, number, duration, times, ours))
+                start = number / cameras  # so that not all need the event loop at once
+                tasks.create_task(_learning(server, number, start, duration, times, ours))
             times = _readout_times(readout, 0, frames)
-            tasks.create_task(_ignorant(server, duration, times, theirs))
+            tasks.create_task(_ignorant(server, cameras, duration, times, theirs))
     return ours, theirs
 
 
@@ -100,9 +103,14 @@ def _readout_times(readout: float, number: int, frames: int) -> list[float]:
 
 
 async def _learning(
-    server: SimulatorServer, number: int, duration: float, times: list[float], found: _Frames
+    server: SimulatorServer,
+    number: int,
+    start: float,
+    duration: float,
+    times: list[float],
+    found: _Frames,
 ) -> None:
-    await asyncio.sleep(number / _CAMERAS)  # so that not all need the event loop at once
+    await asyncio.sleep(start)
     async with AlpacaClient() as client:
         camera = client.camera(server.address, number)
         frames = [await _frame(camera, server.cameras[number], duration, time) for time in times]
@@ -111,12 +119,12 @@ async def _learning(
 
 
 async def _ignorant(
-    server: SimulatorServer, duration: float, times: list[float], found: _Frames
+    server: SimulatorServer, number: int, duration: float, times: list[float], found: _Frames
 ) -> None:
     for time in times[_LEARNING:]:
         async with AlpacaClient() as client:
-            camera = client.camera(server.address, _CAMERAS)
-            found.add(await _frame(camera, server.cameras[_CAMERAS], duration, time))
+            camera = client.camera(server.address, number)
+            found.add(await _frame(camera, server.cameras[number], duration, time))
 
 
 def _simulated() -> SimulatedCamera:

@@ -34,7 +34,7 @@ _LONG_PAUSE: Final = 0.088
 """Seconds between the first of the predicted polls: an image is noticed at most so late."""
 _USUAL_PAUSE: Final = 0.025
 """Fraction of the readout time that the pauses are if readout times vary by a tenth."""
-_SHORT_PAUSE: Final = 0.028
+_SHORT_PAUSE: Final = 0.027
 """Seconds between the last of them. Most images are noticed before, so few need these polls."""
 _LONG_PART: Final = 0.6
 """Fraction of the expected time in which the pauses are long."""

@@ -255,7 +255,7 @@ def test_long_pauses_are_followed_by_short_ones() -> None:
     polls = added(ReadyTime(4.8, 6.0), ReadyTime(4.8, 6.0)).predicted_polls()
     pauses = [b - a for a, b in pairwise(polls)]
     assert polls[0] == pytest.approx(4.8 - 0.002 + 0.088)
-    assert pauses == pytest.approx([0.088] * 8 + [0.028] * 15)
+    assert pauses == pytest.approx([0.088] * 8 + [0.027] * 15)
 
 
 def test_far_more_polls_are_not_sent_for_a_longer_time() -> None:
