@@ -114,7 +114,7 @@ class ReadoutTimes:
         count, (after, by) = len(self._known), self._range
         spread, readout = by - after, (after + by) / 2
         by_spread = _SPREAD_MARGIN * spread / count
-        by_count = _READOUT_MARGIN * readout / count**_LEARNING
+        by_count = _READOUT_MARGIN * readout / math.pow(count, _LEARNING)
         most = max(_MOST_SPREAD * readout - spread, 0.0) / 2
         return min(max(by_spread, by_count), most) + _MIN_MARGIN
 
