@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("cluster")]
 
-FRAMES = 3.2
-"""Three frames of a camera, and what else a worker needs to take them."""
+ROUNDS = 6
+IN_WORK = 1.1
+"""The frame that a camera takes, and what else a worker needs for that."""
+PLACES = 3.1
+"""Of the object store: for two frames, and the one whose place Ray has not given free yet.
+
+The system tells only which places a worker has used, not in which of them a frame is left.
+"""
 
 
 @pytest.fixture
@@ -34,6 +40,7 @@ def hosts() -> Iterator[list[CameraHost]]:
 
 
 @pytest.mark.timeout(150)  # large frames, on a busy machine
-async def test_a_camera_needs_three_frames_at_most(hosts: list[CameraHost]) -> None:
-    peak = await memory_of(hosts, 3, None)
-    assert 2 < peak.total / FRAME / 2 <= FRAMES
+async def test_the_frames_of_a_sequence_use_the_same_memory(hosts: list[CameraHost]) -> None:
+    peak = await memory_of(hosts, ROUNDS, None)
+    assert 0.9 < peak.workers / FRAME / len(hosts) <= IN_WORK
+    assert 1.9 < peak.store / FRAME / len(hosts) <= PLACES
