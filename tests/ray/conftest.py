@@ -35,7 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cluster() -> Iterator[Cluster]:
     """The head, which runs no cameras, and a node for each of the two sites."""
     ray, utilities = load("ray", extra="ray"), load("ray.cluster_utils", extra="ray")
-    head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
+    head = {
+        "num_cpus": 1,
+        "object_store_memory": STORE,
+        "include_dashboard": False,
+        "_system_config": {"automatic_object_spilling_enabled": False},  # to disk
+    }
     started = utilities.Cluster(initialize_head=True, head_node_args=head)
     for site in SITES:
         add_node(started, site)
@@ -45,12 +50,12 @@ def cluster() -> Iterator[Cluster]:
     started.shutdown()
 
 
-def add_node(cluster: Cluster, resource: str) -> Cluster:
+def add_node(cluster: Cluster, resource: str, *, store: int = STORE) -> Cluster:
     return cluster.add_node(
         num_cpus=1,
         resources={resource: 1},
         labels={"site": resource},
-        object_store_memory=STORE,
+        object_store_memory=store,
     )
 
 
