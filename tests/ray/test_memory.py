@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.ray
 
-STORE = int(2.2 * FRAME)
-"""Two frames. Without room, Ray waits for what is about to be freed, and fails after that."""
-IN_WORK = 1.2
-"""The frame that is taken, and what else a worker needs for that."""
+CAPACITY = int(2.2 * FRAME)
+"""Of the object store: there is room for two frames. For a third one, Ray waits until one of them is freed, and after a
+while uses memory outside of the store, which is counted, too."""
+STORED = 2.1
+IN_WORK = 1.1
+"""Frames: two that wait for the program, one that is taken, and what else a worker needs."""
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def host(cluster: Cluster) -> Iterator[CameraHost]:
     """A camera of 26 megapixels at a node with a small object store."""
     width, height = BIG
     camera = SimulatedCamera(width=width, height=height, readout_time=0.0, noise=False)
-    node = add_node(cluster, "narrow", store=STORE)
+    node = add_node(cluster, "narrow", store=CAPACITY)
     with run_in_thread(SimulatorServer([camera])) as server:
         yield CameraHost(addresses(server, [0]), "narrow")
     cluster.remove_node(node)
@@ -40,5 +42,5 @@ def host(cluster: Cluster) -> Iterator[CameraHost]:
 @pytest.mark.timeout(150)  # large frames, on a busy machine
 async def test_a_camera_needs_three_frames_at_most(host: CameraHost) -> None:
     peak = await memory_of([host], 6, None)
-    assert peak.store > 1.9 * FRAME
-    assert peak.workers <= IN_WORK * FRAME
+    assert 2 <= peak.store / FRAME <= STORED
+    assert peak.workers / FRAME <= IN_WORK
