@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.ray
 
 CAPACITY = int(2.2 * FRAME)
-"""Of the object store: there is room for two frames. For a third one, Ray waits until one of them is freed, and after a
-while uses memory outside of the store, which is counted, too."""
+"""Of the object store: room for two frames. For a third one, Ray waits until one of them is freed,
+and after a while uses memory outside of the store, which is counted, too."""
 STORED = 2.1
 IN_WORK = 1.1
 """Frames: two that wait for the program, one that is taken, and what else a worker needs."""
